@@ -1,0 +1,1 @@
+"""The components that zoo ships, discovered as a third party's are."""

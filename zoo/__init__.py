@@ -1,0 +1,93 @@
+"""zoo: declarative deep generative models, from one YAML file to one share file.
+
+Everything that a plugin may rely on is named in ``__all__``. Names load when they are first used, so that ``import
+zoo`` and ``zoo --help`` do not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .assembly import build
+    from .errors import DamagedFile, DataError, Diverged, PluginError, SpecError, UsageError, ZooError
+    from .event import Event
+    from .exporting import load
+    from .interfaces import (
+        AfterStep,
+        Augmentation,
+        Batch,
+        Bijection,
+        Clock,
+        Component,
+        Conditioner,
+        Contract,
+        DataDependent,
+        Dataset,
+        Distribution,
+        Examples,
+        InMemory,
+        Mask,
+        Measurement,
+        Metric,
+        Model,
+        Optimizer,
+        ParameterGroup,
+        Player,
+        RunningStatistics,
+        Samples,
+        Schedule,
+        Scores,
+        Sink,
+        Terms,
+        View,
+        component,
+        sum_event,
+    )
+    from .part import Part, named
+    from .registry import declare
+    from .run import Run
+    from .settings import Settings
+    from .shape import Shape
+    from .spec import Spec, load_spec
+    from .training import resume, train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "assembly": ("build",),
+    "errors": ("DamagedFile", "DataError", "Diverged", "PluginError", "SpecError", "UsageError", "ZooError"),
+    "event": ("Event",),
+    "exporting": ("load",),
+    "part": ("Part", "named"),
+    "registry": ("declare",),
+    "run": ("Run",),
+    "settings": ("Settings",),
+    "shape": ("Shape",),
+    "spec": ("Spec", "load_spec"),
+    "training": ("resume", "train"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+"""Where a name lives, unless among the interfaces."""
+
+__all__ = [
+    "AfterStep", "Augmentation", "Batch", "Bijection", "Clock", "Component", "Conditioner", "Contract", "DamagedFile",
+    "DataDependent", "DataError", "Dataset", "Distribution", "Diverged", "Event", "Examples", "InMemory", "Mask",
+    "Measurement", "Metric", "Model", "Optimizer", "ParameterGroup", "Part", "Player", "PluginError", "Run",
+    "RunningStatistics", "Samples", "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "Terms",
+    "UsageError", "View", "ZooError", "build", "component", "declare", "load", "load_spec", "named", "resume",
+    "sum_event", "train",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'zoo' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f".{_HOME_OF.get(name, 'interfaces')}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

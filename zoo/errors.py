@@ -1,0 +1,153 @@
+"""Every error that a user can cause, each with the exit code of its family.
+
+A `Mark` is a place in a text that somebody wrote; a `Problem` is one complaint about one place. Errors of
+declaration are collected and raised together, as one `SpecError`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text that was written by somebody: a spec file, or the words of one ``--set``."""
+
+    name: str
+    text: str = field(repr=False)
+
+    def line(self, number: int) -> str:
+        lines = self.text.splitlines()
+        return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a source; lines and columns count from one. An alias knows where its anchor stands."""
+
+    source: Source
+    line: int
+    column: int
+    anchor: Mark | None = None
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.column}"
+
+    def caret(self) -> str:
+        """The source line with a caret under the place."""
+        text = self.source.line(self.line)
+        if not text.strip():
+            return ""
+        return f"    {text}\n    {' ' * (self.column - 1)}^"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One complaint: where, at which path of the spec, and what is wrong."""
+
+    mark: Mark | None
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        place = "  ".join(str(part) for part in (self.mark, self.path) if part)
+        head = f"{place}  {self.message}" if place else self.message
+        if self.mark is None:
+            return head
+        if self.mark.anchor is not None:
+            head += f" (declared at the anchor in line {self.mark.anchor.line})"
+        return "\n".join(text for text in (head, self.mark.caret()) if text)
+
+
+class ZooError(Exception):
+    """A failure with a message for the user, not for the programmer."""
+
+    exit_code = 1
+
+
+class UsageError(ZooError):
+    """The command or the call asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A declaration is wrong; all its problems at once."""
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems: Sequence[Problem] = (problems,) if isinstance(problems, Problem) else _distinct(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class DataError(UsageError):
+    """Data that a spec names is not there, or is not what the spec says it is."""
+
+
+class Diverged(ZooError):
+    """A loss became NaN or infinite."""
+
+    exit_code = 3
+
+    def __init__(self, step: int, terms: Sequence[str]) -> None:
+        self.step, self.terms = step, tuple(terms)
+        names = ", ".join(f"'{term}'" for term in terms)
+        super().__init__(
+            f"training diverged at step {step}: {names} became NaN or infinite; the weights before that step are "
+            "untouched. Try a lower learning rate, train.clip, or a longer warm-up."
+        )
+
+
+class PluginError(ZooError):
+    """A plugin is missing, broken, or in conflict with another."""
+
+    exit_code = 4
+
+
+class DamagedFile(ZooError):
+    """A file is damaged, or not what it claims to be."""
+
+    exit_code = 5
+
+
+class Interrupted(ZooError):
+    """A signal asked the run to stop; its state is saved."""
+
+    def __init__(self, signal: int, run: str, step: int) -> None:
+        self.exit_code = 128 + signal
+        super().__init__(f"stopped at step {step}, saved; go on with: zoo train --resume {run}")
+
+
+def nearest(word: str, among: Iterable[str]) -> str:
+    """A hint that names the closest of the known words, or lists them where they are few."""
+    known = sorted(set(among))
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.4) or [
+        name for name in known if len(word) > 2 and (word in name or name in word)
+    ]
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    if 0 < len(known) <= 12:
+        return "; known: " + ", ".join(known)
+    return ""
+
+
+def a(noun: str) -> str:
+    """A noun with its article."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _distinct(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Problems in reading order, one for each text: an alias repeats what its anchor already shows."""
+    seen: dict[tuple[object, ...], Problem] = {}
+    for problem in sorted(problems, key=_reading_order):
+        mark = problem.mark
+        home = (mark.anchor or mark) if mark else None
+        place = (home.source.name, home.line, home.column) if home else (problem.path,)
+        seen.setdefault((*place, problem.message), problem)
+    return tuple(seen.values())
+
+
+def _reading_order(problem: Problem) -> tuple[str, int, int]:
+    mark = problem.mark
+    return (mark.source.name, mark.line, mark.column) if mark else ("", 0, 0)

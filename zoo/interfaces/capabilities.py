@@ -1,0 +1,61 @@
+"""What a module can do beyond its kind: declared by inheritance, never probed by attribute."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from .model import Clock
+
+
+class Scores(ABC):
+    """A model with a likelihood, exact or bounded."""
+
+    exact: bool
+    """Whether `log_prob` is the log-likelihood itself; otherwise it is a lower bound, or an estimate of one."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """:math:`\\log p(x)` of data as the event describes it, ``[B, *shape] -> [B]``, in nats."""
+
+
+class Samples(ABC):
+    """A model that draws new data."""
+
+    @abstractmethod
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """``n`` draws, data as the event describes it, ``[n, *shape]``."""
+
+
+class AfterStep(ABC):
+    """A part of a model, at any depth, that acts once after each training step: a controller."""
+
+    @abstractmethod
+    def after_step(self, clock: Clock) -> None:
+        """Called outside of any graph, after the optimizer."""
+
+
+class DataDependent(ABC):
+    """A part whose parameters start from the first batch, at any depth of a model.
+
+    Training runs the model once on that batch before step 0 and calls `initialize` with the arguments of each such
+    part's ``forward`` just before it. That is the only caller: a model that was loaded or resumed is never
+    initialised again, and no flag has to remember it.
+    """
+
+    @abstractmethod
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        """Set the parameters from the part's own input."""
+
+
+class RunningStatistics(ABC):
+    """A part that averages statistics over training batches and uses the averages in evaluation.
+
+    Averages that were collected under other weights are a trap: before every evaluation and export the evaluated
+    weights' own are collected anew, by `reset` and a pass over training data in training mode.
+    """
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget the averages; the next batches count equally."""

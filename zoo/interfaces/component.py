@@ -1,0 +1,91 @@
+"""What every component is: a class that bears a mark, of the kind that it subclasses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from ..part import Part
+
+C = TypeVar("C", bound="type[Component]")
+Check = Callable[[Any, tuple[Any, ...]], "str | None"]
+
+
+class Contract(NamedTuple):
+    """What a method of a kind takes and gives. Each check returns a complaint, or None.
+
+    ``takes(component, args)`` is asked before a call: its complaint is the parent's fault.
+    ``gives(component, result)`` is asked after it: its complaint is the component's own.
+    """
+
+    takes: Check
+    gives: Check
+
+
+class Component:
+    """The root of every kind.
+
+    A *kind* is an abstract class that subclasses this one directly: `Bijection`, `Dataset`, or one that a plugin
+    brings. A *component* is a class of a kind that is marked with `component`. Positional parameters of
+    its ``__init__`` come from the parent that builds it; keyword-only parameters come from the spec and are the
+    component's whole schema: types, bounds, defaults and nested `Part` declarations.
+    """
+
+    contracts: ClassVar[Mapping[str, Contract]] = {}
+    """Methods whose arguments and results are compared with what was asked for when a spec is checked."""
+
+    declaration: Part[Any] | None = None
+    """The declaration that built this instance, if one did."""
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What `component` writes on a class."""
+
+    name: str
+    example: Mapping[str, Any]
+
+
+def component(name: str, *, example: Mapping[str, Any] | None = None) -> Callable[[C], C]:
+    """Mark a class as a component that specs can name.
+
+    ``example`` gives parameters, as YAML would, with which the component works on small shapes: the laws, ``zoo
+    show`` and the schema use it. A component whose parameters all have defaults needs none.
+
+    >>> from zoo import Distribution
+    >>> @component("cauchy")
+    ... class Cauchy(Distribution): ...
+    >>> registration_of(Cauchy).name, kind_of(Cauchy).__name__
+    ('cauchy', 'Distribution')
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"a component's name is in snake_case, not {name!r}")
+
+    def mark(cls: C) -> C:
+        kind_of(cls)
+        cls.__zoo__ = Registration(name, dict(example or {}))  # type: ignore[attr-defined]
+        return cls
+
+    return mark
+
+
+def registration_of(cls: type) -> Registration | None:
+    """The mark on this very class; a subclass does not inherit it."""
+    found = cls.__dict__.get("__zoo__")
+    return found if isinstance(found, Registration) else None
+
+
+def kind_of(cls: type) -> type[Component]:
+    """The kind that a component belongs to."""
+    for base in cls.__mro__:
+        if Component in base.__bases__:
+            return base
+    raise TypeError(f"{cls.__qualname__} is of no kind: subclass one, such as zoo.Bijection")
+
+
+def kind_name(kind: type) -> str:
+    """``Bijection`` is called ``bijection`` in messages and listings."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()

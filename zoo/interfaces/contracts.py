@@ -1,0 +1,48 @@
+"""Checks that the kinds share: does a tensor have the shape that was asked for?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..shape import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def misshapen(what: str, x: Any, shape: Shape) -> str | None:
+    """A complaint unless ``x`` is a tensor ``[B, *shape]``."""
+    got = tuple(x.shape) if hasattr(x, "shape") else type(x).__name__
+    if isinstance(got, tuple) and got[1:] == tuple(shape) and got:
+        return None
+    seen = f"[{', '.join(map(str, got))}]" if isinstance(got, tuple) else got
+    return f"{what} is {seen}, not [B, {', '.join(map(str, shape))}]"
+
+
+def not_per_sample(what: str, x: Any) -> str | None:
+    """A complaint unless ``x`` is a tensor ``[B]``."""
+    if hasattr(x, "shape") and len(x.shape) == 1:
+        return None
+    got = f"[{', '.join(map(str, x.shape))}]" if hasattr(x, "shape") else type(x).__name__
+    return f"{what} is {got}, not [B]: one number a sample"
+
+
+def not_a_pair(what: str, result: Any) -> str | None:
+    """A complaint unless ``result`` is a tuple of two."""
+    if isinstance(result, tuple) and len(result) == 2:
+        return None
+    return f"{what} is {type(result).__name__}, not a pair"
+
+
+def sum_event(x: Tensor) -> Tensor:
+    """Sum over all but the batch: ``[B, ...] -> [B]``, in at least float32.
+
+    >>> import torch
+    >>> sum_event(torch.ones(2, 3, 4))
+    tensor([12., 12.])
+    """
+    import torch
+
+    if x.dtype in (torch.float16, torch.bfloat16):
+        x = x.float()
+    return x.flatten(1).sum(1)

@@ -1,0 +1,71 @@
+"""The kind that brings data."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import Tensor
+
+from ..event import Event
+from .component import Component
+
+Split = Literal["train", "test"]
+
+
+class Examples(ABC):
+    """The examples of one split, each with a fixed number."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def read(self, indices: Tensor) -> dict[str, Tensor]:
+        """The examples with these numbers (int64, on the CPU), as one batch on the CPU."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash that changes when the data does."""
+
+
+class InMemory(Examples):
+    """Examples that fit in memory: named tensors of one length. Training keeps them on the device.
+
+    >>> import torch
+    >>> InMemory({"point": torch.zeros(5, 2)}).read(torch.tensor([0, 3]))["point"].shape
+    torch.Size([2, 2])
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        lengths = {name: len(tensor) for name, tensor in tensors.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"the tensors differ in length: {lengths}")
+        self.tensors = dict(tensors)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def read(self, indices: Tensor) -> dict[str, Tensor]:
+        return {name: tensor[indices] for name, tensor in self.tensors.items()}
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return f"sha256:{digest.hexdigest()[:32]}"
+
+
+class Dataset(Component, ABC):
+    """Data with a fixed train and test split."""
+
+    @property
+    @abstractmethod
+    def event(self) -> Event:
+        """What one example is, from the parameters or a file's header: no data is read for it."""
+
+    @abstractmethod
+    def split(self, name: Split) -> Examples:
+        """The examples of a split; raises `zoo.DataError` saying what to set or download where data is missing."""

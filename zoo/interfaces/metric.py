@@ -1,0 +1,31 @@
+"""The kind of figures by which models are compared."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .component import Component
+from .model import Batch, Model
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure: its value, over how many examples, and whether it is exact or a bound."""
+
+    value: float
+    n: int
+    kind: str = "exact"
+
+
+class Metric(Component, ABC):
+    """A figure of a model on held-out data."""
+
+    @abstractmethod
+    def check(self, model: Model) -> None:
+        """Raise ValueError, saying why, unless the model can be measured so. Called when a spec is built."""
+
+    @abstractmethod
+    def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
+        """The figures by name; the first is the one that the metric is named after."""

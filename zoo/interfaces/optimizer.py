@@ -1,0 +1,40 @@
+"""The kinds that move parameters: optimizers and learning-rate schedules."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import NonNegativeFloat, PositiveFloat
+
+from ..settings import Settings
+from .component import Component
+
+
+class ParameterGroup(Settings):
+    """Settings of their own for the parameters whose names match a pattern (``*.log_s``)."""
+
+    match: str
+    lr: PositiveFloat | None = None
+    weight_decay: NonNegativeFloat | None = None
+
+
+class Optimizer(Component, ABC):
+    """A declared optimizer; the first group that matches a parameter's name takes it."""
+
+    def __init__(self, groups: Sequence[ParameterGroup]) -> None:
+        self.groups = groups
+
+    @abstractmethod
+    def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """The optimizer over torch's parameter groups: ``params``, and what differs from the declaration."""
+
+
+class Schedule(Component, ABC):
+    """A factor on every learning rate."""
+
+    @abstractmethod
+    def factor(self, step: int, steps: int) -> float:
+        """The factor at ``step`` of the horizon ``steps``."""

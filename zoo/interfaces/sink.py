@@ -1,0 +1,26 @@
+"""The kind of places that a run's figures are written to."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .component import Component
+
+
+class Sink(Component, ABC):
+    """A second place for what ``metrics.jsonl`` records."""
+
+    @abstractmethod
+    def open(self, directory: Path, since: int) -> None:
+        """Start writing in a run's directory; rows after step ``since`` are to be forgotten."""
+
+    @abstractmethod
+    def write(self, row: Mapping[str, Any]) -> None:
+        """One row: ``step``, ``split`` and figures by name."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Flush."""

@@ -1,0 +1,13 @@
+"""Plain records of a spec: frozen, strict, and nothing unknown accepted."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """A mapping of a spec whose keys are these fields. ``"64"`` and ``true`` are no integers."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
