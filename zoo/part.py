@@ -1,0 +1,288 @@
+"""A child that is declared and validated, but not yet built; and the schema of what can be declared.
+
+The keyword-only parameters of a component's ``__init__`` are its schema. `parameters_of` makes a pydantic model of
+them; a `Part` holds a component's class and one valid instance of that model.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, ValidationError, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from .errors import Problem, SpecError, ZooError, a, nearest
+from .interfaces.component import Component, kind_name, kind_of, registration_of
+from .nodes import NOWHERE, Place, child_place, key_place, place_of
+from .settings import Settings
+
+T = TypeVar("T")
+
+
+class Lookup(Protocol):
+    """Where names become classes: the registry."""
+
+    def find(self, kind: type[Component], name: str) -> type[Component]:
+        """The class, or LookupError with a message for the user."""
+
+    def name_of(self, cls: type[Component]) -> str:
+        """The name by which specs call a class."""
+
+
+class Part(Generic[T]):
+    """A declared child: call it with what the parent gives, and it builds the child.
+
+    Whatever a child raises while it is built is reported with the line that declared it.
+
+    >>> import zoo
+    >>> net = zoo.declare(zoo.Conditioner, {"type": "mlp", "width": 8})
+    >>> net(zoo.Shape(2), zoo.Shape(3)).out_shape
+    Shape(3)
+    """
+
+    def __init__(self, cls: type[Any], name: str, settings: Settings, place: Place = NOWHERE) -> None:
+        self.cls = cls
+        self.name = name
+        self.settings = settings
+        self.place = place
+
+    @property
+    def kind(self) -> str:
+        return kind_name(kind_of(self.cls))
+
+    def __call__(self, *given: Any) -> T:
+        try:
+            child = self.cls(*given, **parameters(self.settings))
+        except (ZooError, NotImplementedError):
+            raise
+        except Exception as error:
+            raise SpecError(self.problem(_told(error))) from error
+        child.__dict__["declaration"] = self
+        built: T = child
+        return built
+
+    def problem(self, message: str) -> Problem:
+        """A complaint at the place of this declaration."""
+        return Problem(self.place.mark, self.place.path, f"{self.kind} '{self.name}': {message}")
+
+    def resolved(self) -> dict[str, Any]:
+        """The declaration as plain values with every default written out."""
+        return {"type": self.name, **self.settings.model_dump(mode="json", by_alias=True)}
+
+    def __repr__(self) -> str:
+        return f"Part({self.resolved()})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        (kind,) = get_args(source) or (Component,)
+        return core_schema.with_info_plain_validator_function(
+            partial(_validate, kind),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda part: part.resolved()),
+            metadata={"kind": kind_name(kind)},
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"x-zoo-kind": schema["metadata"]["kind"]}  # type: ignore[index]
+
+
+def named(type: str, **values: Any) -> Any:
+    """A declaration as a parameter's default: ``net: Part[Conditioner] = named("mlp", width=64)``."""
+    return {"type": type, **values}
+
+
+def parameters(settings: Settings) -> dict[str, Any]:
+    """The validated parameters by the names that ``__init__`` knows them by."""
+    fields = type(settings).model_fields
+    return {info.alias or name: getattr(settings, name) for name, info in fields.items()}
+
+
+@cache
+def parameters_of(cls: type[Component]) -> type[Settings]:
+    """The schema of a component: its keyword-only parameters. TypeError where one has no annotation."""
+    # A class that takes over its kind's __init__ has no parameters of its own: those are the parent's.
+    init = cls.__init__
+    hints = get_type_hints(init, include_extras=True)
+    fields: dict[str, tuple[Any, FieldInfo]] = {}
+    for name, parameter in inspect.signature(init).parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if name not in hints:
+            raise TypeError(f"parameter '{name}' of {cls.__qualname__} has no annotation")
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        # Aliased, since a parameter may be called like a method of pydantic's (copy, schema).
+        fields[f"p_{name}"] = (_lax_tuples(hints[name]), Field(default, alias=name))
+    model: type[Settings] = create_model(cls.__name__, __base__=Settings, **fields)  # type: ignore[call-overload]
+    return model
+
+
+def declare_node(lookup: Lookup, kind: type[Component], node: Any, place: Place = NOWHERE) -> Part[Any]:
+    """Validate one declaration; SpecError with all of its problems."""
+    try:
+        return _declare(lookup, kind, node)
+    except _Refused as refused:
+        raise SpecError(refused.problems or Problem(place.mark, place.path, refused.message)) from None
+
+
+class _Refused(Exception):
+    """A declaration is wrong: problems that know their places, or a message about the node as a whole."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(message)
+        self.message, self.problems = message, problems
+
+
+def _validate(kind: type[Component], value: Any, info: core_schema.ValidationInfo) -> Part[Any]:
+    try:
+        return _declare(info.context["lookup"], kind, value)  # type: ignore[index]
+    except _Refused as refused:
+        # pydantic keeps no places: ours travel in the error's context.
+        raise PydanticCustomError(
+            "zoo_part", "{message}", {"message": refused.message, "problems": refused.problems}
+        ) from None
+
+
+def _declare(lookup: Lookup, kind: type[Component], node: Any) -> Part[Any]:
+    if isinstance(node, Part):
+        if not issubclass(node.cls, kind):
+            raise _Refused(f"{node.kind} '{node.name}' is no {kind_name(kind)}")
+        return node
+    named = isinstance(node, Mapping) and isinstance(node.get("type"), str)
+    if not (isinstance(node, str) or named):
+        wanted = f"should be {a(kind_name(kind))}: a name, or a mapping with a 'type'"
+        raise _Refused(f"{wanted}, not {shown(node)}")
+    name = node if isinstance(node, str) else node["type"]
+    try:
+        cls = lookup.find(kind, name)
+    except LookupError as error:
+        message = str(error.args[0])
+        if isinstance(node, str):
+            raise _Refused(message) from None
+        at = child_place(node, "type")
+        raise _Refused(message, (Problem(at.mark, at.path, message),)) from None
+    values = {} if isinstance(node, str) else node
+    return Part(cls, lookup.name_of(cls), _settings(lookup, cls, name, values), place_of(node))
+
+
+def _settings(lookup: Lookup, cls: type[Component], name: str, node: Mapping[str, Any]) -> Settings:
+    schema = parameters_of(cls)
+    values = {key: value for key, value in node.items() if key != "type"}
+    try:
+        return schema.model_validate(values, context={"lookup": lookup})
+    except ValidationError as error:
+        found = tuple(problems_in(error, node, schema, f"{kind_name(kind_of(cls))} '{name}'"))
+        raise _Refused(found[0].message, found) from None
+
+
+def problems_in(error: ValidationError, node: Any, schema: type[Settings], owner: str) -> list[Problem]:
+    """pydantic's complaints about a node, each with its place in the spec."""
+    by_place: dict[Place, list[_Complaint]] = {}
+    for entry in error.errors(include_url=False):
+        parent, value, place = node, node, place_of(node)
+        for step in entry["loc"]:
+            # A union adds its members' names to the path: only what is written in the spec counts.
+            inside = isinstance(value, Mapping) and step in value
+            inside = inside or (isinstance(value, list) and isinstance(step, int) and step < len(value))
+            if inside:
+                parent, place = value, child_place(value, step)  # type: ignore[arg-type]
+                value = value[step]  # type: ignore[index]
+        holder, known = _holder(schema, entry["loc"], owner)
+        complaint = _Complaint(entry["type"], str(entry["loc"][-1]), entry, parent, value, holder, known)
+        by_place.setdefault(place, []).append(complaint)
+    return [problem for place, complaints in by_place.items() for problem in _problems_at(place, complaints)]
+
+
+class _Complaint(NamedTuple):
+    """One of pydantic's errors, and what of the spec it is about."""
+
+    type: str
+    key: str
+    entry: Any
+    parent: Any
+    value: Any
+    owner: str
+    known: list[str]
+
+
+def _holder(schema: type[Settings], loc: tuple[int | str, ...], owner: str) -> tuple[str, list[str]]:
+    """Which record of a schema the last step of a path is in, and the keys that it knows."""
+    for step in loc[:-1]:
+        held = {info.alias or name: info for name, info in schema.model_fields.items()}.get(str(step))
+        inner = list(_types_in(held.annotation)) if held else []
+        records = [t for t in inner if isinstance(t, type) and issubclass(t, Settings)]
+        if records:
+            schema, owner = records[0], f"'{step}'"
+    return owner, [info.alias or name for name, info in schema.model_fields.items()]
+
+
+def _types_in(annotation: Any) -> list[Any]:
+    inner = get_args(annotation)
+    return [annotation, *(t for member in inner for t in _types_in(member))]
+
+
+def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
+    found: list[Problem] = []
+    messages: list[str] = []
+    for told in complaints:
+        match told.type:
+            case "extra_forbidden":
+                at = key_place(told.parent, told.key)
+                hint = nearest(told.key, told.known)
+                found.append(Problem(at.mark, at.path, f"'{told.key}' is no parameter of {told.owner}{hint}"))
+            case "missing":
+                found.append(Problem(place.mark, place.path, f"{told.owner} needs '{told.key}'"))
+            case "zoo_part" if told.entry["ctx"]["problems"]:
+                # The part is the member of a union that was meant: what the others say is noise.
+                return list(told.entry["ctx"]["problems"])
+            case "zoo_part":
+                messages.append(told.entry["ctx"]["message"])
+            case _:
+                messages.append(_said(told.entry["msg"], told.value))
+    if messages:
+        found.append(Problem(place.mark, place.path, "; or ".join(dict.fromkeys(messages))))
+    return found
+
+
+def _said(message: str, value: Any) -> str:
+    """pydantic's words in our grammar: ``should be a valid integer, not 'abc'``."""
+    message = message.removeprefix("Value error, ").replace("Input should be", "should be", 1)
+    return f"{message}, not {shown(value)}" if message.startswith("should be") else message
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    return repr(str(value)) if isinstance(value, str) else repr(value)
+
+
+def _told(error: Exception) -> str:
+    text = str(error) or "no reason given"
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+def _lax_tuples(annotation: Any) -> Any:
+    """Let a YAML list be a tuple: containers are lax where scalars are strict."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return Annotated[(_lax_tuples(inner[0]), *inner[1:])]
+    if origin in (Union, types.UnionType):
+        return Union[tuple(_lax_tuples(member) for member in inner)]  # noqa: UP007
+    if origin is tuple:
+        return Annotated[annotation, Strict(False)]
+    return annotation
+
+
+def example_of(cls: type[Component]) -> dict[str, Any]:
+    """Parameters with which a component works on small shapes."""
+    registration = registration_of(cls)
+    return dict(registration.example) if registration else {}

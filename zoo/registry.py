@@ -1,0 +1,202 @@
+"""Names -> classes. Plugins are found by their entry points; a broken one harms nobody else.
+
+The distribution ``zoo`` registers bare names. Every other plugin's names are prefixed with the name of its entry point
+(``acme.spline``), so that nobody can shadow anybody and a spec says where its parts come from.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from .errors import PluginError, a, nearest
+from .interfaces.component import Component, kind_name, kind_of, registration_of
+from .part import Part, declare_node, parameters_of
+
+GROUP = "zoo.plugins"
+HOME = "zoo"
+"""The distribution whose names stand bare."""
+
+
+@dataclass
+class Plugin:
+    """One entry point: a module with components, and what became of importing it."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    components: list[type[Component]] = field(default_factory=list)
+    title: str = ""
+    error: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        return "" if self.distribution == HOME else f"{self.name}."
+
+
+class Registry:
+    """All components of the installed plugins, by kind and name."""
+
+    def __init__(self, points: list[EntryPoint]) -> None:
+        self._plugins: dict[str, Plugin] = {}
+        self._points = {}
+        for point in points:
+            plugin = _describe(point)
+            claimed = self._plugins.get(point.name)
+            if claimed is not None and claimed.distribution != plugin.distribution:
+                raise PluginError(
+                    f"two distributions claim the plugin name '{point.name}': {claimed.distribution} and "
+                    f"{plugin.distribution}; uninstall one of them"
+                )
+            self._plugins[point.name] = plugin
+            self._points[point.name] = point
+        self._loaded: set[str] = set()
+        self._classes: dict[tuple[str, str], type[Component]] = {}
+        self._names: dict[type[Component], str] = {}
+
+    def plugins(self) -> list[Plugin]:
+        """Every installed plugin, imported, with its error where that failed."""
+        for name in self._plugins:
+            self._load(name)
+        return list(self._plugins.values())
+
+    def find(self, kind: type[Component], name: str) -> type[Component]:
+        """The component of a kind by its name; LookupError with the nearest name, or the kind it is of."""
+        self._load_for(name)
+        wanted = kind_name(kind)
+        cls = self._classes.get((wanted, name))
+        if cls is not None and issubclass(cls, kind):
+            return cls
+        others = [held for held, called in self._classes if called == name]
+        if others:
+            raise LookupError(f"'{name}' is {' and '.join(a(kind) for kind in sorted(others))}, not {a(wanted)}")
+        known = [called for held, called in self._classes if held == wanted]
+        raise LookupError(f"no {wanted} is called '{name}'{nearest(name, known)}{self._quarantined()}")
+
+    def name_of(self, cls: type[Component]) -> str:
+        """The name by which specs call a component."""
+        return self._names[cls]
+
+    def plugin_of(self, cls: type[Component]) -> Plugin:
+        """The plugin that brings a component."""
+        return next(plugin for plugin in self._plugins.values() if cls in plugin.components)
+
+    def kinds(self) -> dict[str, type[Component]]:
+        """The kinds that have components, by name."""
+        found = {kind_name(kind_of(cls)): kind_of(cls) for cls in self.components().values()}
+        return dict(sorted(found.items()))
+
+    def components(self) -> dict[tuple[str, str], type[Component]]:
+        """All components by kind and name."""
+        self.plugins()
+        return dict(sorted(self._classes.items()))
+
+    def require(self, name: str) -> None:
+        """PluginError unless the plugin of this name is installed and works."""
+        if name not in self._plugins:
+            raise PluginError(
+                f"the plugin '{name}' is not installed{nearest(name, self._plugins)}; try: pip install {name}"
+            )
+        self._load(name)
+        plugin = self._plugins[name]
+        if plugin.error is not None:
+            raise PluginError(f"the plugin '{name}' ({_origin(plugin)}) is broken:\n{plugin.error}")
+
+    def _load_for(self, name: str) -> None:
+        owner, dot, _ = name.rpartition(".")
+        if dot:
+            self.require(owner)
+        else:
+            for plugin in self._plugins.values():
+                if not plugin.prefix:
+                    self._load(plugin.name)
+
+    def _load(self, name: str) -> None:
+        if name in self._loaded:
+            return
+        self._loaded.add(name)
+        plugin = self._plugins[name]
+        try:
+            classes = list(_marked(plugin))
+            for cls in classes:
+                parameters_of(cls)
+        except Exception:  # whatever a stranger's module raises must not take the others along
+            plugin.error = traceback.format_exc(limit=-3)
+            return
+        for cls in classes:
+            self._register(plugin, cls)
+        for cls in classes:
+            self._check_defaults(plugin, cls)
+
+    def _register(self, plugin: Plugin, cls: type[Component]) -> None:
+        registration = registration_of(cls)
+        if registration is None:
+            return
+        key = (kind_name(kind_of(cls)), plugin.prefix + registration.name)
+        held = self._classes.get(key)
+        if held is not None:
+            raise PluginError(
+                f"two components are called {key[0]} '{key[1]}': {held.__module__}.{held.__qualname__} and "
+                f"{cls.__module__}.{cls.__qualname__}"
+            )
+        self._classes[key] = cls
+        self._names[cls] = key[1]
+        plugin.components.append(cls)
+
+    def _check_defaults(self, plugin: Plugin, cls: type[Component]) -> None:
+        """Defaults that name components are declarations like any other: a wrong one is the plugin's defect."""
+        schema = parameters_of(cls)
+        for info in schema.model_fields.values():
+            if isinstance(info.default, dict) and "type" in info.default:
+                self._load_for(info.default["type"])
+
+    def _quarantined(self) -> str:
+        broken = [plugin.name for plugin in self._plugins.values() if plugin.error is not None]
+        return f" (broken plugins: {', '.join(broken)}; see: zoo plugins)" if broken else ""
+
+
+@cache
+def installed() -> Registry:
+    """The registry of what is installed in this environment."""
+    return Registry(list(entry_points(group=GROUP)))
+
+
+def declare(kind: type[Any], node: Any) -> Part[Any]:
+    """Validate a declaration given as plain values: a name, or a mapping with a ``type``.
+
+    >>> import zoo
+    >>> declare(zoo.Mask, "checkerboard")(zoo.Shape(1, 4, 4)).kept
+    Shape(1, 4, 2)
+    """
+    return declare_node(installed(), kind, node)
+
+
+def _describe(point: EntryPoint) -> Plugin:
+    distribution = point.dist
+    name = distribution.name if distribution else "unknown"
+    return Plugin(point.name, point.value, name, distribution.version if distribution else "unknown")
+
+
+def _origin(plugin: Plugin) -> str:
+    return f"{plugin.distribution} {plugin.version}"
+
+
+def _marked(plugin: Plugin) -> Iterator[type[Component]]:
+    """The marked classes that are defined under a plugin's module."""
+    module = importlib.import_module(plugin.module)
+    plugin.title = (inspect.getdoc(module) or plugin.name).splitlines()[0].rstrip(".")
+    modules = [module]
+    for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}."):
+        modules.append(importlib.import_module(info.name))
+    for found in modules:
+        for value in vars(found).values():
+            if inspect.isclass(value) and value.__module__ == found.__name__ and registration_of(value):
+                yield value
