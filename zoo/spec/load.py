@@ -1,0 +1,164 @@
+"""From a path, a shipped name or plain values to a validated `Spec`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ..errors import Problem, SpecError, UsageError, nearest
+from ..nodes import Entries, Items, child_place, place_of
+from ..part import problems_in
+from ..registry import installed
+from .merge import Say, assign, merge, put
+from .spec import Spec, contradictions
+from .yaml import MAX_NODES, read_yaml
+
+MAX_EXTENDS = 16
+
+
+def _to_stderr(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def load_spec(
+    spec: str | os.PathLike[str] | Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    *,
+    small: bool = False,
+    say: Say = _to_stderr,
+) -> Spec:
+    """A spec from a path, the name of a shipped one, or plain values.
+
+    ``overrides`` are assignments as ``--set`` takes them; ``small`` applies the spec's own seconds-long version first.
+    Raises `SpecError` with every problem of the declaration, each with its place.
+    """
+    if isinstance(spec, Mapping):
+        node = read_yaml(yaml.safe_dump(dict(spec), sort_keys=False), "<spec>")
+    else:
+        node = read_merged(find_spec(spec), say)
+    if small:
+        for key, value in node.get("small", {}).items():
+            node = put(node, key.split("."), value, node["small"].value_marks.get(key), lambda message: None)
+    for override in overrides:
+        node = assign(node, override, say)
+    return validate(node)
+
+
+def validate(node: Entries) -> Spec:
+    """The spec that a merged node declares."""
+    registry = installed()
+    for plugin in node.get("plugins") or ():
+        if isinstance(plugin, str):
+            registry.require(plugin)
+    node = _unrolled(node, [0])
+    try:
+        spec = Spec.model_validate({**node}, context={"lookup": registry})
+    except ValidationError as error:
+        raise SpecError(problems_in(error, node, Spec, "the spec")) from None
+    found = list(contradictions(spec, node))
+    if found:
+        raise SpecError(found)
+    return spec
+
+
+def shipped_specs() -> dict[str, Path]:
+    """The specs that come with zoo, by name."""
+    home = Path(str(resources.files("zoo.specs")))
+    return {path.relative_to(home).with_suffix("").as_posix(): path for path in sorted(home.rglob("*.yaml"))}
+
+
+def find_spec(spec: str | os.PathLike[str]) -> Path:
+    """The file of a spec: a path, or the name of a shipped one."""
+    path = Path(spec)
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory; a spec is a YAML file")
+    if path.exists():
+        return path
+    shipped = shipped_specs()
+    if str(spec) in shipped:
+        return shipped[str(spec)]
+    if path.suffix in (".yaml", ".yml"):
+        raise UsageError(f"there is no file {path}{nearest(path.stem, shipped)}")
+    raise UsageError(f"there is no spec '{spec}'{nearest(str(spec), shipped)}")
+
+
+def read_merged(path: Path, say: Say = lambda message: None) -> Entries:
+    """A spec file merged with what it extends, as nodes: not validated."""
+    return _read(path, say, ())
+
+
+def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not a text file; a spec is YAML in UTF-8") from None
+    node = read_yaml(text, str(path))
+    if not isinstance(node, Entries):
+        raise SpecError(Problem(place_of(node).mark, "", f"{path} is no mapping; a spec has keys such as 'model'"))
+    if "extends" not in node:
+        return node
+    at = child_place(node, "extends")
+    parent = node["extends"]
+    if not isinstance(parent, str):
+        raise SpecError(Problem(at.mark, at.path, "should be the path or the name of a spec"))
+    beside = path.parent / parent
+    chain = (*chain, path.resolve())
+    try:
+        base_path = beside if beside.is_file() else find_spec(parent)
+    except UsageError as error:
+        raise SpecError(Problem(at.mark, at.path, str(error))) from None
+    if base_path.resolve() in chain or len(chain) > MAX_EXTENDS:
+        raise SpecError(Problem(at.mark, at.path, f"{parent} extends itself"))
+    merged: Entries = merge(_read(base_path, say, chain), node.without("extends"), say)
+    return merged
+
+
+def _unrolled(node: Any, count: list[int]) -> Any:
+    """Every ``{repeat: N, of: [...]}`` in a list, written out; places stay those of the text."""
+    if isinstance(node, Entries):
+        entries = node.without()
+        for key, value in node.items():
+            entries[key] = _unrolled(value, count)
+        return entries
+    if not isinstance(node, Items):
+        return node
+    items = Items(place=node.place)
+    for index, item in enumerate(node):
+        if isinstance(item, Entries) and "repeat" in item and "type" not in item:
+            times, of = _repetition(item)
+            inner = _unrolled(of, count)
+            count[0] += times * len(inner)
+            if count[0] > MAX_NODES:
+                raise SpecError(Problem(item.place.mark, item.place.path, f"unrolls to more than {MAX_NODES:,} items"))
+            for _ in range(times):
+                items.extend(inner)
+                items.places.extend(inner.places)
+        else:
+            items.append(_unrolled(item, count))
+            items.places.append(child_place(node, index))
+    return items
+
+
+def _repetition(item: Entries) -> tuple[int, Items]:
+    for key in item:
+        if key not in ("repeat", "of"):
+            at = child_place(item, key)
+            raise SpecError(
+                Problem(item.key_marks.get(key), at.path, f"a repetition has 'repeat' and 'of', no '{key}'")
+            )
+    times, of = item["repeat"], item.get("of")
+    if isinstance(times, bool) or not isinstance(times, int) or times < 0:
+        at = child_place(item, "repeat")
+        raise SpecError(Problem(at.mark, at.path, "should be how many times, a whole number from 0"))
+    if not isinstance(of, Items):
+        raise SpecError(Problem(item.place.mark, item.place.path, "'repeat' needs 'of': the list of what is repeated"))
+    return times, of

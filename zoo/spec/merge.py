@@ -1,0 +1,137 @@
+"""What ``extends`` and ``--set`` do: mappings merge, lists are replaced, another ``type`` starts afresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import Mark, Problem, Source, SpecError, nearest
+from ..nodes import Entries, Items, Place, child_place, place_of
+from .yaml import read_yaml
+
+Say = Callable[[str], None]
+
+
+def merge(base: Any, over: Any, say: Say, path: str = "") -> Any:
+    """``over`` laid upon ``base``; ``say`` is told where a node's parameters are reset."""
+    if not (isinstance(base, Entries) and isinstance(over, Entries)):
+        if isinstance(base, Entries) and isinstance(over, str) and _type_of(base) not in (None, str(over)):
+            _announce(say, path, base, over)
+        return base if _only_names(base, over) else over
+    if _type_of(over) is not None and _type_of(base) not in (None, _type_of(over)):
+        _announce(say, path, base, _type_of(over))
+        return over
+    merged = Entries(base, base.place)
+    merged.key_marks, merged.value_marks = dict(base.key_marks), dict(base.value_marks)
+    for key, value in over.items():
+        below = f"{path}.{key}" if path else key
+        # A bare name and a mapping declare the same kind of thing: ``adam`` is ``{type: adam}``.
+        old = base.get(key)
+        if isinstance(value, Entries) and isinstance(old, str) and not isinstance(old, Entries):
+            old = _named(old)
+        kept = merge(old, value, say, below) if key in base else value
+        merged.put(key, kept, over.key_marks.get(key), over.value_marks.get(key))
+    return merged
+
+
+def assign(root: Entries, assignment: str, say: Say, origin: str = "--set") -> Entries:
+    """``KEY.PATH=VALUE`` laid upon a spec; numbers in the path count list items from zero."""
+    path, equals, text = assignment.partition("=")
+    source = Source(origin, assignment)
+    mark = Mark(source, 1, 1)
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        raise SpecError(Problem(mark, "", "should be KEY.PATH=VALUE"))
+    value = _shifted(read_yaml(text, origin), source, len(path) + 1, path)
+    return put(root, keys, value, mark, say)
+
+
+def put(root: Entries, keys: list[str], value: Any, mark: Mark | None, say: Say) -> Entries:
+    """Lay a value upon a spec at a path."""
+    result: Entries = _put(root, keys, value, mark, say, "")
+    return result
+
+
+def _put(node: Any, keys: list[str], value: Any, mark: Mark | None, say: Say, path: str) -> Any:
+    if not keys:
+        return merge(node, value, say, path)
+    key, rest = keys[0], keys[1:]
+    below = f"{path}.{key}" if path else key
+    if isinstance(node, Items):
+        if not key.isdigit() or int(key) >= len(node):
+            raise SpecError(Problem(mark, path, f"has {len(node)} items, numbered from 0: there is no '{key}'"))
+        items = Items(node, node.place)
+        items.places = list(node.places)
+        items[int(key)] = _put(node[int(key)], rest, value, mark, say, below)
+        return items
+    if isinstance(node, str):
+        node = _named(node)
+    if node is None:
+        node = Entries(place=Place(mark, path))
+    if not isinstance(node, Entries):
+        raise SpecError(Problem(mark, path, f"has no '{key}': it is a plain value"))
+    if rest and key not in node and not path and node:
+        known = [*node]
+        hint = nearest(key, known)
+        if hint.startswith("; did you mean"):
+            raise SpecError(Problem(mark, below, f"'{key}' is no part of this spec{hint}"))
+    entries = Entries(node, node.place)
+    entries.key_marks, entries.value_marks = dict(node.key_marks), dict(node.value_marks)
+    kept = _put(node.get(key), rest, value, mark, say, below)
+    own = entries.value_marks.get(key) if rest and key in node else mark
+    entries.put(key, kept, entries.key_marks.get(key, mark) if rest else mark, own)
+    return entries
+
+
+def _shifted(value: Any, source: Source, by: int, path: str) -> Any:
+    """Places within the value of an assignment, as places within the assignment."""
+
+    def moved(place: Place) -> Place:
+        mark = place.mark
+        at = Mark(source, mark.line, mark.column + (by if mark.line == 1 else 0)) if mark else None
+        dotted = place.path if place.path.startswith("[") or not place.path else f".{place.path}"
+        return Place(at, path + dotted)
+
+    if isinstance(value, Entries):
+        fresh = Entries(place=moved(value.place))
+        for key, child in value.items():
+            marks = [moved(Place(m.get(key))).mark for m in (value.key_marks, value.value_marks)]
+            fresh.put(key, _shifted(child, source, by, path), marks[0], marks[1])
+        return fresh
+    if isinstance(value, Items):
+        items = Items([_shifted(child, source, by, path) for child in value], moved(value.place))
+        items.places = [moved(place) for place in value.places]
+        return items
+    return value.at(moved(value.place)) if hasattr(value, "at") else value
+
+
+def _named(name: str) -> Entries:
+    entries = Entries(place=place_of(name))
+    entries.put("type", name, place_of(name).mark, place_of(name).mark)
+    return entries
+
+
+def _only_names(base: Any, over: Any) -> bool:
+    """A bare name of the type that is there already changes nothing."""
+    return isinstance(base, Entries) and isinstance(over, str) and _type_of(base) == str(over)
+
+
+def _type_of(node: Entries) -> str | None:
+    name = node.get("type")
+    return str(name) if isinstance(name, str) else None
+
+
+def _announce(say: Say, path: str, base: Entries, name: Any) -> None:
+    dropped = ", ".join(f"'{key}'" for key in base if key != "type")
+    if dropped:
+        say(f"note: {path} is now '{name}': the parameters of '{_type_of(base)}' are gone ({dropped})")
+
+
+def place_in(root: Any, keys: list[str]) -> Place:
+    """Where the value at a path was written."""
+    place = place_of(root)
+    for key in keys:
+        step: str | int = int(key) if isinstance(root, Items) else key
+        place = child_place(root, step)
+        root = root[step]
+    return place

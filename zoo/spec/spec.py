@@ -1,0 +1,137 @@
+"""A whole declaration, validated: what `load_spec` gives and everything else takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from ..errors import Problem, nearest
+from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Schedule, Sink
+from ..nodes import child_place
+from ..part import Part
+from ..settings import Settings
+
+
+class Published(Settings):
+    """A figure that somebody published for this model, and where."""
+
+    metric: str
+    value: float
+    source: str
+    note: str = ""
+
+
+class Best(Settings):
+    """By which validation figure the kept weights are chosen."""
+
+    metric: str
+    goal: Literal["min", "max"] = "min"
+
+
+class Train(Settings):
+    """How a model is trained; every interval counts steps."""
+
+    steps: PositiveInt
+    batch: PositiveInt
+    optimizer: Part[Optimizer]
+    schedule: Part[Schedule] | None = None
+    seed: NonNegativeInt = 0
+    clip: PositiveFloat | None = None
+    """Bound on the norm of the gradient."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of the average of the weights that is evaluated and exported."""
+    augment: list[Part[Augmentation]] = []
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Which part of the train split is held out, from its end in a fixed order."""
+    validate_every: PositiveInt | None = None
+    best: Best | None = None
+    patience: PositiveInt | None = None
+    """Stop after this many validations without a better one."""
+    checkpoint_every: PositiveInt | None = None
+    log_every: PositiveInt = 50
+    sample_every: PositiveInt | None = None
+    sinks: list[Part[Sink]] = []
+
+
+class Engine(Settings):
+    """What the model runs on. Nothing here changes what is computed beyond rounding."""
+
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: Literal["auto", "on", "off"] = "auto"
+    channels_last: bool = False
+    tf32: bool = True
+    keep_freed_memory: bool = True
+    """On the CPU under glibc: reuse freed blocks instead of giving them back to the kernel at every step."""
+
+
+class Sample(Settings):
+    """Defaults of ``zoo sample`` and of the grids that training draws."""
+
+    n: PositiveInt = 64
+    temperature: PositiveFloat = 1.0
+
+
+class Spec(Settings):
+    """One model, its data, and how it is trained, scored and sampled."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str = ""
+    published: list[Published] = []
+    plugins: list[str] = []
+    data: Part[Dataset]
+    model: Part[Model]
+    train: Train
+    engine: Engine = Engine()
+    evaluate: list[Part[Metric]] = []
+    sample: Sample = Sample()
+    init_from: str | None = None
+    """A share file whose weights this model starts from."""
+    small: dict[str, Any] = {}
+    """Overrides that make a version of seconds: `load_spec` has applied them, or left them alone."""
+
+    def resolved(self) -> dict[str, Any]:
+        """Plain values with every default written out; loads to an equal spec."""
+        return self.model_dump(mode="json", exclude={"small"})
+
+    def parts(self) -> Iterator[Part[Any]]:
+        """Every declared part, parents first."""
+        yield from _parts_in(self)
+
+
+def _parts_in(value: Any) -> Iterator[Part[Any]]:
+    if isinstance(value, Part):
+        yield value
+        value = value.settings
+    if isinstance(value, Settings):
+        for name in type(value).model_fields:
+            yield from _parts_in(getattr(value, name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _parts_in(item)
+    elif isinstance(value, dict):
+        yield from _parts_in(list(value.values()))
+
+
+def contradictions(spec: Spec, node: Any) -> Iterator[Problem]:
+    """What no single key can know: settings that do not go together."""
+    train = spec.train
+
+    def problem(key: str, message: str) -> Problem:
+        place = child_place(node["train"], key)
+        return Problem(place.mark, place.path, message)
+
+    names = [metric.name for metric in spec.evaluate]
+    if train.best is not None and train.best.metric not in names:
+        hint = nearest(train.best.metric, names)
+        yield problem("best", f"chooses by '{train.best.metric}', which 'evaluate' does not name{hint}")
+    if train.validate_every is not None and not train.validation:
+        yield problem("validate_every", "needs a held-out part: set train.validation, 0.1 for a tenth")
+    if train.best is not None and train.validate_every is None:
+        yield problem("best", "needs train.validate_every: how many steps lie between two validations")
+    if train.patience is not None and train.best is None:
+        yield problem("patience", "needs train.best: by which metric to judge")
+    if train.validate_every is not None and not spec.evaluate:
+        yield problem("validate_every", "needs a metric: name one in 'evaluate'")
