@@ -1,0 +1,216 @@
+"""Spec -> Model, and the check that its parts fit: shapes are compared before data or memory is touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import Problem, SpecError, ZooError
+from .event import Event
+from .interfaces import Clock, Contract, Metric, Model, Scores
+from .nodes import Place
+from .parameters import check_groups, check_players
+from .part import Part
+from .randomness import seeded
+from .spec import Spec, load_spec
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """One line of the table of parts."""
+
+    path: str
+    depth: int
+    kind: str
+    type: str
+    takes: str
+    gives: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a spec declares, counted without building it for real."""
+
+    name: str
+    event: Event
+    parts: tuple[PartRow, ...]
+    parameters: int
+    weights_bytes: int
+    training_bytes: int
+    """Weights, gradients, Adam's two moments, the averaged weights, and what backward keeps of one batch."""
+
+
+def event_of(spec: Spec) -> Event:
+    """What the spec's data is; no data is read."""
+    dataset = spec.data()
+    try:
+        event: Event = dataset.event
+        return event
+    except ValueError as error:
+        raise SpecError(spec.data.problem(str(error))) from None
+
+
+def build(spec: Spec | str | os.PathLike[str] | Mapping[str, Any], event: Event | None = None) -> Model:
+    """The model that a spec declares, on the CPU, with the weights that its seed gives.
+
+    >>> import zoo
+    >>> zoo.build("realnvp-2d").sample(3).shape
+    torch.Size([3, 2])
+    """
+    spec = spec if isinstance(spec, Spec) else load_spec(spec)
+    event = event or event_of(spec)
+    with seeded(torch.device("cpu"), spec.train.seed, "init"):
+        return spec.model(event)
+
+
+def check(spec: Spec) -> Summary:
+    """Build a spec on the meta device, run it on two samples, and count; SpecError where a part does not fit.
+
+    A component whose control flow needs values cannot run there; then all of it runs on the CPU.
+    """
+    event = event_of(spec)
+    try:
+        return _check_on(spec, event, "meta")
+    except (SpecError, NotImplementedError) as error:
+        if not _for_lack_of_values(error if isinstance(error, NotImplementedError) else error.__cause__):
+            raise
+        return _check_on(spec, event, "cpu")
+
+
+class _Misfit(Exception):
+    """A parent gave a child something other than it was declared for: the parent's fault."""
+
+
+def _check_on(spec: Spec, event: Event, device: str) -> Summary:
+    seen: dict[nn.Module, tuple[str, str]] = {}
+    with torch.device(device), seeded(torch.device("cpu"), spec.train.seed, "check"):
+        model = spec.model(event).train()
+        kept = _Kept(model)
+        batch = event.example(2, device)
+        with _watched(model, seen), torch.autograd.graph.saved_tensors_hooks(kept.count, lambda x: x):
+            for player in model.players():
+                model(batch, Clock(torch.zeros((), dtype=torch.int64), spec.train.steps, player.name))
+        if isinstance(model, Scores):
+            with _watched(model, seen), torch.no_grad():
+                model.eval().log_prob(batch[event.name])
+    _check_uses(spec, model)
+    weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
+    trained = sum(p.numel() * p.element_size() for p in model.parameters())
+    copies = 4 if spec.train.ema else 3
+    return Summary(
+        name=spec.name,
+        event=event,
+        parts=tuple(_rows(model, seen)),
+        parameters=sum(p.numel() for p in model.parameters()),
+        weights_bytes=weights,
+        training_bytes=weights + copies * trained + kept.bytes // 2 * spec.train.batch,
+    )
+
+
+def _check_uses(spec: Spec, model: Model) -> None:
+    """Metrics, parameter groups and players against the model that they are for."""
+    problems = check_metrics(model, spec.evaluate)
+    problems += check_players(model, spec)
+    problems += check_groups(model, spec)
+    if problems:
+        raise SpecError(problems)
+
+
+def check_metrics(model: Model, metrics: list[Part[Metric]]) -> list[Problem]:
+    """Metrics that this model cannot be measured by."""
+    problems = []
+    for metric in metrics:
+        try:
+            metric().check(model)
+        except ValueError as error:
+            problems.append(metric.problem(str(error)))
+    return problems
+
+
+class _Kept:
+    """Counts what autograd keeps for backward, each storage once and no parameters."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.seen = {p.untyped_storage()._cdata for p in model.parameters()}
+        self.alive: list[Tensor] = []
+        self.bytes = 0
+
+    def count(self, x: Tensor) -> Tensor:
+        key = x.untyped_storage()._cdata
+        if key not in self.seen:
+            self.seen.add(key)
+            self.alive.append(x)  # or the address is used again
+            self.bytes += x.untyped_storage().nbytes()
+        return x
+
+
+@contextmanager
+def _watched(model: nn.Module, seen: dict[nn.Module, tuple[str, str]]) -> Iterator[None]:
+    """Within this block every declared part is held to its kind's contracts, and errors name its line."""
+    watched = [m for m in model.modules() if getattr(m, "declaration", None) is not None]
+    for module in watched:
+        for method, contract in module.contracts.items():  # type: ignore[union-attr,operator]
+            module.__dict__[method] = _held(module, getattr(module, method), contract, seen)
+    try:
+        yield
+    finally:
+        for module in watched:
+            for method in module.contracts:  # type: ignore[union-attr]
+                module.__dict__.pop(method, None)
+
+
+def _held(
+    module: Any, method: Callable[..., Any], contract: Contract, seen: dict[nn.Module, tuple[str, str]]
+) -> Callable[..., Any]:
+    declared: Part[Any] = module.declaration
+
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if args and (complaint := contract.takes(module, args)):
+            raise _Misfit(f"gives {declared.kind} '{declared.name}' what it was not declared for: {complaint}")
+        try:
+            result = method(*args, **kwargs)
+        except ZooError:
+            raise
+        except _Misfit as misfit:
+            raise SpecError(declared.problem(str(misfit))) from None
+        except Exception as error:
+            raise SpecError(declared.problem(f"{type(error).__name__}: {error}")) from error
+        if complaint := contract.gives(module, result):
+            raise SpecError(declared.problem(complaint))
+        seen.setdefault(module, (_form(args[0]) if args else "", _form(result)))
+        return result
+
+    return call
+
+
+def _for_lack_of_values(error: BaseException | None) -> bool:
+    """Whether this is the meta device's way to say that a tensor has no values."""
+    text = str(error)
+    return isinstance(error, NotImplementedError) or "meta" in text or "_local_scalar_dense" in text
+
+
+def _form(value: Any) -> str:
+    """The shape of what went in or out, without the batch."""
+    if isinstance(value, tuple) and value:
+        value = value[0]
+    return "x".join(map(str, value.shape[1:])) if isinstance(value, Tensor) and value.dim() > 1 else ""
+
+
+def _rows(model: nn.Module, seen: dict[nn.Module, tuple[str, str]]) -> Iterator[PartRow]:
+    declared = {name: m for name, m in model.named_modules() if getattr(m, "declaration", None) is not None}
+    for name, module in declared.items():
+        above = sum(1 for other in declared if other != name and (not other or name.startswith(f"{other}.")))
+        declaration: Part[Any] = module.declaration  # type: ignore[assignment]
+        takes, gives = seen.get(module, ("", ""))
+        count = sum(p.numel() for p in module.parameters())
+        place: Place = declaration.place
+        yield PartRow(place.path or name, above, declaration.kind, declaration.name, takes, gives, count)

@@ -1,0 +1,63 @@
+"""Tables for a person: parts of a model, figures of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .assembly import Summary
+
+
+def columns(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
+    """A plain table; a column whose every cell is a number is set flush right.
+
+    >>> print(columns([["a", "1"], ["bc", "12"]], ["name", "n"]))
+    name   n
+    a      1
+    bc    12
+    """
+    cells = [list(heads), *(list(row) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
+    right = [bool(rows) and all(_numeric(row[i]) for row in rows) for i in range(len(heads))]
+    lines = [
+        "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)).rstrip()
+        for row in cells
+    ]
+    return "\n".join(lines)
+
+
+def table_of_parts(summary: Summary) -> str:
+    """What ``zoo build`` prints."""
+    rows = [
+        ["  " * part.depth + part.type, part.kind, part.takes, part.gives, f"{part.parameters:,}"]
+        for part in summary.parts
+    ]
+    event = summary.event
+    levels = f"{event.levels} levels" if event.levels is not None else "continuous"
+    return "\n".join(
+        [
+            f"{summary.name}: {event.name} {event.shape}, {levels}",
+            "",
+            columns(rows, ["part", "kind", "takes", "gives", "parameters"]),
+            "",
+            f"{summary.parameters:,} parameters, {size(summary.weights_bytes)}; "
+            f"about {size(summary.training_bytes)} to train",
+        ]
+    )
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that reads best.
+
+    >>> size(1234567)
+    '1.2 MB'
+    """
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def _numeric(cell: str) -> bool:
+    return not cell or cell.replace(",", "").replace(".", "").lstrip("-").isdigit()
