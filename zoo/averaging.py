@@ -1,0 +1,65 @@
+"""The averaged weights that are evaluated and exported."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from .data import Shuffled
+from .interfaces import Clock, Model, RunningStatistics
+
+RECALIBRATION_BATCHES = 50
+
+
+class Averaged:
+    r"""An exponential moving average of the weights.
+
+    .. math:: \bar\theta \leftarrow \bar\theta + (1 - d_t) (\theta - \bar\theta), \quad d_t = \min(d, (1+t)/(10+t))
+
+    so that the random start is soon forgotten. Buffers (counters, controllers, teachers' integer state) are not
+    averaged: evaluation takes them as they are.
+    """
+
+    def __init__(self, model: Model, decay: float | None) -> None:
+        self.decay = decay
+        self._live = [p for p in model.parameters() if p.is_floating_point()]
+        self.weights: list[Tensor] = [p.detach().clone() for p in self._live] if decay is not None else []
+        self._model = model
+        self._copy: Model | None = None
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move towards the weights after the step of this number."""
+        if self.decay is not None:
+            decay = min(self.decay, (1 + step) / (10 + step))
+            torch._foreach_lerp_(self.weights, self._live, 1.0 - decay)
+
+    @torch.no_grad()
+    def model(self, recalibrate_on: Shuffled, clock: Clock) -> Model:
+        """A model of its own with the averaged weights, in evaluation mode."""
+        if self._copy is None:
+            self._copy = copy.deepcopy(self._model)
+        evaluated = self._copy
+        for mine, live in zip(evaluated.buffers(), self._model.buffers(), strict=True):
+            mine.copy_(live)
+        own = [p for p in evaluated.parameters() if p.is_floating_point()]
+        for mine, source in zip(own, self.weights or self._live, strict=True):
+            mine.copy_(source)
+        recalibrate(evaluated, recalibrate_on, clock)
+        return evaluated.eval()
+
+
+@torch.no_grad()
+def recalibrate(model: Model, data: Shuffled, clock: Clock) -> None:
+    """Collect running statistics anew, under these very weights: averages of other weights' are a trap."""
+    running = [m for m in model.modules() if isinstance(m, RunningStatistics)]
+    if not running:
+        return
+    for part in running:
+        part.reset()
+    model.train()
+    turns = min(RECALIBRATION_BATCHES, -(-len(data.source) // data.batch))
+    for turn in range(turns):
+        model(data.turn(turn), clock)

@@ -1,0 +1,129 @@
+"""Batches: order and splits as pure functions of (seed, epoch, step).
+
+Data that fits in memory lives on the device and is indexed there; larger data is read ahead by threads and copied
+without blocking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from .interfaces import Batch, Dataset, Examples, InMemory
+from .randomness import generator
+
+READ_AHEAD = 3
+"""Batches that are read before they are asked for."""
+
+
+class Source:
+    """Some examples of a split, as batches on a device."""
+
+    def __init__(self, examples: Examples, numbers: Tensor, device: torch.device) -> None:
+        self.examples = examples
+        self.numbers = numbers
+        self.device = device
+        self._resident: dict[str, Tensor] | None = None
+        if isinstance(examples, InMemory):
+            self._resident = {name: tensor[numbers].to(device) for name, tensor in examples.tensors.items()}
+            self.numbers = torch.arange(len(numbers))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def read(self, positions: Tensor) -> Batch:
+        """The examples at these positions (int64, on the CPU, or on the device where the data lives there)."""
+        if self._resident is not None:
+            positions = positions.to(self.device, non_blocking=True)
+            return {name: tensor.index_select(0, positions) for name, tensor in self._resident.items()}
+        return self.to_device(self.fetch(positions))
+
+    def fetch(self, positions: Tensor) -> dict[str, Tensor]:
+        """The examples at these positions, on the CPU; pinned where a device waits for them."""
+        batch = self.examples.read(self.numbers[positions])
+        return {name: x.pin_memory() for name, x in batch.items()} if self.device.type == "cuda" else batch
+
+    def to_device(self, batch: Batch) -> Batch:
+        return {name: x.to(self.device, non_blocking=True) for name, x in batch.items()}
+
+    @property
+    def resident(self) -> bool:
+        """Whether the data lives on the device."""
+        return self._resident is not None
+
+    def in_order(self, batch: int) -> Iterator[Batch]:
+        """Every example once, in order; the last batch may be smaller."""
+        for start in range(0, len(self), batch):
+            yield self.read(torch.arange(start, min(start + batch, len(self))))
+
+
+class Shuffled:
+    """Endless batches of one size: turn ``t`` takes the examples at ``t * batch ...`` of all epochs end to end.
+
+    Every epoch is a permutation drawn from (seed, epoch); a batch may end one epoch and begin the next, so that each
+    example is seen equally often and shapes never change.
+    """
+
+    def __init__(self, source: Source, batch: int, seed: int) -> None:
+        if len(source) == 0:
+            raise ValueError("there are no examples to train on")
+        self.source, self.batch, self.seed = source, batch, seed
+        self._order = lru_cache(maxsize=2)(self._permutation)
+        self._threads = None if source.resident else ThreadPoolExecutor(1, "zoo-read-ahead")
+        self._ahead: dict[int, Future[dict[str, Tensor]]] = {}
+
+    def turn(self, t: int) -> Batch:
+        """The batch of one turn."""
+        if self._threads is None:
+            return self.source.read(self.positions(t))
+        for later in range(t, t + READ_AHEAD + 1):
+            if later not in self._ahead:
+                self._ahead[later] = self._threads.submit(self._fetch, later)
+        for past in [turn for turn in self._ahead if turn < t]:
+            del self._ahead[past]
+        return self.source.to_device(self._ahead.pop(t).result())
+
+    def positions(self, t: int) -> Tensor:
+        """Which examples a turn takes."""
+        n = len(self.source)
+        start, pieces, missing = t * self.batch, [], self.batch
+        while missing:
+            epoch, offset = divmod(start, n)
+            piece = self._order(epoch)[offset : offset + missing]
+            pieces.append(piece)
+            start, missing = start + len(piece), missing - len(piece)
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+
+    def close(self) -> None:
+        """Stop reading ahead."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, t: int) -> dict[str, Tensor]:
+        return self.source.fetch(self.positions(t))
+
+    def _permutation(self, epoch: int) -> Tensor:
+        order = torch.randperm(len(self.source), generator=generator(self.seed, "order", epoch))
+        return order.to(self.source.device) if self.source.resident else order
+
+
+def sources(dataset: Dataset, validation: float, device: torch.device) -> tuple[Source, Source]:
+    """What is trained on, and the part of the train split that is held out.
+
+    The part is the end of one fixed permutation: it depends on neither seed nor order of the files.
+    """
+    examples = dataset.split("train")
+    order = torch.randperm(len(examples), generator=generator(0, "validation"))
+    held = round(len(examples) * validation)
+    kept = order[: len(examples) - held].sort().values
+    return Source(examples, kept, device), Source(examples, order[len(examples) - held :].sort().values, device)
+
+
+def held_out(dataset: Dataset, device: torch.device) -> Source:
+    """The test split."""
+    examples = dataset.split("test")
+    return Source(examples, torch.arange(len(examples)), device)

@@ -1,0 +1,79 @@
+"""Samples as a picture: a grid of images, or a map of how dense points lie."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .errors import UsageError
+from .event import Event
+
+TILE = 48
+"""Smaller images are enlarged by a whole factor to at least this many pixels."""
+MAP = 320
+INK = (0.10, 0.16, 0.38)
+
+
+def picture(x: Tensor, event: Event) -> Tensor:
+    """Data of an event as an RGB image ``[3, H, W]`` of bytes."""
+    if len(event.shape) == 3 and event.shape[0] in (1, 3):
+        return grid(shades(x, event))
+    if tuple(event.shape) == (2,):
+        return density_map(x)
+    raise UsageError(f"data of shape {event.shape} has no picture; write .npy, .pt or .csv")
+
+
+def shades(x: Tensor, event: Event) -> Tensor:
+    """Values of an event between 0 and 1."""
+    if event.levels is not None:
+        return x.double() / (event.levels - 1)
+    low, high = event.range or (float(x.min()), float(x.max()))
+    return ((x.double() - low) / max(high - low, 1e-12)).clamp(0, 1)
+
+
+def grid(images: Tensor) -> Tensor:
+    """Images ``[N, C, H, W]`` between 0 and 1, row by row in a square."""
+    N, _C, H, W = images.shape
+    scale = max(1, math.ceil(TILE / max(H, W)))
+    tiles = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3).expand(N, 3, -1, -1)
+    gap, columns = 2, math.ceil(math.sqrt(N))
+    rows = math.ceil(N / columns)
+    h, w = H * scale + gap, W * scale + gap
+    canvas = torch.ones(3, rows * h + gap, columns * w + gap, dtype=torch.float64)
+    for index, tile in enumerate(tiles):
+        top, left = index // columns * h + gap, index % columns * w + gap
+        canvas[:, top : top + H * scale, left : left + W * scale] = tile
+    return to_bytes(canvas)
+
+
+def density_map(points: Tensor) -> Tensor:
+    """Points ``[N, 2]`` counted on a square grid: the darker, the more of them; the second axis points up."""
+    points = points.double().cpu()
+    points = points[points.isfinite().all(1)]
+    if not len(points):
+        raise UsageError("there is no finite point to draw")
+    low, high = points.quantile(0.002, dim=0), points.quantile(0.998, dim=0)
+    centre, half = (low + high) / 2, float((high - low).max().clamp_min(1e-6)) * 0.6
+    cells = max(24, min(160, math.isqrt(len(points))))
+    span = [float(v) for c in centre for v in (c - half, c + half)]
+    counts = torch.histogramdd(points, [cells, cells], range=span).hist
+    top = counts.flatten().quantile(0.995).clamp_min(1.0)
+    ink = (counts / top).clamp(0, 1).sqrt().T.flip(0)
+    scale = max(1, MAP // cells)
+    ink = ink.repeat_interleave(scale, 0).repeat_interleave(scale, 1)
+    colour = torch.tensor(INK, dtype=torch.float64).reshape(3, 1, 1)
+    return to_bytes(1 - ink * (1 - colour))
+
+
+def to_bytes(image: Tensor) -> Tensor:
+    return image.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def write_png(image: Tensor, path: Path) -> None:
+    """An image ``[3, H, W]`` of bytes as a file."""
+    from PIL import Image
+
+    Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy()).save(path, format="PNG")

@@ -1,0 +1,77 @@
+"""Scores on held-out data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .assembly import check_metrics
+from .data import Source, held_out
+from .engine import find_device, place, prepare
+from .errors import SpecError, UsageError
+from .exporting import open_share, respecified
+from .interfaces import Measurement, Metric, Model
+from .part import Part
+from .randomness import seeded
+from .registry import declare
+from .run import model_file
+from .spec import Spec
+
+BATCH = 500
+
+
+@torch.no_grad()
+def measure(model: Model, metrics: list[Part[Metric]], source: Source, seed: int) -> dict[str, Measurement]:
+    """Every metric of a model on a source; the noise of each is a function of the seed alone."""
+    found: dict[str, Measurement] = {}
+    for part in metrics:
+        with seeded(source.device, seed, "evaluate", part.name):
+            found.update(part().measure(model, source.in_order(BATCH)))
+    return found
+
+
+def evaluate(file: Path, spec: Spec, device: str = "auto") -> dict[str, Measurement]:
+    """The metrics that ``spec`` names, of a share file's model on the spec's held-out split."""
+    model = open_share(file)[0]
+    problems = check_metrics(model, spec.evaluate)
+    if problems:
+        raise SpecError(problems)
+    on = find_device(device)
+    prepare(spec, on)
+    source = held_out(spec.data(), on)
+    return measure(place(model, on, spec.engine.channels_last).eval(), spec.evaluate, source, spec.train.seed)
+
+
+def evaluate_file(
+    run_or_file: Path, metrics: list[str], overrides: list[str], device: str = "auto"
+) -> dict[str, Measurement]:
+    """Score a run or a share file; ``metrics`` replace those that its spec names."""
+    file = model_file(run_or_file)
+    spec = respecified(file, overrides)
+    if metrics:
+        given = {part.name: part for part in spec.evaluate}
+        named = [given.get(name) or declare_named(Metric, name) for name in metrics]
+        spec = spec.model_copy(update={"evaluate": named})
+    if not spec.evaluate:
+        raise UsageError(f"{run_or_file} names no metric; choose one with --metric")
+    return evaluate(file, spec, device)
+
+
+def declare_named(kind: type[Any], name: str) -> Part[Any]:
+    """A component by its bare name, from the command line."""
+    try:
+        return declare(kind, name)
+    except SpecError as error:
+        raise UsageError(error.problems[0].message) from None
+
+
+def protocol(measured: Mapping[str, Measurement], metrics: list[Part[Metric]], split: str) -> dict[str, Any]:
+    """Figures as a share file records them: with what they were measured on, and how."""
+    return {
+        "split": split,
+        "declared": [part.resolved() for part in metrics],
+        "figures": {name: {"value": m.value, "n": m.n, "kind": m.kind} for name, m in measured.items()},
+    }

@@ -1,0 +1,46 @@
+"""Who is told how training goes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Progress(ABC):
+    """Hears of every step and every row; nothing that is computed depends on it."""
+
+    @abstractmethod
+    def start(self, name: str, directory: Path, step: int, until: int, on: str) -> None:
+        """Training goes from ``step`` to ``until``; ``on`` says what it is computed on."""
+
+    @abstractmethod
+    def step(self, step: int) -> None:
+        """A step is done. Called every time: must cost nothing."""
+
+    @abstractmethod
+    def row(self, row: Mapping[str, Any]) -> None:
+        """A row of ``metrics.jsonl``."""
+
+    @abstractmethod
+    def note(self, message: str) -> None:
+        """Something that a user should know."""
+
+    @abstractmethod
+    def done(self) -> None:
+        """Training has ended, well or not."""
+
+
+class Silent(Progress):
+    """Tells nobody."""
+
+    def start(self, name: str, directory: Path, step: int, until: int, on: str) -> None: ...
+
+    def step(self, step: int) -> None: ...
+
+    def row(self, row: Mapping[str, Any]) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+    def done(self) -> None: ...

@@ -1,0 +1,71 @@
+"""One player's turn: forward, backward, optimizer step, over the parameters that are its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from .engine import Runtime
+from .interfaces import Batch, Clock, Model, Player
+from .parameters import build_optimizer, names_of
+from .sentinel import Sentinel
+from .spec import Spec
+from .tally import Tally
+
+
+class Turn:
+    """A player with its optimizer. With one player its turn is the whole training step."""
+
+    def __init__(self, player: Player, model: Model, spec: Spec, alone: bool) -> None:
+        named = dict(model.named_parameters())
+        mine = names_of(model, player)
+        self.player = player
+        self.parameters = [named[name] for name in mine]
+        self.others: list[nn.Parameter] = []
+        if not alone:
+            self.others = [p for name, p in named.items() if p.requires_grad and name not in set(mine)]
+        self.prefix = "" if alone else f"{player.name}."
+        self.clip = spec.train.clip
+        self.schedule = spec.train.schedule() if spec.train.schedule else None
+        self.optimizer = build_optimizer(spec.train.optimizer(), {name: named[name] for name in mine})
+        for group in self.optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+
+    def take(self, runtime: Runtime, batch: Batch, clock: Clock, step: int, sentinel: Sentinel, tally: Tally) -> None:
+        """One optimizer step. Raises `Diverged` before it where the loss or the gradient is not finite."""
+        self._set_rates(step, clock.steps)
+        for p in self.others:
+            p.requires_grad_(False)
+        terms = runtime.forward(batch, clock)
+        values = {f"{self.prefix}{name}": value for name, value in (("loss", terms.loss), *terms.logs.items())}
+        sentinel.check(clock.step if runtime.device.type == "cuda" else step, values, terms.loss)
+        terms.loss.backward()
+        if self.clip is not None:
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
+            values[f"{self.prefix}grad_norm"] = norm
+            sentinel.check(clock.step if runtime.device.type == "cuda" else step, values, norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        for p in self.others:
+            p.requires_grad_(True)
+        tally.add(values)
+
+    def learning_rate(self) -> float:
+        """The first group's, as logged."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = self.optimizer.state_dict()
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state)
+
+    def _set_rates(self, step: int, steps: int) -> None:
+        if self.schedule is None:
+            return
+        factor = self.schedule.factor(step, steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor
