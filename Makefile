@@ -1,0 +1,33 @@
+# The two commands of the README. Everything lives in .venv; nothing else is installed.
+PYTHON ?= python3
+SPEC ?= specs/realnvp.yaml
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: install train test lint types tests clean
+
+train: install
+	$(BIN)/zoo train $(SPEC)
+
+test: lint types tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+tests: install
+	$(BIN)/pytest
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --upgrade pip setuptools wheel
+	$(BIN)/pip install --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,351 @@
+"""The command line: parses, calls, prints. No logic, and no torch until a command needs it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import __version__
+from .errors import UsageError, ZooError
+
+if TYPE_CHECKING:
+    from .interfaces import Measurement
+
+app = typer.Typer(
+    help="A zoo of deep generative models: declare one in YAML, train it, score it, sample it, share it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="A spec: its path, or the name of a shipped one.")]
+Target = Annotated[Path, typer.Argument(metavar="RUN_OR_FILE", help="A run directory, or a share file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="K=V", help="Override a key: model.transforms.1.repeat=8")
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every draw.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a command: a user's error is one message and its exit code, never a traceback."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except ZooError as error:
+                print(f"error: {error}", file=sys.stderr)
+                raise typer.Exit(error.exit_code) from None
+            except KeyboardInterrupt:
+                raise typer.Exit(130) from None
+            except BrokenPipeError:
+                raise typer.Exit(1) from None
+
+        run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
+        return app.command(name)(run)
+
+    return register
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"zoo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """A zoo of deep generative models: declare one in YAML, train it, score it, sample it, share it."""
+
+
+@command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="Only the components of this kind.")] = None, as_json: Json = False
+) -> None:
+    """List specs, kinds and components, with one line each."""
+    from . import listing
+    from .errors import nearest
+    from .registry import installed
+
+    registry = installed()
+    kinds = registry.kinds()
+    if kind is not None and kind not in kinds:
+        raise UsageError(f"there is no kind '{kind}'{nearest(kind, kinds)}")
+    found = listing.components(registry, kind)
+    shipped = [] if kind else listing.specs()
+    if as_json:
+        specs = [{"name": s.name, "family": s.family, "description": s.description} for s in shipped]
+        _print_json({"specs": specs, "components": found})
+        return
+    width = max([len(s.name) for s in shipped] + [len(name) for names in found.values() for name in names])
+    families = dict.fromkeys(line.family for line in shipped)
+    groups = {f"Specs: {f}": {s.name: s.description for s in shipped if s.family == f} for f in families}
+    for title, entries in (groups | {f"Components: {of}": names for of, names in found.items()}).items():
+        print(title)
+        for name, line in entries.items():
+            print(f"  {name.ljust(width)}  {line}".rstrip())
+        print()
+
+
+@command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="A component or a spec.")], sets: Set = None, as_json: Json = False
+) -> None:
+    """Show a component: formula, reference, parameters; or a spec, resolved."""
+    from . import listing
+    from .errors import nearest
+    from .registry import installed
+    from .report import columns
+    from .spec import find_spec, load_spec, shipped_specs
+
+    registry = installed()
+    found = {kind: cls for (kind, called), cls in registry.components().items() if called == name}
+    is_spec = name in shipped_specs() or name.endswith((".yaml", ".yml"))
+    if not found and not is_spec:
+        known = {called for _, called in registry.components()} | shipped_specs().keys()
+        raise UsageError(f"there is no component and no spec '{name}'{nearest(name, known)}")
+    pages: list[dict[str, Any]] = []
+    for kind, cls in found.items():
+        plugin = registry.plugin_of(cls)
+        rows = listing.parameters(cls)
+        facts = {"kind": kind, "name": name, "distribution": plugin.distribution, "version": plugin.version}
+        doc = inspect.getdoc(cls) or ""
+        declared = listing.snippet(cls, name)
+        pages.append({**facts, "doc": doc, "parameters": [vars(row) for row in rows], "example": declared})
+        if not as_json:
+            print(f"{kind} '{name}' ({plugin.distribution} {plugin.version})\n\n{doc}\n\nIn a spec: {declared}\n")
+            print(columns([[r.name, r.type, r.default] for r in rows], ["parameter", "type", "default"]), end="\n\n")
+    resolved = load_spec(find_spec(name), sets or []).resolved() if is_spec else None
+    if as_json:
+        _print_json({"components": pages, "spec": resolved})
+    elif resolved is not None:
+        import yaml
+
+        print(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True), end="")
+
+
+@command("build")
+def build(
+    spec: SpecArgument,
+    sets: Set = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the untrained model here.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="The spec's own seconds-long version.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check a spec, put its parts together, compare their shapes and count; no data is touched."""
+    from . import assembly
+    from .exporting import export
+    from .report import table_of_parts
+    from .spec import load_spec
+
+    loaded = load_spec(spec, sets or [], small=small)
+    summary = assembly.check(loaded)
+    if output is not None:
+        export(output, loaded, assembly.build(loaded).eval(), step=0, data=None)
+    if as_json:
+        parts = [vars(part) for part in summary.parts]
+        _print_json(
+            {
+                "name": summary.name,
+                "parameters": summary.parameters,
+                "parts": parts,
+                "weights_bytes": summary.weights_bytes,
+                "training_bytes": summary.training_bytes,
+                "output": str(output) if output else None,
+            }
+        )
+    else:
+        print(table_of_parts(summary))
+
+
+@command("train")
+def train(
+    spec: Annotated[str | None, typer.Argument(metavar="SPEC", help="A path, or the name of a shipped spec.")] = None,
+    sets: Set = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop there; schedules keep their horizon.")] = None,
+    seed: Seed = None,
+    device: Device = None,
+    runs: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="The run directory's name.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="The spec's own seconds-long version.")] = False,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a spec in a new run directory, or go on with a run."""
+    if (spec is None) == (resume is None):
+        raise UsageError("name a spec to train, or a run to --resume: one of the two")
+    given = {"--set": sets, "--seed": seed, "--device": device, "--name": name, "--small": small}
+    for option, value in given.items():
+        if resume is not None and value:
+            raise UsageError(f"{option} does not go with --resume: a run goes on with its own resolved spec")
+
+    from . import training
+    from .spec import find_spec, load_spec
+    from .terminal import duration, listener, say
+
+    if resume is not None:
+        result = training.resume(resume, steps=steps, progress=listener())
+    else:
+        overrides = [*(sets or [])]
+        overrides += [f"train.seed={seed}"] if seed is not None else []
+        overrides += [f"engine.device={device}"] if device is not None else []
+        loaded = load_spec(str(spec), overrides, small=small)
+        text = find_spec(str(spec)).read_text(encoding="utf-8")
+        result = training.train(loaded, text=text, steps=steps, runs=runs, name=name, progress=listener())
+    figures = "  ".join(f"{key} {value:.4f}" for key, value in result.metrics.items())
+    say(f"{result.split}: {figures}  ({result.steps} steps, {duration(result.seconds)})")
+    if as_json:
+        _print_json(
+            {
+                "run": str(result.directory),
+                "steps": result.steps,
+                "seconds": result.seconds,
+                "metrics": dict(result.metrics),
+                "split": result.split,
+                "model": str(result.model),
+            }
+        )
+    else:
+        print(result.directory)
+
+
+@command("evaluate")
+def evaluate(
+    target: Target,
+    metric: Annotated[list[str] | None, typer.Option("--metric", metavar="M", help="Measure this instead.")] = None,
+    sets: Set = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model on the held-out split."""
+    from .evaluation import evaluate_file
+    from .report import columns
+
+    measured = evaluate_file(target, metric or [], sets or [], device or "auto")
+    if as_json:
+        values = {name: m.value for name, m in measured.items()}
+        n = max((m.n for m in measured.values()), default=0)
+        _print_json({"metrics": values, "split": "test", "n": n, "kinds": {k: m.kind for k, m in measured.items()}})
+    else:
+        print(columns([_measurement_row(k, m) for k, m in measured.items()], ["metric", "value", "n", "kind"]))
+
+
+@command("sample")
+def sample(
+    target: Target,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many; the spec's own number by default.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .npy, .pt or .csv file.")] = Path(
+        "samples.png"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 0,
+    temperature: Annotated[float | None, typer.Option(help="Above 0; below 1 draws nearer to the mode.")] = None,
+    sets: Set = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Draw from a model."""
+    from .sampling import sample_file
+
+    drawn = sample_file(target, output, n, seed, temperature, sets or [], device or "auto")
+    if as_json:
+        _print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
+    else:
+        print(output)
+
+
+@command("export")
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The share file to write.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Terms under which the weights are shared.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's model as one share file."""
+    from .exporting import reexport
+
+    file, digest = reexport(run, output, licence)
+    if as_json:
+        _print_json({"output": str(file), "digest": digest})
+    else:
+        print(file)
+
+
+@command("compare")
+def compare(
+    targets: Annotated[list[Path], typer.Argument(metavar="RUN_OR_FILE...", help="Runs or share files.")],
+    as_json: Json = False,
+) -> None:
+    """Compare models in one table, one row each."""
+    from dataclasses import asdict
+
+    from .comparing import cells
+    from .comparing import compare as row_of
+    from .report import columns
+
+    rows = [row_of(target) for target in targets]
+    if as_json:
+        _print_json({"rows": [asdict(row) for row in rows]})
+    else:
+        print(columns(*cells(rows)))
+
+
+@command("plugins")
+def plugins(as_json: Json = False) -> None:
+    """List installed plugins and their state."""
+    from .registry import installed
+    from .report import columns
+
+    found = installed().plugins()
+    if as_json:
+        rows = [{k: v for k, v in vars(p).items() if k != "components"} | {"n": len(p.components)} for p in found]
+        _print_json({"plugins": rows})
+        return
+    rows_ = [
+        [p.name, f"{p.distribution} {p.version}", "broken" if p.error else "ok", str(len(p.components)), p.title]
+        for p in found
+    ]
+    print(columns(rows_, ["plugin", "distribution", "state", "components", ""]))
+    for plugin in found:
+        if plugin.error:
+            print(f"\n{plugin.name}:\n{plugin.error}")
+
+
+@command("schema")
+def schema(
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it here.")] = None, as_json: Json = False
+) -> None:
+    """Print the JSON Schema of specs over all that is installed."""
+    from .files import write_whole
+    from .registry import installed
+    from .schema import schema as schema_of
+
+    text = json.dumps(schema_of(installed()), indent=None if as_json else 1)
+    if output is None:
+        print(text)
+    else:
+        write_whole(output, lambda aside: _write(aside, text))
+        print(output)
+
+
+def _measurement_row(name: str, measured: Measurement) -> list[str]:
+    return [name, f"{measured.value:.4f}", str(measured.n), measured.kind]
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value))
