@@ -1,0 +1,53 @@
+"""Composition of bijections."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from zoo import Bijection, Part, Shape, component
+
+
+@component("chain", example={"of": ["act_norm", "act_norm"]})
+class Chain(Bijection):
+    r"""Bijections one after the other, from data to latent.
+
+    .. math:: f = f_n \circ \dots \circ f_1, \qquad
+       \log|\det J_f(x)| = \sum_i \log|\det J_{f_i}(x_{i-1})|
+
+    Each is built for the shape that the one before it gives.
+
+    Shapes: ``[B, *shape] -> [B, *out_shape]``, the first one's shape and the last one's ``out_shape``.
+
+    >>> import torch, zoo
+    >>> chain = zoo.declare(zoo.Bijection, {"type": "chain", "of": ["squeeze", "act_norm"]})(zoo.Shape(1, 4, 4))
+    >>> chain.out_shape
+    Shape(4, 2, 2)
+    """
+
+    def __init__(self, shape: Shape, *, of: Annotated[list[Part[Bijection]], Field(min_length=1)]) -> None:
+        built: list[Bijection] = []
+        at = shape
+        for part in of:
+            built.append(part(at))
+            at = built[-1].out_shape
+        super().__init__(shape, at)
+        self.of = nn.ModuleList(built)
+        self.domain: tuple[float, float] | None = getattr(built[0], "domain", None)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        log_dets = []
+        for bijection in self.of:
+            x, log_det = bijection(x, context)
+            log_dets.append(log_det)
+        return x, torch.stack(log_dets).sum(0)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        log_dets = []
+        for bijection in reversed(self.of):
+            z, log_det = cast(Bijection, bijection).inverse(z, context)
+            log_dets.append(log_det)
+        return z, torch.stack(log_dets).sum(0)

@@ -1,0 +1,56 @@
+"""Multi-scale architecture: half of the channels leave early."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from zoo import Bijection, Part, Shape, component
+
+from .chain import Chain
+
+
+@component("factor_out", example={"then": ["act_norm"]})
+class FactorOut(Bijection):
+    r"""Factoring out: the second half of the channels is latent already, the first half goes on through ``then``.
+
+    .. math:: (h, z_1) = x, \qquad z = (z_1, f(h))
+
+    so that :math:`\log|\det \partial z / \partial x| = \log|\det J_f(h)|`. Nested, it gives the multi-scale
+    architecture, :math:`z = (z_1, z_2, \dots, z_L)`. The latents are flattened and put side by side. Of an odd number
+    of channels the half that goes on is the larger.
+
+    References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.6, eq. 14-16.
+
+    Shapes: ``[B, C, ...] -> [B, D]`` with D the size of the event; ValueError for a single channel.
+
+    >>> import torch, zoo
+    >>> node = {"type": "factor_out", "then": ["act_norm"]}
+    >>> factor_out = zoo.declare(zoo.Bijection, node)(zoo.Shape(4))
+    >>> factor_out(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))[0].tolist()
+    [[3.0, 4.0, 1.0, 2.0]]
+    """
+
+    def __init__(self, shape: Shape, *, then: Annotated[list[Part[Bijection]], Field(min_length=1)]) -> None:
+        on, out = (shape[0] + 1) // 2, shape[0] // 2
+        if out == 0:
+            raise ValueError(f"needs at least two channels, not {shape}")
+        super().__init__(shape, Shape(shape.size))
+        h, leaving = shape.with_channels(on), shape.with_channels(out)
+        self.then = Chain(h, of=then)
+        # Plain tuples: a compiled graph needs no shape arithmetic.
+        self._channels, self._numbers = (on, out), (leaving.size, h.size)
+        self._leaving, self._latent = tuple(leaving), tuple(self.then.out_shape)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        h, leaving = x.split_with_sizes(self._channels, dim=1)
+        z, log_det = self.then(h, context)
+        return torch.cat((leaving.flatten(1), z.flatten(1)), dim=1), log_det
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        leaving, latent = z.split_with_sizes(self._numbers, dim=1)
+        h, log_det = self.then.inverse(torch.unflatten(latent, 1, self._latent), context)
+        return torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1), log_det

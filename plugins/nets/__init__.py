@@ -1,0 +1,1 @@
+"""Networks that condition, encode and decode."""

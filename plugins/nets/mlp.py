@@ -1,0 +1,63 @@
+"""Multi-layer perceptron."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from zoo import Conditioner, Shape, component
+
+from .activation import Activation, activation
+
+
+@component("mlp")
+class MLP(Conditioner):
+    r"""Multi-layer perceptron with ``depth`` hidden layers of ``width`` units.
+
+    .. math:: h_0 = x, \qquad h_l = \phi(W_l h_{l-1} + b_l), \qquad y = W h_L + b
+
+    ``W`` and ``b`` start at zero. Any shape goes in and comes out: the input is flattened, the output is given its
+    shape. The context is not used.
+
+    Shapes: ``[B, *in_shape] -> [B, *out_shape]``.
+
+    >>> import torch, zoo
+    >>> net = zoo.declare(zoo.Conditioner, {"type": "mlp", "width": 8})(zoo.Shape(3), zoo.Shape(2, 4, 4))
+    >>> y = net(torch.ones(5, 3))
+    >>> tuple(y.shape), y.abs().max().item()
+    ((5, 2, 4, 4), 0.0)
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        *,
+        width: PositiveInt = 64,
+        depth: PositiveInt = 2,
+        activation: Activation = "relu",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    ) -> None:
+        super().__init__(in_shape, out_shape)
+        sizes = [in_shape.size] + [width] * depth
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            layers += _hidden(before, after, activation, dropout)
+        last = nn.Linear(width, out_shape.size)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(*layers, last)
+        self._sizes = tuple(out_shape)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        h: Tensor = self.layers(x.flatten(1))
+        return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
+
+
+def _hidden(before: int, after: int, phi: Activation, dropout: float) -> list[nn.Module]:
+    layers: list[nn.Module] = [nn.Linear(before, after), activation(phi)]
+    return [*layers, nn.Dropout(dropout)] if dropout > 0 else layers

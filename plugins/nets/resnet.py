@@ -1,0 +1,78 @@
+"""Convolutional residual network with weight normalisation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, PositiveInt
+from torch import Tensor, nn
+
+from zoo import Conditioner, Shape, component
+
+from .activation import Activation, activation
+from .residual import ResidualBlock, normed_conv
+
+
+def _odd(kernels: tuple[int, int]) -> tuple[int, int]:
+    if any(kernel % 2 == 0 for kernel in kernels):
+        raise ValueError("should be odd, so that height and width stay")
+    return kernels
+
+
+@component("resnet")
+class ResNet(Conditioner):
+    r"""Convolutional residual network: an input convolution, ``blocks`` residual blocks, a 1x1 output convolution.
+
+    ``kernels`` are the sizes of a block's two convolutions; the input convolution has the first.
+
+    Every convolution is weight-normalised, :math:`w = g\, v / \lVert v \rVert`; a parameter group with ``match:
+    "*.original0"`` holds all scales :math:`g`. Those of the output convolution and its bias start at zero, and so
+    does the output, while its directions are random. The context is not used.
+
+    References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.7 and 4.1.
+
+    Shapes: ``[B, C, H, W] -> [B, C', H, W]``; ValueError for any other.
+
+    >>> import torch, zoo
+    >>> net = zoo.declare(zoo.Conditioner, {"type": "resnet", "width": 8})(zoo.Shape(3, 4, 4), zoo.Shape(6, 4, 4))
+    >>> y = net(torch.ones(5, 3, 4, 4))
+    >>> tuple(y.shape), y.abs().max().item()
+    ((5, 6, 4, 4), 0.0)
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        *,
+        width: PositiveInt = 64,
+        blocks: PositiveInt = 2,
+        kernels: Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_odd)] = (3, 3),
+        activation: Activation = "relu",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    ) -> None:
+        super().__init__(in_shape, out_shape)
+        _check(in_shape, out_shape)
+        self.layers = nn.Sequential(
+            normed_conv(in_shape[0], width, kernels[0]),
+            *(ResidualBlock(width, kernels, activation, dropout) for _ in range(blocks)),
+            _output(width, out_shape[0], activation),
+        )
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y
+
+
+def _check(in_shape: Shape, out_shape: Shape) -> None:
+    if len(in_shape) != 3 or len(out_shape) != 3:
+        raise ValueError(f"needs images [C, H, W], not {in_shape} -> {out_shape}: use mlp for vectors")
+    if tuple(in_shape)[1:] != tuple(out_shape)[1:]:
+        raise ValueError(f"keeps height and width, so it cannot map {in_shape} to {out_shape}: use mlp")
+
+
+def _output(width: int, channels: int, phi: Activation) -> nn.Sequential:
+    conv = normed_conv(width, channels, 1)
+    nn.init.zeros_(conv.get_parameter("parametrizations.weight.original0"))
+    nn.init.zeros_(conv.get_parameter("bias"))
+    return nn.Sequential(activation(phi), conv)

@@ -1,0 +1,1 @@
+"""The zoo itself: one commented spec a model."""
