@@ -1,0 +1,34 @@
+"""Where data lies on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from zoo import DataError
+
+
+def data_home() -> Path:
+    """The folder of data sets: ``$ZOO_DATA``, else ``zoo/data`` in the user's cache."""
+    declared = os.environ.get("ZOO_DATA")
+    if declared:
+        return Path(declared).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "zoo" / "data"
+
+
+def locate(path: str) -> Path:
+    """A file or folder as a spec names it: from the working directory, else from `data_home`.
+
+    Raises `zoo.DataError` that says where it was looked for and what to set.
+    """
+    wanted = Path(path).expanduser()
+    for found in (wanted, data_home() / wanted):
+        if found.exists():
+            return found
+    if wanted.is_absolute():
+        raise DataError(f"there is no '{wanted}'")
+    raise DataError(
+        f"there is no '{path}' in {Path.cwd()} nor in {data_home()}: set ZOO_DATA to the folder that holds it, or give "
+        "its absolute path"
+    )

@@ -1,0 +1,58 @@
+"""Points in the plane, drawn from figures that are easy to look at."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from zoo import Dataset, Event, Examples, InMemory, Shape, component
+
+from .figures import FIGURES, SOLID
+
+
+@component("toy2d", example={"figure": "two_moons", "size": 64, "test_size": 32})
+class Toy2D(Dataset):
+    r"""A figure in the plane with Gaussian noise: two moons, eight Gaussians, a checkerboard ...
+
+    .. math:: x = c + \sigma\varepsilon, \qquad c \sim \text{figure}, \quad \varepsilon \sim \mathcal N(0, I)
+
+    where :math:`\sigma` is ``noise``. A batch has ``point``, float32 ``[B, 2]``. The examples are a pure function of
+    the parameters and the split, drawn independently. The density of two moons is known exactly: see ``two_moons``.
+
+    Raises ValueError where a figure of points or curves has no noise, so no density.
+
+    References: the figures are those of Grathwohl et al., FFJORD, 2018, arXiv:1810.01367, figure 2 and its code.
+
+    >>> moons = Toy2D(figure="two_moons", size=100)
+    >>> moons.split("train").read(torch.arange(3))["point"].shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        *,
+        figure: Literal["two_moons", "eight_gaussians", "checkerboard", "pinwheel", "rings", "spirals"],
+        noise: NonNegativeFloat = 0.1,
+        size: PositiveInt = 20_000,
+        test_size: PositiveInt = 10_000,
+        seed: NonNegativeInt = 0,
+    ) -> None:
+        if noise == 0.0 and figure not in SOLID:
+            raise ValueError(f"figure '{figure}' has no density without noise: choose noise above 0")
+        self.figure = figure
+        self.noise = noise
+        self.sizes = {"train": size, "test": test_size}
+        self.seed = seed
+
+    @property
+    def event(self) -> Event:
+        return Event("point", Shape(2))
+
+    def split(self, name: Literal["train", "test"]) -> Examples:
+        rng = np.random.default_rng([self.seed, ("train", "test").index(name)])
+        n = self.sizes[name]
+        points = FIGURES[self.figure](rng, n) + self.noise * rng.standard_normal((n, 2))
+        return InMemory({"point": torch.from_numpy(points.astype(np.float32))})
