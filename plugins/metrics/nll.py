@@ -1,0 +1,31 @@
+"""Negative log-likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pydantic import PositiveInt
+
+from zoo import Batch, Measurement, Metric, Model, component
+
+from .likelihood import negative_log_likelihood, scores
+
+
+@component("nll")
+class NegativeLogLikelihood(Metric):
+    r"""The mean negative log-likelihood of held-out data, in nats, summed over the event.
+
+    .. math:: \mathrm{nll} = -\frac1N \sum_{i=1}^N \log p(x_i)
+
+    A model that bounds or estimates its likelihood is evaluated ``draws`` times on each example, and the values are
+    averaged. Lower is better. Raises ValueError for a model without a likelihood.
+    """
+
+    def __init__(self, *, draws: PositiveInt = 1) -> None:
+        self.draws = draws
+
+    def check(self, model: Model) -> None:
+        scores(model)
+
+    def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
+        return {"nll": negative_log_likelihood(model, batches, self.draws)}

@@ -1,0 +1,39 @@
+"""Figures for TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from zoo import Sink, ZooError, component
+
+
+@component("tensorboard")
+class TensorBoard(Sink):
+    """Every figure as a scalar ``split/name``, in the folder ``tensorboard`` of the run's directory.
+
+    When a run is resumed, the points after the step that it goes on from are hidden. Raises `zoo.ZooError` where the
+    package ``tensorboard`` is missing.
+    """
+
+    def __init__(self) -> None:
+        self._writer: Any = None
+
+    def open(self, directory: Path, since: int) -> None:
+        try:
+            module = import_module("torch.utils.tensorboard")
+        except ImportError as error:
+            raise ZooError("the sink 'tensorboard' needs a package: pip install zoo[tensorboard]") from error
+        self._writer = module.SummaryWriter(str(directory / "tensorboard"), purge_step=since + 1)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        for name, value in row.items():
+            if name != "step" and isinstance(value, int | float):
+                self._writer.add_scalar(f"{row['split']}/{name}", value, row["step"])
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
