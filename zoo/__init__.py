@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .assembly import build
+    from .drawing import heat_map
     from .errors import DamagedFile, DataError, Diverged, PluginError, SpecError, UsageError, ZooError
     from .event import Event
     from .exporting import load
@@ -58,6 +59,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "assembly": ("build",),
     "errors": ("DamagedFile", "DataError", "Diverged", "PluginError", "SpecError", "UsageError", "ZooError"),
+    "drawing": ("heat_map",),
     "event": ("Event",),
     "exporting": ("load",),
     "part": ("Part", "named"),
@@ -76,8 +78,8 @@ __all__ = [
     "DataDependent", "DataError", "Dataset", "Distribution", "Diverged", "Event", "Examples", "InMemory", "Mask",
     "Measurement", "Metric", "Model", "Optimizer", "ParameterGroup", "Part", "Player", "PluginError", "Run",
     "RunningStatistics", "Samples", "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "Terms",
-    "UsageError", "View", "ZooError", "build", "component", "declare", "load", "load_spec", "named", "resume",
-    "sum_event", "train",
+    "UsageError", "View", "ZooError", "build", "component", "declare", "heat_map", "load", "load_spec", "named",
+    "resume", "sum_event", "train",
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from .event import Event
 from .interfaces import Clock, Contract, Metric, Model, Scores
 from .nodes import Place
 from .parameters import check_groups, check_players
-from .part import Part
+from .part import Part, told
 from .randomness import seeded
 from .spec import Spec, load_spec
 
@@ -183,7 +183,7 @@ def _held(
         except _Misfit as misfit:
             raise SpecError(declared.problem(str(misfit))) from None
         except Exception as error:
-            raise SpecError(declared.problem(f"{type(error).__name__}: {error}")) from error
+            raise SpecError(declared.problem(told(error))) from error
         if complaint := contract.gives(module, result):
             raise SpecError(declared.problem(complaint))
         seen.setdefault(module, (_form(args[0]) if args else "", _form(result)))
@@ -209,7 +209,7 @@ def _rows(model: nn.Module, seen: dict[nn.Module, tuple[str, str]]) -> Iterator[
     declared = {name: m for name, m in model.named_modules() if getattr(m, "declaration", None) is not None}
     for name, module in declared.items():
         above = sum(1 for other in declared if other != name and (not other or name.startswith(f"{other}.")))
-        declaration: Part[Any] = module.declaration  # type: ignore[assignment]
+        declaration: Part[Any] = module.declaration
         takes, gives = seen.get(module, ("", ""))
         count = sum(p.numel() for p in module.parameters())
         place: Place = declaration.place

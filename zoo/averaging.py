@@ -18,13 +18,13 @@ class Averaged:
 
     .. math:: \bar\theta \leftarrow \bar\theta + (1 - d_t) (\theta - \bar\theta), \quad d_t = \min(d, (1+t)/(10+t))
 
-    so that the random start is soon forgotten. Buffers (counters, controllers, teachers' integer state) are not
-    averaged: evaluation takes them as they are.
+    so that the random start is soon forgotten. Buffers (counters, controllers) and parameters that are not trained (a
+    teacher) are not averaged: evaluation takes them as they are.
     """
 
     def __init__(self, model: Model, decay: float | None) -> None:
         self.decay = decay
-        self._live = [p for p in model.parameters() if p.is_floating_point()]
+        self._live = _trained(model)
         self.weights: list[Tensor] = [p.detach().clone() for p in self._live] if decay is not None else []
         self._model = model
         self._copy: Model | None = None
@@ -42,13 +42,21 @@ class Averaged:
         if self._copy is None:
             self._copy = copy.deepcopy(self._model)
         evaluated = self._copy
-        for mine, live in zip(evaluated.buffers(), self._model.buffers(), strict=True):
+        for mine, live in zip(_tensors(evaluated), _tensors(self._model), strict=True):
             mine.copy_(live)
-        own = [p for p in evaluated.parameters() if p.is_floating_point()]
-        for mine, source in zip(own, self.weights or self._live, strict=True):
-            mine.copy_(source)
+        if self.decay is not None:
+            for mine, average in zip(_trained(evaluated), self.weights, strict=True):
+                mine.copy_(average)
         recalibrate(evaluated, recalibrate_on, clock)
         return evaluated.eval()
+
+
+def _trained(model: Model) -> list[Tensor]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def _tensors(model: Model) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
 
 
 @torch.no_grad()

@@ -131,9 +131,9 @@ def show(
     if as_json:
         _print_json({"components": pages, "spec": resolved})
     elif resolved is not None:
-        import yaml
+        from .spec.yaml import write_yaml
 
-        print(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True), end="")
+        print(write_yaml(resolved), end="")
 
 
 @command("build")
@@ -251,6 +251,7 @@ def sample(
     ),
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 0,
     temperature: Annotated[float | None, typer.Option(help="Above 0; below 1 draws nearer to the mode.")] = None,
+    view: Annotated[str | None, typer.Option(metavar="V", help="A picture of this kind instead of draws.")] = None,
     sets: Set = None,
     device: Device = None,
     as_json: Json = False,
@@ -258,7 +259,16 @@ def sample(
     """Draw from a model."""
     from .sampling import sample_file
 
-    drawn = sample_file(target, output, n, seed, temperature, sets or [], device or "auto")
+    drawn = sample_file(
+        target,
+        output,
+        n=n,
+        seed=seed,
+        temperature=temperature,
+        view=view,
+        overrides=sets or [],
+        device=device or "auto",
+    )
     if as_json:
         _print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
     else:

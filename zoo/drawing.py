@@ -61,9 +61,18 @@ def density_map(points: Tensor) -> Tensor:
     span = [float(v) for c in centre for v in (c - half, c + half)]
     counts = torch.histogramdd(points, [cells, cells], range=span).hist
     top = counts.flatten().quantile(0.995).clamp_min(1.0)
-    ink = (counts / top).clamp(0, 1).sqrt().T.flip(0)
-    scale = max(1, MAP // cells)
-    ink = ink.repeat_interleave(scale, 0).repeat_interleave(scale, 1)
+    return heat_map((counts / top).clamp(0, 1).sqrt().T.flip(0))
+
+
+def heat_map(values: Tensor) -> Tensor:
+    """Values between 0 and 1, ``[H, W]``, as an RGB image of bytes: the more, the darker.
+
+    >>> import torch
+    >>> heat_map(torch.zeros(160, 160))[:, 0, 0].tolist()
+    [255, 255, 255]
+    """
+    scale = max(1, MAP // max(values.shape))
+    ink = values.double().cpu().repeat_interleave(scale, 0).repeat_interleave(scale, 1)
     colour = torch.tensor(INK, dtype=torch.float64).reshape(3, 1, 1)
     return to_bytes(1 - ink * (1 - colour))
 

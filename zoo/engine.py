@@ -105,7 +105,7 @@ class Runtime:
     def forward(self, batch: Batch, clock: Clock) -> Terms:
         """The model's objective, in the declared precision."""
         if self.choices.compile and self.device.type == "cuda":
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with self.autocast():
             return self._forward(self.arrange(batch), clock)
 
@@ -126,4 +126,4 @@ class Runtime:
 def place(model: Model, device: torch.device, channels_last: bool) -> Model:
     """Move a model to its device and memory format."""
     model = model.to(device)
-    return model.to(memory_format=torch.channels_last) if channels_last else model  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last) if channels_last else model

@@ -10,6 +10,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+MAX_LINE = 240
+"""How much of a source line is shown."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -37,10 +40,12 @@ class Mark:
 
     def caret(self) -> str:
         """The source line with a caret under the place."""
-        text = self.source.line(self.line)
+        text = "".join(c if c.isprintable() else " " for c in self.source.line(self.line))
         if not text.strip():
             return ""
-        return f"    {text}\n    {' ' * (self.column - 1)}^"
+        # Of a very long line only what is near the place.
+        start = max(0, self.column - 1 - MAX_LINE // 2) if len(text) > MAX_LINE else 0
+        return f"    {text[start : start + MAX_LINE]}\n    {' ' * (self.column - 1 - start)}^"
 
 
 @dataclass(frozen=True)

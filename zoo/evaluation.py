@@ -16,7 +16,7 @@ from .exporting import open_share, respecified
 from .interfaces import Measurement, Metric, Model
 from .part import Part
 from .randomness import seeded
-from .registry import declare
+from .registry import declare_named
 from .run import model_file
 from .spec import Spec
 
@@ -58,14 +58,6 @@ def evaluate_file(
     if not spec.evaluate:
         raise UsageError(f"{run_or_file} names no metric; choose one with --metric")
     return evaluate(file, spec, device)
-
-
-def declare_named(kind: type[Any], name: str) -> Part[Any]:
-    """A component by its bare name, from the command line."""
-    try:
-        return declare(kind, name)
-    except SpecError as error:
-        raise UsageError(error.problems[0].message) from None
 
 
 def protocol(measured: Mapping[str, Measurement], metrics: list[Part[Metric]], split: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def open_share(path: Path) -> tuple[Model, Spec, Header]:
     return model.eval(), spec, header
 
 
-def respecified(file: Path, overrides: list[str]) -> Spec:
+def respecified(file: Path, overrides: Sequence[str]) -> Spec:
     """A share file's spec with overrides, for scoring and sampling; the model itself stays what it is."""
     header = read_header(file)
     for override in overrides:

@@ -118,9 +118,8 @@ def type_text(annotation: Any) -> str:
         return "null"
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return "{" + ", ".join(annotation.model_fields) + "}"
-    return {"str": "text", "float": "number"}.get(getattr(annotation, "__name__", "")) or getattr(
-        annotation, "__name__", str(annotation)
-    )
+    name = str(getattr(annotation, "__name__", annotation))
+    return {"str": "text", "float": "number"}.get(name, name)
 
 
 def _bounds(item: Any) -> list[str]:

@@ -6,7 +6,7 @@ the mapping or list that holds them knows where they stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,11 +93,3 @@ def key_place(parent: Any, key: str) -> Place:
     """Where a key was written."""
     mark = parent.key_marks.get(key) if isinstance(parent, Entries) else None
     return place_of(parent).under(key, mark)
-
-
-def walk(value: Any) -> Iterator[Any]:
-    """A value and everything below it."""
-    yield value
-    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    for child in children:
-        yield from walk(child)

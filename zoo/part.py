@@ -7,18 +7,19 @@ them; a `Part` holds a component's class and one valid instance of that model.
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import partial
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from .errors import Problem, SpecError, ZooError, a, nearest
+from .errors import PluginError, Problem, SpecError, ZooError, a, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
-from .nodes import NOWHERE, Place, child_place, key_place, place_of
+from .nodes import NOWHERE, Entries, Place, child_place, key_place, place_of
 from .settings import Settings
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class Part(Generic[T]):
         except (ZooError, NotImplementedError):
             raise
         except Exception as error:
-            raise SpecError(self.problem(_told(error))) from error
+            raise SpecError(self.problem(told(error))) from error
         child.__dict__["declaration"] = self
         built: T = child
         return built
@@ -88,7 +89,7 @@ class Part(Generic[T]):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"x-zoo-kind": schema["metadata"]["kind"]}  # type: ignore[index]
+        return {"x-zoo-kind": schema["metadata"]["kind"]}
 
 
 def named(type: str, **values: Any) -> Any:
@@ -102,9 +103,17 @@ def parameters(settings: Settings) -> dict[str, Any]:
     return {info.alias or name: getattr(settings, name) for name, info in fields.items()}
 
 
-@cache
 def parameters_of(cls: type[Component]) -> type[Settings]:
     """The schema of a component: its keyword-only parameters. TypeError where one has no annotation."""
+    if cls not in _schemas:
+        _schemas[cls] = _schema_of(cls)
+    return _schemas[cls]
+
+
+_schemas: dict[Any, type[Settings]] = {}
+
+
+def _schema_of(cls: Any) -> type[Settings]:
     # A class that takes over its kind's __init__ has no parameters of its own: those are the parent's.
     init = cls.__init__
     hints = get_type_hints(init, include_extras=True)
@@ -152,20 +161,26 @@ def _declare(lookup: Lookup, kind: type[Component], node: Any) -> Part[Any]:
         if not issubclass(node.cls, kind):
             raise _Refused(f"{node.kind} '{node.name}' is no {kind_name(kind)}")
         return node
-    named = isinstance(node, Mapping) and isinstance(node.get("type"), str)
-    if not (isinstance(node, str) or named):
+    if isinstance(node, Mapping) and not isinstance(node.get("type", ""), str):
+        at = child_place(node, "type")
+        message = f"should be the name of {a(kind_name(kind))}, not {shown(node['type'])}"
+        raise _Refused(message, (Problem(at.mark, at.path, message),))
+    if not (isinstance(node, str) or (isinstance(node, Mapping) and "type" in node)):
         wanted = f"should be {a(kind_name(kind))}: a name, or a mapping with a 'type'"
-        raise _Refused(f"{wanted}, not {shown(node)}")
+        raise _Refused(wanted if isinstance(node, Mapping) else f"{wanted}, not {shown(node)}")
     name = node if isinstance(node, str) else node["type"]
     try:
         cls = lookup.find(kind, name)
+    except PluginError as error:
+        at = place_of(name)
+        raise PluginError(str(Problem(at.mark, at.path, str(error)))) from None
     except LookupError as error:
         message = str(error.args[0])
         if isinstance(node, str):
             raise _Refused(message) from None
         at = child_place(node, "type")
         raise _Refused(message, (Problem(at.mark, at.path, message),)) from None
-    values = {} if isinstance(node, str) else node
+    values = Entries(place=place_of(node)) if isinstance(node, str) else node
     return Part(cls, lookup.name_of(cls), _settings(lookup, cls, name, values), place_of(node))
 
 
@@ -179,8 +194,10 @@ def _settings(lookup: Lookup, cls: type[Component], name: str, node: Mapping[str
         raise _Refused(found[0].message, found) from None
 
 
-def problems_in(error: ValidationError, node: Any, schema: type[Settings], owner: str) -> list[Problem]:
-    """pydantic's complaints about a node, each with its place in the spec."""
+def problems_in(
+    error: ValidationError, node: Any, schema: type[Settings], owner: str, also: tuple[str, ...] = ()
+) -> list[Problem]:
+    """pydantic's complaints about a node, each with its place in the spec; ``also`` are keys that others read."""
     by_place: dict[Place, list[_Complaint]] = {}
     for entry in error.errors(include_url=False):
         parent, value, place = node, node, place_of(node)
@@ -189,9 +206,10 @@ def problems_in(error: ValidationError, node: Any, schema: type[Settings], owner
             inside = isinstance(value, Mapping) and step in value
             inside = inside or (isinstance(value, list) and isinstance(step, int) and step < len(value))
             if inside:
-                parent, place = value, child_place(value, step)  # type: ignore[arg-type]
-                value = value[step]  # type: ignore[index]
+                parent, place = value, child_place(value, step)
+                value = value[step]
         holder, known = _holder(schema, entry["loc"], owner)
+        known += also if parent is node else ()
         complaint = _Complaint(entry["type"], str(entry["loc"][-1]), entry, parent, value, holder, known)
         by_place.setdefault(place, []).append(complaint)
     return [problem for place, complaints in by_place.items() for problem in _problems_at(place, complaints)]
@@ -250,8 +268,13 @@ def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
 
 def _said(message: str, value: Any) -> str:
     """pydantic's words in our grammar: ``should be a valid integer, not 'abc'``."""
-    message = message.removeprefix("Value error, ").replace("Input should be", "should be", 1)
-    return f"{message}, not {shown(value)}" if message.startswith("should be") else message
+    message = _WHOSE.sub("should", message.removeprefix("Value error, ")).replace(" after validation", "")
+    message = _MAPPING.sub("a mapping", message).replace("an instance of Sequence", "a valid list")
+    return f"{message}, not {shown(value)}" if message.startswith(("should be", "should match")) else message
+
+
+_WHOSE = re.compile(r"^(Input|List|String|Tuple|Dictionary) should")
+_MAPPING = re.compile(r"a valid dictionary( or instance of \w+)?")
 
 
 def shown(value: Any) -> str:
@@ -265,9 +288,10 @@ def shown(value: Any) -> str:
     return repr(str(value)) if isinstance(value, str) else repr(value)
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
+    """What a component raised; of what was not raised for the user the first line, where torch's C++ begins below."""
     text = str(error) or "no reason given"
-    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text.splitlines()[0]}"
 
 
 def _lax_tuples(annotation: Any) -> Any:

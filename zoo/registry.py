@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from .errors import PluginError, a, nearest
+from .errors import PluginError, SpecError, UsageError, a, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
 from .part import Part, declare_node, parameters_of
 
@@ -103,7 +103,7 @@ class Registry:
         """PluginError unless the plugin of this name is installed and works."""
         if name not in self._plugins:
             raise PluginError(
-                f"the plugin '{name}' is not installed{nearest(name, self._plugins)}; try: pip install {name}"
+                f"the plugin '{name}' is not installed; try: pip install {name}{nearest(name, self._plugins)}"
             )
         self._load(name)
         plugin = self._plugins[name]
@@ -111,8 +111,8 @@ class Registry:
             raise PluginError(f"the plugin '{name}' ({_origin(plugin)}) is broken:\n{plugin.error}")
 
     def _load_for(self, name: str) -> None:
-        owner, dot, _ = name.rpartition(".")
-        if dot:
+        owner = name.rpartition(".")[0]
+        if owner:
             self.require(owner)
         else:
             for plugin in self._plugins.values():
@@ -179,6 +179,14 @@ def declare(kind: type[Any], node: Any) -> Part[Any]:
     return declare_node(installed(), kind, node)
 
 
+def declare_named(kind: type[Any], name: str) -> Part[Any]:
+    """A component by its bare name, from the command line."""
+    try:
+        return declare(kind, name)
+    except SpecError as error:
+        raise UsageError(error.problems[0].message) from None
+
+
 def _describe(point: EntryPoint) -> Plugin:
     distribution = point.dist
     name = distribution.name if distribution else "unknown"
@@ -198,5 +206,6 @@ def _marked(plugin: Plugin) -> Iterator[type[Component]]:
         modules.append(importlib.import_module(info.name))
     for found in modules:
         for value in vars(found).values():
-            if inspect.isclass(value) and value.__module__ == found.__name__ and registration_of(value):
+            here = inspect.isclass(value) and value.__module__ == found.__name__
+            if here and issubclass(value, Component) and registration_of(value):
                 yield value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from torch import Tensor
 
 from .drawing import picture, write_png
 from .engine import find_device, place, prepare
-from .errors import UsageError
+from .errors import SpecError, UsageError
 from .exporting import open_share, respecified
 from .files import write_whole
-from .interfaces import Model, Samples
+from .interfaces import Model, Samples, View
 from .randomness import seeded
+from .registry import declare_named
 from .run import model_file
 
 BATCH = 1000
@@ -37,10 +38,14 @@ def sample(model: Model, n: int, *, temperature: float, seed: int) -> Tensor:
     """``n`` draws, ``[n, *shape]``, on the CPU."""
     if not isinstance(model, Samples):
         raise UsageError(f"'{model.declaration.name if model.declaration else type(model).__name__}' does not sample")
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with seeded(device, seed, "sample"):
+    with seeded(device_of(model), seed, "sample"):
         pieces = [model.sample(min(BATCH, n - start), temperature=temperature).cpu() for start in range(0, n, BATCH)]
     return torch.cat(pieces)
+
+
+def device_of(model: Model) -> torch.device:
+    """Where a model is."""
+    return next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,12 @@ class Drawn:
 def sample_file(
     run_or_file: Path,
     output: Path,
-    n: int | None,
-    seed: int,
-    temperature: float | None,
-    overrides: list[str],
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    temperature: float | None = None,
+    view: str | None = None,
+    overrides: Sequence[str] = (),
     device: str = "auto",
 ) -> Drawn:
     """Draw from a run or a share file into a file; what is not said, its spec says."""
@@ -68,10 +75,26 @@ def sample_file(
     on = find_device(device)
     prepare(spec, on)
     model = place(open_share(file)[0], on, spec.engine.channels_last)
-    count = n or spec.sample.n
+    count, heat = n or spec.sample.n, temperature or spec.sample.temperature
     began = time.monotonic()
-    draw(model, output, n=count, temperature=temperature or spec.sample.temperature, seed=seed)
+    if view is None:
+        draw(model, output, n=count, temperature=heat, seed=seed)
+    else:
+        draw_view(model, view, output, n=count, temperature=heat, seed=seed)
     return Drawn(count, time.monotonic() - began)
+
+
+def draw_view(model: Model, name: str, path: Path, *, n: int, temperature: float, seed: int) -> None:
+    """A picture that a view makes of a model."""
+    if path.suffix != ".png":
+        raise UsageError(f"a view is a picture: '{path}' should end in .png")
+    view = declare_named(View, name)
+    with torch.no_grad(), seeded(device_of(model), seed, "view", name):
+        try:
+            image = view(model).draw(n, temperature)
+        except SpecError as error:
+            raise UsageError(error.problems[0].message) from None
+    write_whole(path, lambda aside: write_png(image, aside))
 
 
 def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:

@@ -13,9 +13,9 @@ from .errors import Diverged
 class Sentinel:
     """Watches every loss.
 
-    On the CPU it looks at once. On CUDA looking would make the step wait for the device: there it hands fused optimizers
-    a flag on the device by which they skip their update, from the first bad loss on, and reads the flag when figures
-    are read anyway.
+    On the CPU it looks at once. On CUDA looking would make the step wait for the device: there it hands fused
+    optimizers a flag on the device by which they skip their update, from the first bad loss on, and reads the flag
+    when figures are read anyway.
     """
 
     def __init__(self, device: torch.device, optimizers: list[torch.optim.Optimizer]) -> None:

@@ -40,9 +40,8 @@ class Lines(Progress):
         self._last_line = now
         rate = (self._step - self._first) / max(now - self._began, 1e-9)
         left = (self._until - self._step) / rate if rate else 0.0
-        say(
-            f"step {row['step']}/{self._until}  {row['split']}  {headline(row)}  {rate:.1f} steps/s  {duration(left)} left"
-        )
+        pace = f"{rate:.1f} steps/s  {duration(left)} left"
+        say(f"step {row['step']}/{self._until}  {row['split']}  {headline(row)}  {pace}")
 
     def note(self, message: str) -> None:
         say(message)

@@ -120,7 +120,7 @@ class Trainer:
         self.sinks = [part() for part in settings.sinks]
         for sink in self.sinks:
             sink.open(self.directory, self.step)
-        if self.step == 0:
+        if self.step == 0 and self.parent is None:
             self.initialize()
         status, figures = "failed", {}
         try:
@@ -204,7 +204,7 @@ class Trainer:
             return
         n = max(self.spec.train.batch, min(INITIAL_EXAMPLES, len(self.train_source)))
         batch = Shuffled(self.train_source, n, self.spec.train.seed).turn(0)
-        hooks = [part.register_forward_pre_hook(_initialize) for part in parts]  # type: ignore[attr-defined]
+        hooks = [part.register_forward_pre_hook(_initialize) for part in parts]
         try:
             for clock in self.clocks.values():
                 reseed(self.runtime.device, self.spec.train.seed, "initialize")
@@ -368,7 +368,7 @@ def _seconds_per_step(spec: Spec, choices: Choices) -> float:
     took = []
     for _ in range(4):
         began = time.perf_counter()
-        runtime.forward(batch, clock).loss.backward()
+        runtime.forward(batch, clock).loss.backward()  # type: ignore[no-untyped-call]
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         took.append(time.perf_counter() - began)

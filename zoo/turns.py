@@ -41,7 +41,7 @@ class Turn:
         terms = runtime.forward(batch, clock)
         values = {f"{self.prefix}{name}": value for name, value in (("loss", terms.loss), *terms.logs.items())}
         sentinel.check(clock.step if runtime.device.type == "cuda" else step, values, terms.loss)
-        terms.loss.backward()
+        terms.loss.backward()  # type: ignore[no-untyped-call]
         if self.clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
             values[f"{self.prefix}grad_norm"] = norm

@@ -17,6 +17,7 @@ from .view import View
 
 __all__ = [
     "AfterStep", "Augmentation", "Batch", "Bijection", "Clock", "Component", "Conditioner", "Contract", "DataDependent",
-    "Dataset", "Distribution", "Examples", "InMemory", "Mask", "Measurement", "Metric", "Model", "Optimizer", "ParameterGroup", "Player",
+    "Dataset", "Distribution", "Examples", "InMemory", "Mask", "Measurement", "Metric", "Model",
+    "Optimizer", "ParameterGroup", "Player",
     "RunningStatistics", "Samples", "Schedule", "Scores", "Sink", "Terms", "View", "component", "sum_event",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from ..part import problems_in
 from ..registry import installed
 from .merge import Say, assign, merge, put
 from .spec import Spec, contradictions
-from .yaml import MAX_NODES, read_yaml
+from .yaml import MAX_NODES, read_yaml, write_yaml
 
 MAX_EXTENDS = 16
 
@@ -40,12 +40,11 @@ def load_spec(
     Raises `SpecError` with every problem of the declaration, each with its place.
     """
     if isinstance(spec, Mapping):
-        node = read_yaml(yaml.safe_dump(dict(spec), sort_keys=False), "<spec>")
+        node = read_yaml(_text_of(spec), "<spec>")
     else:
         node = read_merged(find_spec(spec), say)
     if small:
-        for key, value in node.get("small", {}).items():
-            node = put(node, key.split("."), value, node["small"].value_marks.get(key), lambda message: None)
+        node = _shrunk(node)
     for override in overrides:
         node = assign(node, override, say)
     return validate(node)
@@ -54,14 +53,15 @@ def load_spec(
 def validate(node: Entries) -> Spec:
     """The spec that a merged node declares."""
     registry = installed()
-    for plugin in node.get("plugins") or ():
+    plugins = node.get("plugins")
+    for plugin in plugins if isinstance(plugins, Items) else ():
         if isinstance(plugin, str):
             registry.require(plugin)
     node = _unrolled(node, [0])
     try:
         spec = Spec.model_validate({**node}, context={"lookup": registry})
     except ValidationError as error:
-        raise SpecError(problems_in(error, node, Spec, "the spec")) from None
+        raise SpecError(problems_in(error, node, Spec, "the spec", also=("extends",))) from None
     found = list(contradictions(spec, node))
     if found:
         raise SpecError(found)
@@ -77,10 +77,13 @@ def shipped_specs() -> dict[str, Path]:
 def find_spec(spec: str | os.PathLike[str]) -> Path:
     """The file of a spec: a path, or the name of a shipped one."""
     path = Path(spec)
-    if path.is_dir():
-        raise UsageError(f"{path} is a directory; a spec is a YAML file")
-    if path.exists():
-        return path
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a directory; a spec is a YAML file")
+        if path.exists():
+            return path
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     shipped = shipped_specs()
     if str(spec) in shipped:
         return shipped[str(spec)]
@@ -116,10 +119,31 @@ def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
         base_path = beside if beside.is_file() else find_spec(parent)
     except UsageError as error:
         raise SpecError(Problem(at.mark, at.path, str(error))) from None
-    if base_path.resolve() in chain or len(chain) > MAX_EXTENDS:
+    if base_path.resolve() in chain:
         raise SpecError(Problem(at.mark, at.path, f"{parent} extends itself"))
+    if len(chain) > MAX_EXTENDS:
+        raise SpecError(Problem(at.mark, at.path, f"extends more than {MAX_EXTENDS} specs in a row"))
     merged: Entries = merge(_read(base_path, say, chain), node.without("extends"), say)
     return merged
+
+
+def _text_of(spec: Mapping[str, Any]) -> str:
+    try:
+        return write_yaml(dict(spec))
+    except yaml.YAMLError as error:
+        raise SpecError(Problem(None, "", f"a spec holds plain values: {error}")) from None
+
+
+def _shrunk(node: Entries) -> Entries:
+    """The spec's own seconds-long version."""
+    small = node.get("small")
+    if "small" not in node:
+        raise SpecError(Problem(node.place.mark, "", "has no small version: there is no 'small'"))
+    if isinstance(small, Entries):
+        for key, value in small.items():
+            marks = (small.key_marks.get(key), small.value_marks.get(key))
+            node = put(node, key.split("."), value, marks, lambda message: None)
+    return node
 
 
 def _unrolled(node: Any, count: list[int]) -> Any:
@@ -136,7 +160,7 @@ def _unrolled(node: Any, count: list[int]) -> Any:
         if isinstance(item, Entries) and "repeat" in item and "type" not in item:
             times, of = _repetition(item)
             inner = _unrolled(of, count)
-            count[0] += times * len(inner)
+            count[0] += times * max(1, len(inner))
             if count[0] > MAX_NODES:
                 raise SpecError(Problem(item.place.mark, item.place.path, f"unrolls to more than {MAX_NODES:,} items"))
             for _ in range(times):

@@ -7,9 +7,11 @@ from typing import Any
 
 from ..errors import Mark, Problem, Source, SpecError, nearest
 from ..nodes import Entries, Items, Place, child_place, place_of
-from .yaml import read_yaml
+from .yaml import read_within
 
 Say = Callable[[str], None]
+Marks = tuple[Mark | None, Mark | None]
+"""Of a key, and of its value."""
 
 
 def merge(base: Any, over: Any, say: Say, path: str = "") -> Any:
@@ -42,27 +44,29 @@ def assign(root: Entries, assignment: str, say: Say, origin: str = "--set") -> E
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
         raise SpecError(Problem(mark, "", "should be KEY.PATH=VALUE"))
-    value = _shifted(read_yaml(text, origin), source, len(path) + 1, path)
-    return put(root, keys, value, mark, say)
+    place = Place(Mark(source, 1, len(path) + 2), path)
+    # The blanks keep the columns of the value those of the assignment.
+    value = read_within(source, " " * (len(path) + 1) + text, place)
+    return put(root, keys, value, (mark, place.mark), say)
 
 
-def put(root: Entries, keys: list[str], value: Any, mark: Mark | None, say: Say) -> Entries:
-    """Lay a value upon a spec at a path."""
-    result: Entries = _put(root, keys, value, mark, say, "")
+def put(root: Entries, keys: list[str], value: Any, marks: Marks, say: Say) -> Entries:
+    """Lay a value upon a spec at a path; ``marks`` say where the path and the value were written."""
+    result: Entries = _put(root, keys, value, marks, say, "")
     return result
 
 
-def _put(node: Any, keys: list[str], value: Any, mark: Mark | None, say: Say, path: str) -> Any:
+def _put(node: Any, keys: list[str], value: Any, marks: Marks, say: Say, path: str) -> Any:
     if not keys:
         return merge(node, value, say, path)
-    key, rest = keys[0], keys[1:]
+    (key, *rest), mark = keys, marks[0]
     below = f"{path}.{key}" if path else key
     if isinstance(node, Items):
-        if not key.isdigit() or int(key) >= len(node):
+        if not key.isdecimal() or int(key) >= len(node):
             raise SpecError(Problem(mark, path, f"has {len(node)} items, numbered from 0: there is no '{key}'"))
         items = Items(node, node.place)
         items.places = list(node.places)
-        items[int(key)] = _put(node[int(key)], rest, value, mark, say, below)
+        items[int(key)] = _put(node[int(key)], rest, value, marks, say, below)
         return items
     if isinstance(node, str):
         node = _named(node)
@@ -75,38 +79,20 @@ def _put(node: Any, keys: list[str], value: Any, mark: Mark | None, say: Say, pa
         hint = nearest(key, known)
         if hint.startswith("; did you mean"):
             raise SpecError(Problem(mark, below, f"'{key}' is no part of this spec{hint}"))
+    if key == "type" and not rest and isinstance(value, str) and _type_of(node) not in (None, str(value)):
+        _announce(say, path, node, value)
+        return _named(value, path)
     entries = Entries(node, node.place)
     entries.key_marks, entries.value_marks = dict(node.key_marks), dict(node.value_marks)
-    kept = _put(node.get(key), rest, value, mark, say, below)
-    own = entries.value_marks.get(key) if rest and key in node else mark
+    kept = _put(node.get(key), rest, value, marks, say, below)
+    own = entries.value_marks.get(key) if rest and key in node else marks[1]
     entries.put(key, kept, entries.key_marks.get(key, mark) if rest else mark, own)
     return entries
 
 
-def _shifted(value: Any, source: Source, by: int, path: str) -> Any:
-    """Places within the value of an assignment, as places within the assignment."""
-
-    def moved(place: Place) -> Place:
-        mark = place.mark
-        at = Mark(source, mark.line, mark.column + (by if mark.line == 1 else 0)) if mark else None
-        dotted = place.path if place.path.startswith("[") or not place.path else f".{place.path}"
-        return Place(at, path + dotted)
-
-    if isinstance(value, Entries):
-        fresh = Entries(place=moved(value.place))
-        for key, child in value.items():
-            marks = [moved(Place(m.get(key))).mark for m in (value.key_marks, value.value_marks)]
-            fresh.put(key, _shifted(child, source, by, path), marks[0], marks[1])
-        return fresh
-    if isinstance(value, Items):
-        items = Items([_shifted(child, source, by, path) for child in value], moved(value.place))
-        items.places = [moved(place) for place in value.places]
-        return items
-    return value.at(moved(value.place)) if hasattr(value, "at") else value
-
-
-def _named(name: str) -> Entries:
-    entries = Entries(place=place_of(name))
+def _named(name: str, path: str | None = None) -> Entries:
+    place = place_of(name)
+    entries = Entries(place=place if path is None else Place(place.mark, path))
     entries.put("type", name, place_of(name).mark, place_of(name).mark)
     return entries
 
@@ -125,13 +111,3 @@ def _announce(say: Say, path: str, base: Entries, name: Any) -> None:
     dropped = ", ".join(f"'{key}'" for key in base if key != "type")
     if dropped:
         say(f"note: {path} is now '{name}': the parameters of '{_type_of(base)}' are gone ({dropped})")
-
-
-def place_in(root: Any, keys: list[str]) -> Place:
-    """Where the value at a path was written."""
-    place = place_of(root)
-    for key in keys:
-        step: str | int = int(key) if isinstance(root, Items) else key
-        place = child_place(root, step)
-        root = root[step]
-    return place

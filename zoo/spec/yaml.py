@@ -18,33 +18,65 @@ from yaml.reader import Reader
 from yaml.scanner import Scanner
 
 from ..errors import Mark, Problem, Source, SpecError
-from ..nodes import Entries, Items, Place, Text
+from ..nodes import NOWHERE, Entries, Items, Place, Text
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
 MAX_NODES = 100_000
 
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)$")
-_NUMBER = re.compile(r"[-+]?([0-9][0-9_]*)?(\.[0-9_]*)?([eE][-+]?[0-9]+)?$")
+_INTEGER = re.compile(r"[-+]?(0|[1-9](_?[0-9]){0,99}|0x[0-9a-fA-F]{1,99})$")
+_NUMBER = re.compile(r"[-+]?([0-9](_?[0-9])*(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
 
 
 def read_yaml(text: str, name: str) -> Any:
     """The value of a YAML text as places-bearing nodes; SpecError where it is not what zoo accepts."""
-    source = Source(name, text)
+    return read_within(Source(name, text), text)
+
+
+def read_within(source: Source, text: str, place: Place = NOWHERE) -> Any:
+    """The value of a text whose lines and columns are those of ``source``, for a place in a spec."""
     if len(text) > MAX_BYTES:
-        raise SpecError(Problem(None, "", f"{name} has {len(text):,} characters; a spec has at most {MAX_BYTES:,}"))
+        told = f"{source.name} has {len(text):,} characters; a spec has at most {MAX_BYTES:,}"
+        raise SpecError(Problem(None, "", told))
     try:
         node = _Composer(text).get_single_node()
+    except _Refused as error:
+        raise SpecError(Problem(_mark(source, error.problem_mark), place.path, str(error.problem))) from None
     except yaml.MarkedYAMLError as error:
-        told = error.problem_mark or error.context_mark
-        mark = Mark(source, told.line + 1, told.column + 1) if told else None
-        raise SpecError(Problem(mark, "", f"not YAML: {error.problem or error.context}")) from None
-    except yaml.YAMLError as error:
-        raise SpecError(Problem(Mark(source, 1, 1), "", f"not YAML: {error}")) from None
-    except RecursionError:
-        raise SpecError(Problem(Mark(source, 1, 1), "", f"nested deeper than {MAX_DEPTH} levels")) from None
-    return None if node is None else _Construction(source).value(node, Place(), None)
+        told = ", ".join(part for part in (error.context, error.problem) if part)
+        mark = _mark(source, error.problem_mark or error.context_mark)
+        raise SpecError(Problem(mark, place.path, f"not YAML: {told}")) from None
+    except yaml.reader.ReaderError as error:
+        line, column = text.count("\n", 0, error.position), error.position - text.rfind("\n", 0, error.position)
+        told = f"not YAML: the character {chr(error.character)!r} is not accepted"
+        raise SpecError(Problem(Mark(source, line + 1, column), place.path, told)) from None
+    return None if node is None else _Construction(source).value(node, place, None)
+
+
+def write_yaml(value: Any) -> str:
+    """The text of plain values; `read_yaml` gives them back."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what our reader, unlike PyYAML's, takes for a number: ``1e3``."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> ScalarNode:
+    unclear = not isinstance(plain_scalar(text, NOWHERE), str)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if unclear else None)
+
+
+_Dumper.add_representer(str, _quoted)
+
+
+class _Refused(yaml.MarkedYAMLError):
+    """What YAML allows and zoo does not."""
+
+
+def _mark(source: Source, told: Any) -> Mark:
+    return Mark(source, told.line + 1, told.column + 1)
 
 
 class _Alias(Node):
@@ -54,8 +86,8 @@ class _Alias(Node):
         super().__init__("alias", target, start_mark, start_mark)
 
 
-class _Composer(Reader, Scanner, Parser, Composer, yaml.resolver.BaseResolver):  # type: ignore[misc]
-    """Composes nodes, and keeps where each alias stood."""
+class _Composer(Reader, Scanner, Parser, Composer, yaml.resolver.BaseResolver):
+    """Composes nodes, keeps where each alias stood, and counts what the aliases will unfold to."""
 
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
@@ -63,18 +95,28 @@ class _Composer(Reader, Scanner, Parser, Composer, yaml.resolver.BaseResolver): 
         Parser.__init__(self)
         Composer.__init__(self)
         yaml.resolver.BaseResolver.__init__(self)
-        self._depth = 0
+        self._depth = self._count = 0
+        self._sizes: dict[Node, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        alias = self.peek_event() if self.check_event(AliasEvent) else None
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            raise _Refused(problem=f"tags are not accepted: {event.tag}", problem_mark=event.start_mark)
+        before = self._count
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(
-                problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=self.peek_event().start_mark
-            )
-        node = super().compose_node(parent, index)
+            raise _Refused(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+        node: Any = super().compose_node(parent, index)
         self._depth -= 1
-        return node if alias is None else _Alias(node, alias.start_mark)
+        if isinstance(event, AliasEvent) and node not in self._sizes:
+            raise _Refused(
+                problem=f"the alias '*{event.anchor}' is part of what it names", problem_mark=event.start_mark
+            )
+        self._count += self._sizes[node] if isinstance(event, AliasEvent) else 1
+        if self._count > MAX_NODES:
+            raise _Refused(problem=f"unfolds to more than {MAX_NODES:,} values", problem_mark=event.start_mark)
+        self._sizes[node] = self._count - before
+        return _Alias(node, event.start_mark) if isinstance(event, AliasEvent) else node
 
 
 class _Construction:
@@ -82,7 +124,6 @@ class _Construction:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.count = 0
 
     def mark(self, node: Node, alias: Mark | None) -> Mark:
         own = Mark(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -93,14 +134,9 @@ class _Construction:
         if isinstance(node, _Alias):
             at = alias or Mark(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
             return self.value(node.value, place, at, depth)
-        self.count += 1
         place = Place(self.mark(node, alias), place.path)
-        if self.count > MAX_NODES:
-            raise self.refuse(place, f"its aliases unfold to more than {MAX_NODES:,} values")
         if depth > MAX_DEPTH:
             raise self.refuse(place, f"nested deeper than {MAX_DEPTH} levels")
-        if not node.tag.startswith("tag:yaml.org,2002:") and node.tag != "?":
-            raise self.refuse(place, f"tags are not accepted: {node.tag}")
         if isinstance(node, MappingNode):
             return self.mapping(node, place, alias, depth)
         if isinstance(node, SequenceNode):
@@ -153,7 +189,7 @@ def plain_scalar(text: str, place: Place) -> Any:
         return text == "true"
     if _INTEGER.match(text):
         return int(text.replace("_", ""), 0)
-    if any(c.isdigit() for c in text) and _NUMBER.match(text):
+    if _NUMBER.match(text) and any(c in text for c in ".eE"):
         return float(text.replace("_", ""))
     if _NOT_FINITE.match(text):
         return float(text.replace(".", "", 1).lower())

@@ -1,0 +1,22 @@
+"""The laws that every component of a kind must obey.
+
+A law is a function that takes a component and raises `LawBroken`, saying what to change. `cases` builds every
+registered component of a kind on a battery of small shapes, so that a plugin's whole test suite can be::
+
+    CASES = [(case, law) for case in cases(zoo.Bijection) for law in BIJECTION_LAWS.values()]
+
+    @pytest.mark.parametrize(("case", "law"), CASES)
+    def test_law(case, law):
+        bijection = liven(case.build())
+        law(bijection, inputs(bijection, 8))
+"""
+
+from .broken import LawBroken
+from .cases import Case, cases
+from .laws import BIJECTION_LAWS, CONDITIONER_LAWS, DISTRIBUTION_LAWS, MASK_LAWS
+from .liven import initialize, inputs, liven, perturb
+
+__all__ = [
+    "BIJECTION_LAWS", "CONDITIONER_LAWS", "DISTRIBUTION_LAWS", "MASK_LAWS", "Case", "LawBroken", "cases", "initialize",
+    "inputs", "liven", "perturb",
+]  # fmt: skip

@@ -1,0 +1,28 @@
+"""The state dictionary holds all that matters."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from ..interfaces.bijection import Bijection
+from .broken import require
+from .liven import perturb
+
+
+@torch.no_grad()
+def state_is_complete(bijection: Bijection, x: Tensor) -> None:
+    """A component of the same declaration gives the very same numbers once it has loaded the state."""
+    other = copy.deepcopy(bijection)
+    perturb(other, seed=1)
+    for buffer in other.buffers():
+        buffer.add_(1)
+    other.load_state_dict(bijection.state_dict())
+    for ours, theirs in zip(bijection(x), other(x), strict=True):
+        require(
+            torch.equal(ours, theirs),
+            "the state dictionary does not restore the outputs: register what forward uses as a parameter or a "
+            "persistent buffer",
+        )

@@ -1,0 +1,67 @@
+"""Who may change a component's state, and when."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from ..interfaces.bijection import Bijection
+from ..interfaces.capabilities import RunningStatistics
+from .broken import distance, require
+
+
+@torch.no_grad()
+def forward_keeps_state(bijection: Bijection, x: Tensor) -> None:
+    """``forward`` changes no parameter, in training mode neither; buffers only in training mode, and only those of a
+    part with running statistics. Data-dependent parts start in ``initialize`` and nowhere else."""
+    for training in (False, True):
+        part = copy.deepcopy(bijection).train(training)
+        averaged = _averages(part) if training else set()
+        before = {name: value.clone() for name, value in part.state_dict().items()}
+        part(3.0 * x if getattr(bijection, "domain", None) is None else x)
+        for name, value in part.state_dict().items():
+            require(
+                name in averaged or torch.equal(value, before[name]),
+                f"forward changes '{name}': start parameters in initialize (zoo.DataDependent), average only in "
+                "training mode and in buffers (zoo.RunningStatistics)",
+            )
+
+
+@torch.no_grad()
+def reset_forgets(bijection: Bijection, x: Tensor) -> None:
+    """After ``reset`` two batches count equally, whatever came before and in whichever order they come."""
+    if not any(isinstance(part, RunningStatistics) for part in bijection.modules()):
+        return
+    first, second = x[: len(x) // 2], x[len(x) // 2 :]
+    one, other = (_averaged(bijection, order) for order in ((first, second), (second, first)))
+    for name, value in one.items():
+        require(
+            distance(value.double(), other[name].double()) <= 1e-9,
+            f"'{name}' depends on the order of the batches after reset, or on what came before it: forget all in "
+            "reset, and weigh the first batches by one over their number",
+        )
+
+
+def _averaged(bijection: Bijection, batches: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    part = copy.deepcopy(bijection).train()
+    part(batches[0])
+    _reset(part)
+    for batch in batches:
+        part(batch)
+    return {name: part.state_dict()[name] for name in _averages(part)}
+
+
+def _reset(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, RunningStatistics):
+            part.reset()
+
+
+def _averages(module: nn.Module) -> set[str]:
+    found: set[str] = set()
+    for path, part in module.named_modules():
+        if isinstance(part, RunningStatistics):
+            found |= {f"{path}.{name}".lstrip(".") for name, _ in part.named_buffers()}  # type: ignore[attr-defined]
+    return found
