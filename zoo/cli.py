@@ -186,9 +186,9 @@ def train(
     """Train a spec in a new run directory, or go on with a run."""
     if (spec is None) == (resume is None):
         raise UsageError("name a spec to train, or a run to --resume: one of the two")
-    given = {"--set": sets, "--seed": seed, "--device": device, "--name": name, "--small": small}
+    given = {"--set": sets or None, "--seed": seed, "--device": device, "--name": name, "--small": small or None}
     for option, value in given.items():
-        if resume is not None and value:
+        if resume is not None and value is not None:
             raise UsageError(f"{option} does not go with --resume: a run goes on with its own resolved spec")
 
     from . import training

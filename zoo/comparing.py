@@ -74,4 +74,5 @@ def _figure(figure: Mapping[str, Any] | None) -> str:
     if figure is None:
         return ""
     sign = {"bound": "<= ", "exact": ""}.get(figure["kind"], f"{figure['kind']} ")
-    return f"{sign}{figure['value']:.4f} (n={figure['n']})"
+    value = "not finite" if figure["value"] is None else f"{figure['value']:.4f}"
+    return f"{sign}{value} (n={figure['n']})"

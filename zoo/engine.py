@@ -59,6 +59,8 @@ def prepare(spec: Spec, device: torch.device) -> None:
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = spec.engine.tf32
         torch.backends.cudnn.allow_tf32 = spec.engine.tf32
+        # Or a resumed run would not have the bits of an undisturbed one.
+        torch.backends.cudnn.deterministic = True
 
 
 def keep_freed_memory() -> bool:

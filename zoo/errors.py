@@ -132,7 +132,7 @@ def nearest(word: str, among: Iterable[str]) -> str:
     ]
     if close:
         return f"; did you mean '{close[0]}'?"
-    if 0 < len(known) <= 12:
+    if 0 < len(known) <= 16:
         return "; known: " + ", ".join(known)
     return ""
 

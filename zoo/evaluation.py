@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,5 +66,8 @@ def protocol(measured: Mapping[str, Measurement], metrics: list[Part[Metric]], s
     return {
         "split": split,
         "declared": [part.resolved() for part in metrics],
-        "figures": {name: {"value": m.value, "n": m.n, "kind": m.kind} for name, m in measured.items()},
+        "figures": {
+            name: {"value": m.value if math.isfinite(m.value) else None, "n": m.n, "kind": m.kind}
+            for name, m in measured.items()
+        },
     }

@@ -79,7 +79,7 @@ def open_share(path: Path) -> tuple[Model, Spec, Header]:
     """The model of a share file, in evaluation mode, with its spec and header."""
     header = read_header(path)
     spec = spec_of(header, path)
-    model = build(spec, Event.from_dict(header.meta["event"]))
+    model = build(spec, event_of(header, path))
     restore(model, path, header)
     return model.eval(), spec, header
 
@@ -119,6 +119,14 @@ def spec_of(header: Header, path: Path) -> Spec:
         return load_spec(header.meta["spec"], say=lambda message: None)
     except SpecError as error:
         raise SpecError([p.__class__(None, f"{path}: {p.path}", p.message) for p in error.problems]) from None
+
+
+def event_of(header: Header, path: Path) -> Event:
+    """The event that a share file's model was trained on."""
+    try:
+        return Event.from_dict(header.meta["event"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedFile(f"{path} describes no sound event: {error}") from None
 
 
 def restore(model: Model, path: Path, header: Header) -> None:

@@ -15,6 +15,7 @@ FORMAT = 1
 KEYS = {
     "format", "spec", "event", "components", "data", "seed", "step", "metrics", "ties", "parent", "licence", "digest"
 }  # fmt: skip
+FORMS = {"spec": dict, "event": dict, "metrics": dict, "ties": dict, "components": list, "digest": str}
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
@@ -63,6 +64,8 @@ def read_header(path: Path) -> Header:
         raise DamagedFile(f"{path} is no share file of zoo: its metadata lacks keys")
     if meta["format"] != FORMAT:
         raise DamagedFile(f"{path} has format {meta['format']}; this zoo reads format {FORMAT}: update zoo to open it")
+    if odd := [key for key, form in FORMS.items() if not isinstance(meta[key], form)]:
+        raise DamagedFile(f"{path} is no share file of zoo: its metadata has no sound '{odd[0]}'")
     return Header(_tensors(path, entries, size - 8 - length), meta, 8 + length)
 
 

@@ -122,7 +122,7 @@ def _schema_of(cls: Any) -> type[Settings]:
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         if name not in hints:
-            raise TypeError(f"parameter '{name}' of {cls.__qualname__} has no annotation")
+            raise TypeError(f"parameter '{name}' of {cls.__module__}.{cls.__qualname__} has no annotation")
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         # Aliased, since a parameter may be called like a method of pydantic's (copy, schema).
         fields[f"p_{name}"] = (_lax_tuples(hints[name]), Field(default, alias=name))
@@ -246,6 +246,10 @@ def _types_in(annotation: Any) -> list[Any]:
 def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
     found: list[Problem] = []
     messages: list[str] = []
+    missing = [f"'{told.key}'" for told in complaints if told.type == "missing"]
+    if missing:
+        needed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        found.append(Problem(place.mark, place.path, f"{complaints[0].owner} needs {needed}"))
     for told in complaints:
         match told.type:
             case "extra_forbidden":
@@ -253,7 +257,7 @@ def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
                 hint = nearest(told.key, told.known)
                 found.append(Problem(at.mark, at.path, f"'{told.key}' is no parameter of {told.owner}{hint}"))
             case "missing":
-                found.append(Problem(place.mark, place.path, f"{told.owner} needs '{told.key}'"))
+                continue
             case "zoo_part" if told.entry["ctx"]["problems"]:
                 # The part is the member of a union that was meant: what the others say is noise.
                 return list(told.entry["ctx"]["problems"])

@@ -16,6 +16,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from pydantic import ValidationError
+
 from .errors import PluginError, SpecError, UsageError, a, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
 from .part import Part, declare_node, parameters_of
@@ -125,16 +127,13 @@ class Registry:
         self._loaded.add(name)
         plugin = self._plugins[name]
         try:
-            classes = list(_marked(plugin))
-            for cls in classes:
-                parameters_of(cls)
-        except Exception:  # whatever a stranger's module raises must not take the others along
+            for cls in _marked(plugin):
+                self._register(plugin, cls)
+            for cls in plugin.components:
+                self._check_defaults(cls)
+        except (Exception, SystemExit):  # whatever a stranger's module raises must not take the others along
             plugin.error = traceback.format_exc(limit=-3)
-            return
-        for cls in classes:
-            self._register(plugin, cls)
-        for cls in classes:
-            self._check_defaults(plugin, cls)
+            self._forget(plugin)
 
     def _register(self, plugin: Plugin, cls: type[Component]) -> None:
         registration = registration_of(cls)
@@ -151,12 +150,20 @@ class Registry:
         self._names[cls] = key[1]
         plugin.components.append(cls)
 
-    def _check_defaults(self, plugin: Plugin, cls: type[Component]) -> None:
+    def _forget(self, plugin: Plugin) -> None:
+        for cls in plugin.components:
+            del self._classes[kind_name(kind_of(cls)), self._names.pop(cls)]
+        plugin.components.clear()
+
+    def _check_defaults(self, cls: type[Component]) -> None:
         """Defaults that name components are declarations like any other: a wrong one is the plugin's defect."""
-        schema = parameters_of(cls)
-        for info in schema.model_fields.values():
-            if isinstance(info.default, dict) and "type" in info.default:
-                self._load_for(info.default["type"])
+        try:
+            parameters_of(cls).model_validate({}, context={"lookup": self})
+        except ValidationError as error:
+            for wrong in error.errors(include_url=False):
+                if wrong["type"] != "missing":
+                    name = f"{cls.__module__}.{cls.__qualname__}"
+                    raise TypeError(f"the default of '{wrong['loc'][0]}' of {name}: {wrong['msg']}") from None
 
     def _quarantined(self) -> str:
         broken = [plugin.name for plugin in self._plugins.values() if plugin.error is not None]

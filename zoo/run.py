@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from . import __version__
 from .engine import Choices
 from .errors import UsageError
 from .files import write_whole
 from .spec import Spec, load_spec
+from .spec.yaml import write_yaml
 
 CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
     "checkpoints", "metrics.jsonl", "model.safetensors", "resolved.yaml", "run.json", "samples"
@@ -42,18 +42,22 @@ class Run:
         return self.directory / MODEL
 
 
-def create(spec: Spec, text: str, runs: Path, name: str | None) -> Path:
-    """A new run directory with the spec as given and as resolved."""
+def new_directory(spec: Spec, runs: Path, name: str | None) -> Path:
+    """Where a new run will be; nothing is written yet."""
     called = name or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     if Path(called).name != called:
         raise UsageError(f"'{called}' is no name for a run: it is one word, without a path")
     directory = runs / spec.name / called
     if (directory / RESOLVED).exists():
         raise UsageError(f"{directory} is a run already; go on with --resume, or choose another name")
-    resolved = yaml.safe_dump(spec.resolved(), sort_keys=False, allow_unicode=True)
+    return directory
+
+
+def create(directory: Path, spec: Spec, text: str) -> None:
+    """Make a run's directory, with the spec as given and as resolved."""
+    resolved = write_yaml(spec.resolved())
     write_whole(directory / "spec.yaml", lambda aside: _write(aside, text))
     write_whole(directory / RESOLVED, lambda aside: _write(aside, resolved))
-    return directory
 
 
 def spec_of(directory: Path) -> Spec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def sample_file(
     device: str = "auto",
 ) -> Drawn:
     """Draw from a run or a share file into a file; what is not said, its spec says."""
-    if temperature is not None and not temperature > 0:
+    if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(f"the temperature is above 0, not {temperature}")
     file = model_file(run_or_file)
     spec = respecified(file, overrides)
@@ -106,7 +107,7 @@ def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:
         case ".npy":
             return _write_npy
         case ".pt":
-            return torch.save
+            return _write_pt
         case ".csv":
             return _write_csv
     raise UsageError(f"'{path}' should end in one of {', '.join(ENDINGS)}")
@@ -115,6 +116,12 @@ def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:
 def _write_npy(x: Tensor, path: Path) -> None:
     with path.open("wb") as file:
         np.save(file, x.numpy())
+
+
+def _write_pt(x: Tensor, path: Path) -> None:
+    # Given a path, torch would write its name into the file.
+    with path.open("wb") as file:
+        torch.save(x, file)
 
 
 def _write_csv(x: Tensor, path: Path) -> None:

@@ -20,19 +20,22 @@ def schema(registry: Registry) -> dict[str, Any]:
         kinds.setdefault(kind, []).append(name)
         definitions[f"{kind}.{name}"] = _component(cls, name, definitions)
     root = _rewritten(_hoisted(Spec.model_json_schema(by_alias=True), definitions))
-    properties = {**root["properties"], "extends": {"type": "string", "description": "A spec that this one changes."}}
-    for kind in _wanted([root, definitions]):
-        definitions[kind] = _kind(kind, kinds.get(kind, []), definitions)
+    extends = {"type": "string", "description": "A spec that this one changes."}
+    wanted = _wanted([root, definitions])
+    for item in [name for name in wanted if name.startswith("item.")]:
+        definitions[item] = _item(item.removeprefix("item."))
+    for kind in {name.removeprefix("item.") for name in wanted}:
+        if "." not in kind:
+            definitions[kind] = _kind(kind, kinds.get(kind, []), definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "zoo spec",
         "description": "One deep generative model, declared.",
-        **root,
-        "properties": properties,
-        # A spec that extends another need not repeat what that one declares.
-        "required": ["name"],
+        **{key: value for key, value in root.items() if key not in ("properties", "required")},
+        "properties": {**dict.fromkeys(root["properties"], True), "extends": extends},
+        # A spec that extends another holds what it changes: whether that is whole shows after merging.
         "if": {"not": {"required": ["extends"]}},
-        "then": {"required": root["required"]},
+        "then": {"properties": root["properties"], "required": root["required"]},
         "$defs": definitions,
     }
 
@@ -83,33 +86,31 @@ def _rewritten(node: Any) -> Any:
     rewritten = {key: _rewritten(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
     items = rewritten.get("items", {})
     if node.get("type") == "array" and isinstance(items, dict) and str(items.get("$ref", "")).startswith("#/$defs/"):
-        rewritten["items"] = {
-            "if": {"type": "object", "required": ["repeat"]},
-            "then": _repeat(rewritten),
-            "else": items,
-        }
+        rewritten["items"] = {"$ref": items["$ref"].replace("#/$defs/", "#/$defs/item.")}
     return rewritten
 
 
-def _repeat(array: dict[str, Any]) -> dict[str, Any]:
-    return {
+def _item(name: str) -> dict[str, Any]:
+    """An item of a list: what the list is of, or a repetition of such items."""
+    repetition = {
         "type": "object",
         "description": "The list 'of', this many times.",
         "properties": {
             "repeat": {"type": "integer", "minimum": 0},
-            "of": {"type": "array", "items": array["items"]},
+            "of": {"type": "array", "items": {"$ref": f"#/$defs/item.{name}"}},
         },
         "required": ["repeat", "of"],
         "additionalProperties": False,
     }
+    repeats = {"type": "object", "required": ["repeat"], "not": {"required": ["type"]}}
+    return {"if": repeats, "then": repetition, "else": {"$ref": f"#/$defs/{name}"}}
 
 
 def _wanted(node: Any) -> set[str]:
-    """The kinds that are referred to."""
+    """The definitions that are referred to."""
     if isinstance(node, list):
         return {kind for item in node for kind in _wanted(item)}
     if not isinstance(node, dict):
         return set()
     found = {kind for value in node.values() for kind in _wanted(value)}
-    name = str(node.get("$ref", "")).removeprefix("#/$defs/")
-    return found | ({name} if name and "." not in name else set())
+    return found | ({node["$ref"].removeprefix("#/$defs/")} if "$ref" in node else set())

@@ -95,7 +95,7 @@ class Bar(Progress):
 def headline(row: Mapping[str, Any]) -> str:
     """The figure of a row that a person watches."""
     for name in HEADLINE:
-        if name in row:
+        if row.get(name) is not None:
             return f"{name} {row[name]:.4f}"
     named = [(name, value) for name, value in row.items() if isinstance(value, float) and name != "lr"]
     return "  ".join(f"{name} {value:.4f}" for name, value in named[:3])

@@ -62,6 +62,11 @@ class Turn:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.optimizer.load_state_dict(state)
+        for p, held in self.optimizer.state.items():
+            for name, value in held.items():
+                if isinstance(value, torch.Tensor) and value.dim() > 1 and value.shape == p.shape:
+                    # Fused kernels walk through memory: moments must lie there as their parameter does.
+                    held[name] = torch.empty_like(p, dtype=value.dtype).copy_(value)
 
     def _set_rates(self, step: int, steps: int) -> None:
         if self.schedule is None:

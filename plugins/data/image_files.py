@@ -63,7 +63,7 @@ class ImageFiles(Examples):
 
 def decode(encoded: bytes, mode: str, size: int) -> Tensor:
     """One image: its central square, resized with antialiasing, as uint8 ``[C, size, size]``."""
-    image = PIL.Image.open(io.BytesIO(encoded))
+    image: PIL.Image.Image = PIL.Image.open(io.BytesIO(encoded))
     # A jpeg much larger than needed decodes faster to a half, a quarter or an eighth of its size.
     image.draft(mode, (2 * size, 2 * size))
     PIL.ImageOps.exif_transpose(image, in_place=True)

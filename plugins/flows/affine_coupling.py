@@ -50,8 +50,15 @@ class AffineCoupling(Bijection):
         s = -s
         return self.mask.merge(kept, (changed - t) * s.exp()), sum_event(s)
 
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        kept, changed = self.mask.split(z)
+        s, t = self._scale_and_shift(kept, context)
+        return self.mask.merge(kept, (changed - t) * (-s).exp())
+
     def _scale_and_shift(self, kept: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
         h = self.net(self.mask.show(kept), context)
-        # Under autocast the net answers in half precision; scales and log-determinants stay in the input's.
-        s, t = self.mask.answer(h).to(kept.dtype).chunk(2, dim=1)
+        if h.dtype != kept.dtype:
+            # Under autocast the net answers in half precision; scales and log-determinants stay in the input's.
+            h = h.to(kept.dtype)
+        s, t = self.mask.answer(h).chunk(2, dim=1)
         return self.max_log_scale * torch.tanh(s / self.max_log_scale), t

@@ -36,7 +36,7 @@ class Chain(Bijection):
             at = built[-1].out_shape
         super().__init__(shape, at)
         self.of = nn.ModuleList(built)
-        self.domain: tuple[float, float] | None = getattr(built[0], "domain", None)
+        self.domain = built[0].domain
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         log_dets = []
@@ -51,3 +51,8 @@ class Chain(Bijection):
             z, log_det = cast(Bijection, bijection).inverse(z, context)
             log_dets.append(log_det)
         return z, torch.stack(log_dets).sum(0)
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        for bijection in reversed(self.of):
+            z = cast(Bijection, bijection).decode(z, context)
+        return z

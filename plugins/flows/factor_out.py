@@ -54,3 +54,8 @@ class FactorOut(Bijection):
         leaving, latent = z.split_with_sizes(self._numbers, dim=1)
         h, log_det = self.then.inverse(torch.unflatten(latent, 1, self._latent), context)
         return torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1), log_det
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        leaving, latent = z.split_with_sizes(self._numbers, dim=1)
+        h = self.then.decode(torch.unflatten(latent, 1, self._latent), context)
+        return torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)

@@ -81,7 +81,7 @@ class Flow(Model, Scores, Samples):
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """``z -> x``: the data of a latent, as the event describes it."""
-        x, _ = self.transforms.inverse(z, context)
+        x = self.transforms.decode(z, context)
         return x if self.dequantize is None else self.dequantize.inverse(x)
 
     @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -33,7 +33,7 @@ class Logit(Bijection):
     (tensor([[-2.1972,  0.0000]]), tensor([3.3480]))
     """
 
-    domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    domain = (0.0, 1.0)
 
     def __init__(self, shape: Shape, *, alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05) -> None:
         super().__init__(shape)

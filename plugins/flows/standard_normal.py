@@ -37,4 +37,5 @@ class StandardNormal(Distribution):
         return -0.5 * sum_event(x.square()) - self._constant
 
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return temperature * torch.randn(n, *self._sizes, dtype=self.like.dtype, device=self.like.device)
+        draw = torch.randn(n, *self._sizes, dtype=self.like.dtype, device=self.like.device)
+        return draw if temperature == 1.0 else temperature * draw

@@ -17,6 +17,15 @@ _LAYERS: dict[str, type[nn.Module]] = {
 }
 
 
+def overwriting(name: Activation) -> nn.Module:
+    """The nonlinearity of this name after a layer whose output nothing else needs: ReLU then writes over its input.
+
+    >>> overwriting("relu"), overwriting("silu")
+    (ReLU(inplace=True), SiLU())
+    """
+    return nn.ReLU(inplace=True) if name == "relu" else activation(name)
+
+
 def activation(name: Activation) -> nn.Module:
     """A new layer that applies the nonlinearity of this name.
 

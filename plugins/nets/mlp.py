@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zoo import Conditioner, Shape, component
 
-from .activation import Activation, activation
+from .activation import Activation, overwriting
 
 
 @component("mlp")
@@ -54,10 +54,10 @@ class MLP(Conditioner):
         self._sizes = tuple(out_shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h: Tensor = self.layers(x.flatten(1))
+        h: Tensor = self.layers(x if x.dim() == 2 else x.flatten(1))
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
 
 
 def _hidden(before: int, after: int, phi: Activation, dropout: float) -> list[nn.Module]:
-    layers: list[nn.Module] = [nn.Linear(before, after), activation(phi)]
+    layers: list[nn.Module] = [nn.Linear(before, after), overwriting(phi)]
     return [*layers, nn.Dropout(dropout)] if dropout > 0 else layers

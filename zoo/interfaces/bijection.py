@@ -22,6 +22,9 @@ class Bijection(Component, nn.Module, ABC):
     a sample, in nats and in at least float32, from the same pass, both ways.
     """
 
+    domain: tuple[float, float] | None = None
+    """The interval in which each element of ``x`` lies, unless it is the whole line."""
+
     def __init__(self, shape: Shape, out_shape: Shape | None = None) -> None:
         super().__init__()
         self.shape = shape
@@ -34,6 +37,10 @@ class Bijection(Component, nn.Module, ABC):
     @abstractmethod
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``z -> (x, log_det)`` with ``log_det`` of :math:`\\partial x / \\partial z`."""
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """``z -> x``: a hook for what can save work where no log-determinant is wanted, as in sampling."""
+        return self.inverse(z, context)[0]
 
     @staticmethod
     def _takes(bijection: Any, args: tuple[Any, ...]) -> str | None:

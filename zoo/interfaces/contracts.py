@@ -45,4 +45,4 @@ def sum_event(x: Tensor) -> Tensor:
 
     if x.dtype in (torch.float16, torch.bfloat16):
         x = x.float()
-    return x.flatten(1).sum(1)
+    return x.sum(1) if x.dim() == 2 else x.sum(dim=tuple(range(1, x.dim())))

@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ..errors import Problem, SpecError, UsageError, nearest
-from ..nodes import Entries, Items, child_place, place_of
+from ..errors import PluginError, Problem, SpecError, UsageError, nearest
+from ..nodes import Entries, Items, child_place, key_place, place_of
 from ..part import problems_in
-from ..registry import installed
+from ..registry import Registry, installed
 from .merge import Say, assign, merge, put
 from .spec import Spec, contradictions
 from .yaml import MAX_NODES, read_yaml, write_yaml
@@ -39,10 +39,7 @@ def load_spec(
     ``overrides`` are assignments as ``--set`` takes them; ``small`` applies the spec's own seconds-long version first.
     Raises `SpecError` with every problem of the declaration, each with its place.
     """
-    if isinstance(spec, Mapping):
-        node = read_yaml(_text_of(spec), "<spec>")
-    else:
-        node = read_merged(find_spec(spec), say)
+    node = read_yaml(_text_of(spec), "<spec>") if isinstance(spec, Mapping) else read_merged(find_spec(spec), say)
     if small:
         node = _shrunk(node)
     for override in overrides:
@@ -53,10 +50,10 @@ def load_spec(
 def validate(node: Entries) -> Spec:
     """The spec that a merged node declares."""
     registry = installed()
-    plugins = node.get("plugins")
-    for plugin in plugins if isinstance(plugins, Items) else ():
-        if isinstance(plugin, str):
-            registry.require(plugin)
+    if "extends" in node:
+        at = key_place(node, "extends")
+        raise SpecError(Problem(at.mark, at.path, "only a spec file extends another"))
+    _require_plugins(registry, node.get("plugins"))
     node = _unrolled(node, [0])
     try:
         spec = Spec.model_validate({**node}, context={"lookup": registry})
@@ -125,6 +122,16 @@ def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
         raise SpecError(Problem(at.mark, at.path, f"extends more than {MAX_EXTENDS} specs in a row"))
     merged: Entries = merge(_read(base_path, say, chain), node.without("extends"), say)
     return merged
+
+
+def _require_plugins(registry: Registry, plugins: Any) -> None:
+    for name in plugins if isinstance(plugins, Items) else ():
+        try:
+            if isinstance(name, str):
+                registry.require(name)
+        except PluginError as error:
+            place = place_of(name)
+            raise PluginError(str(Problem(place.mark, place.path, str(error)))) from None
 
 
 def _text_of(spec: Mapping[str, Any]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import Mark, Problem, Source, SpecError, nearest
-from ..nodes import Entries, Items, Place, child_place, place_of
+from ..errors import Mark, Problem, Source, SpecError
+from ..nodes import Entries, Items, Place, place_of
 from .yaml import read_within
 
 Say = Callable[[str], None]
@@ -37,14 +37,17 @@ def merge(base: Any, over: Any, say: Say, path: str = "") -> Any:
 
 
 def assign(root: Entries, assignment: str, say: Say, origin: str = "--set") -> Entries:
-    """``KEY.PATH=VALUE`` laid upon a spec; numbers in the path count list items from zero."""
+    """``KEY.PATH=VALUE`` laid upon a spec; numbers in the path, bare or in brackets, count list items from zero."""
     path, equals, text = assignment.partition("=")
     source = Source(origin, assignment)
     mark = Mark(source, 1, 1)
-    keys = [key.strip() for key in path.split(".")]
+    # Messages print paths with brackets: both forms are taken.
+    keys = [key.strip() for key in path.replace("[", ".").replace("]", "").split(".")]
     if not equals or not all(keys):
         raise SpecError(Problem(mark, "", "should be KEY.PATH=VALUE"))
-    place = Place(Mark(source, 1, len(path) + 2), path)
+    place = Place(Mark(source, 1, len(path) + 2))
+    for key in keys:
+        place = place.under(int(key) if key.isdecimal() else key, None)
     # The blanks keep the columns of the value those of the assignment.
     value = read_within(source, " " * (len(path) + 1) + text, place)
     return put(root, keys, value, (mark, place.mark), say)
@@ -74,11 +77,6 @@ def _put(node: Any, keys: list[str], value: Any, marks: Marks, say: Say, path: s
         node = Entries(place=Place(mark, path))
     if not isinstance(node, Entries):
         raise SpecError(Problem(mark, path, f"has no '{key}': it is a plain value"))
-    if rest and key not in node and not path and node:
-        known = [*node]
-        hint = nearest(key, known)
-        if hint.startswith("; did you mean"):
-            raise SpecError(Problem(mark, below, f"'{key}' is no part of this spec{hint}"))
     if key == "type" and not rest and isinstance(value, str) and _type_of(node) not in (None, str(value)):
         _announce(say, path, node, value)
         return _named(value, path)

@@ -100,23 +100,25 @@ class _Composer(Reader, Scanner, Parser, Composer, yaml.resolver.BaseResolver):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        alias = isinstance(event, AliasEvent)
         if getattr(event, "tag", None) is not None:
-            raise _Refused(problem=f"tags are not accepted: {event.tag}", problem_mark=event.start_mark)
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            raise _Refused(problem=f"tags are not accepted: {tag}", problem_mark=event.start_mark)
         before = self._count
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise _Refused(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
         node: Any = super().compose_node(parent, index)
         self._depth -= 1
-        if isinstance(event, AliasEvent) and node not in self._sizes:
+        if alias and node not in self._sizes:
             raise _Refused(
                 problem=f"the alias '*{event.anchor}' is part of what it names", problem_mark=event.start_mark
             )
-        self._count += self._sizes[node] if isinstance(event, AliasEvent) else 1
+        self._count += self._sizes[node] if alias else 1
         if self._count > MAX_NODES:
             raise _Refused(problem=f"unfolds to more than {MAX_NODES:,} values", problem_mark=event.start_mark)
         self._sizes[node] = self._count - before
-        return _Alias(node, event.start_mark) if isinstance(event, AliasEvent) else node
+        return _Alias(node, event.start_mark) if alias else node
 
 
 class _Construction:

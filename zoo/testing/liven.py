@@ -25,7 +25,7 @@ def inputs(bijection: Bijection, n: int, seed: int = 0) -> Tensor:
     x = torch.randn(n, *bijection.shape, generator=noise, dtype=torch.float64)
     # Nothing that is symmetric or standardised to begin with: that would hide shifts and scales left out.
     x = 0.3 + 1.5 * x
-    domain = getattr(bijection, "domain", None)
+    domain = bijection.domain
     return x if domain is None else domain[0] + (domain[1] - domain[0]) * torch.sigmoid(x)
 
 

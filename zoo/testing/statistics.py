@@ -20,7 +20,7 @@ def forward_keeps_state(bijection: Bijection, x: Tensor) -> None:
         part = copy.deepcopy(bijection).train(training)
         averaged = _averages(part) if training else set()
         before = {name: value.clone() for name, value in part.state_dict().items()}
-        part(3.0 * x if getattr(bijection, "domain", None) is None else x)
+        part(3.0 * x if bijection.domain is None else x)
         for name, value in part.state_dict().items():
             require(
                 name in averaged or torch.equal(value, before[name]),

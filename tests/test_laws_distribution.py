@@ -1,0 +1,81 @@
+"""Every registered distribution obeys the laws, and the laws find planted defects."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import zoo
+from zoo.testing import DISTRIBUTION_LAWS, Case, LawBroken, cases
+
+CASES = list(cases(zoo.Distribution))
+
+
+@pytest.mark.parametrize("law", DISTRIBUTION_LAWS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_law(case: Case, law: str) -> None:
+    DISTRIBUTION_LAWS[law](case.build().double())
+
+
+class Normal(zoo.Distribution):
+    """A correct normal, for defects to be planted in."""
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return (-0.5 * x.square() - 0.5 * math.log(2.0 * math.pi)).flatten(1).sum(1)
+
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return temperature * torch.randn(n, *self.shape, dtype=torch.float64)
+
+
+class Unnormalised(Normal):
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return super().log_prob(x) + 0.01
+
+
+class Wide(Normal):
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return 1.05 * super().sample(n, temperature=temperature)
+
+
+class Shifted(Normal):
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return 0.05 + super().sample(n, temperature=temperature)
+
+
+class Lukewarm(Normal):
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return super().sample(n)
+
+
+class Flat(Normal):
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return super().sample(n).flatten()
+
+
+PLANTED = [
+    (Unnormalised, "density_normalises"),
+    (Wide, "draws_obey_stein"),
+    (Wide, "draws_match_density"),
+    (Shifted, "draws_obey_stein"),
+    (Shifted, "draws_match_density"),
+    (Lukewarm, "temperature_scales"),
+    (Flat, "draws_have_shape"),
+]
+
+
+@pytest.mark.parametrize("law", DISTRIBUTION_LAWS)
+def test_the_sound_one_obeys(law: str) -> None:
+    DISTRIBUTION_LAWS[law](Normal(zoo.Shape(2)))
+
+
+@pytest.mark.parametrize(("cls", "law"), PLANTED, ids=lambda value: getattr(value, "__name__", value))
+def test_planted_defect_is_found(cls: type[zoo.Distribution], law: str) -> None:
+    with pytest.raises(LawBroken):
+        DISTRIBUTION_LAWS[law](cls(zoo.Shape(2)))
+
+
+def test_every_law_has_a_defect_that_it_finds() -> None:
+    assert {law for _, law in PLANTED} == set(DISTRIBUTION_LAWS)

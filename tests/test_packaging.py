@@ -1,0 +1,103 @@
+"""What is put into a wheel, and what a command costs before it does anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from zoo import __version__
+from zoo.spec import shipped_specs
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FOLDERS = {"zoo": "zoo", "plugins": "zoo.plugins", "specs": "zoo.specs"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
+    """A wheel of a copy of the checkout, so that nothing is left in this one."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for name in ("pyproject.toml", "README.md"):
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    for name in FOLDERS:
+        for path in (ROOT / name).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                target = copy / path.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(path.read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w"]
+    subprocess.run([*command, copy / "dist", copy], check=True, capture_output=True)
+    (file,) = (copy / "dist").glob("*.whl")
+    return ZipFile(file)
+
+
+def test_a_wheel_holds_zoo_and_nothing_else(wheel: ZipFile) -> None:
+    assert {name.split("/")[0] for name in wheel.namelist()} == {"zoo", f"zoo-{__version__}.dist-info"}
+
+
+def test_a_wheel_holds_every_file(wheel: ZipFile) -> None:
+    held = set(wheel.namelist())
+    for folder, package in FOLDERS.items():
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".yaml") or path.name == "py.typed":
+                name = f"{package.replace('.', '/')}/{path.relative_to(ROOT / folder).as_posix()}"
+                assert name in held, name
+    assert "zoo/py.typed" in held
+    assert {f"zoo/specs/{name}.yaml" for name in shipped_specs()} <= held
+
+
+def test_a_wheel_has_its_entry_points(wheel: ZipFile) -> None:
+    text = wheel.read(f"zoo-{__version__}.dist-info/entry_points.txt").decode()
+    assert "zoo = zoo.cli:app" in text
+    for name, module in PROJECT["project"]["entry-points"]["zoo.plugins"].items():
+        assert f"{name} = {module}" in text
+
+
+def test_packages_listed_are_those_on_disk() -> None:
+    found = set()
+    for folder, package in FOLDERS.items():
+        for path in (ROOT / folder).rglob("__init__.py"):
+            inner = path.parent.relative_to(ROOT / folder).parts
+            found.add(".".join([package, *inner]))
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
+
+
+def test_every_folder_with_modules_is_a_package() -> None:
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            assert (path.parent / "__init__.py").exists(), path
+
+
+def test_every_family_is_an_entry_point() -> None:
+    families = {path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py")}
+    points = PROJECT["project"]["entry-points"]["zoo.plugins"]
+    assert points == {name: f"zoo.plugins.{name}" for name in families}
+
+
+def test_specs_are_named_after_their_files() -> None:
+    from zoo.spec.load import read_merged
+
+    for name, path in shipped_specs().items():
+        assert read_merged(path)["name"] == Path(name).name
+
+
+INVOKE = "from typer.testing import CliRunner; from zoo.cli import app; code = CliRunner().invoke(app, {}).exit_code"
+WAITS = {
+    "import": "import zoo",
+    "header": "import zoo.errors, zoo.header, zoo.shape, zoo.event",
+    "help": INVOKE.format(["--help"]) + "; assert code == 0",
+    "version": INVOKE.format(["--version"]) + "; assert code == 0",
+    "help of a command": INVOKE.format(["train", "--help"]) + "; assert code == 0",
+    "usage error": INVOKE.format(["train"]) + "; assert code == 2",
+}
+
+
+@pytest.mark.parametrize("code", WAITS.values(), ids=WAITS)
+def test_torch_waits(code: str) -> None:
+    probe = f"import sys; {code}; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0

@@ -1,0 +1,202 @@
+"""Names -> classes: prefixes, conflicts, and the quarantine of broken plugins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from strangers import point, registry_with
+from typer.testing import CliRunner
+
+import zoo
+from zoo.cli import app
+from zoo.errors import PluginError
+from zoo.part import declare_node
+from zoo.registry import Registry
+
+SPLINE = '''
+    """Splines."""
+    from zoo import Conditioner, Mask, component
+
+    class Sound(Conditioner):
+        def forward(self, x, context=None):
+            return x
+
+    @component("spline")
+    class Spline(Sound):
+        """A spline."""
+
+    @component("mlp")
+    class Own(Sound):
+        """Another perceptron: its name is prefixed."""
+'''
+SPEC = """\
+name: plane
+data: {type: toy2d, figure: two_moons}
+model: {type: flow, base: NAME, transforms: [act_norm]}
+train: {steps: 10, batch: 8, optimizer: {type: adam, lr: 1.0e-3}}
+"""
+Write = Callable[[str, str], str]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes a module that can be imported; gives its name."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(name: str, text: str) -> str:
+        path = tmp_path / f"{name.replace('.', '/')}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(dedent(text))
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return name
+
+    return write
+
+
+def test_names_of_strangers_are_prefixed(write: Write) -> None:
+    registry = registry_with(point("acme", write("acme_one", SPLINE)))
+    spline = registry.find(zoo.Conditioner, "acme.spline")
+    assert registry.name_of(spline) == "acme.spline"
+    assert registry.plugin_of(spline).distribution == "stranger"
+    assert registry.find(zoo.Conditioner, "mlp").__module__.startswith("zoo.plugins")
+    assert registry.find(zoo.Conditioner, "acme.mlp").__name__ == "Own"
+    with pytest.raises(LookupError, match=r"no conditioner is called 'spline'; did you mean 'acme.spline'\?"):
+        registry.find(zoo.Conditioner, "spline")
+
+
+def test_own_names_are_bare() -> None:
+    registry = registry_with()
+    with pytest.raises(LookupError, match=r"no conditioner is called 'nets.mlp'; did you mean 'mlp'"):
+        registry.find(zoo.Conditioner, "nets.mlp")
+
+
+def test_only_what_is_named_is_imported(write: Write) -> None:
+    registry = registry_with(point("acme", write("acme_two", SPLINE)))
+    registry.find(zoo.Conditioner, "mlp")
+    assert "acme_two" not in sys.modules
+    registry.find(zoo.Conditioner, "acme.spline")
+    assert "acme_two" in sys.modules
+
+
+def test_wrong_kind_says_which() -> None:
+    with pytest.raises(LookupError, match="'mlp' is a conditioner, not a mask"):
+        registry_with().find(zoo.Mask, "mlp")
+
+
+BROKEN = {
+    "raises": "raise RuntimeError('no such device')",
+    "syntax": "def broken(:\n    pass",
+    "imports": "import a_module_that_nobody_has",
+    "exits": "import sys\nsys.exit(3)",
+    "no kind": "from zoo import component\n@component('x')\nclass X: pass",
+    "no annotation": SPLINE + "\n        def __init__(self, a, b, *, width=3): pass",
+    "bad name": "from zoo import Mask, component\n@component('Bad-Name')\nclass X(Mask): pass",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_broken_plugin_is_quarantined(text: str, write: Write) -> None:
+    registry = registry_with(point("bad", write("broken_plugin", text)), point("acme", write("acme_three", SPLINE)))
+    state = {plugin.name: plugin for plugin in registry.plugins()}
+    assert state["bad"].error is not None
+    assert "broken_plugin" in state["bad"].error
+    assert state["bad"].components == []
+    assert state["acme"].error is None
+    assert registry.find(zoo.Conditioner, "acme.spline")
+    with pytest.raises(PluginError, match=r"the plugin 'bad' \(stranger 1.0\) is broken"):
+        registry.find(zoo.Conditioner, "bad.spline")
+
+
+def test_a_wrong_default_is_the_plugins_defect(write: Write) -> None:
+    text = """
+        from zoo import Bijection, Conditioner, Part, Shape, component, named
+
+        @component("own")
+        class Own(Bijection):
+            def __init__(self, shape: Shape, *, net: Part[Conditioner] = named("mlp", widht=64)) -> None: ...
+            def forward(self, x, context=None): ...
+            def inverse(self, z, context=None): ...
+    """
+    registry = registry_with(point("bad", write("wrong_default", text)))
+    plugin = next(plugin for plugin in registry.plugins() if plugin.name == "bad")
+    assert plugin.error is not None
+    assert "'widht' is no parameter of conditioner 'mlp'" in plugin.error
+
+
+def test_two_distributions_claim_a_name(write: Write) -> None:
+    module = write("acme_four", SPLINE)
+    with pytest.raises(PluginError, match="two distributions claim the plugin name 'acme': first and second"):
+        Registry([point("acme", module, "first"), point("acme", module, "second")])
+
+
+def test_nobody_takes_a_name_of_ours(write: Write) -> None:
+    with pytest.raises(PluginError, match="two distributions claim the plugin name 'flows'"):
+        registry_with(point("flows", write("acme_five", SPLINE)))
+
+
+def test_one_distribution_listed_twice_is_one_plugin(write: Write) -> None:
+    module = write("acme_six", SPLINE)
+    registry = Registry([point("acme", module), point("acme", module)])
+    assert len(registry.plugins()) == 1
+    assert registry.plugins()[0].components != []
+
+
+def test_two_components_of_one_name(write: Write) -> None:
+    text = SPLINE + '\n    @component("spline")\n    class Second(Sound):\n        pass\n'
+    registry = registry_with(point("acme", write("acme_seven", text)), point("good", write("acme_eight", SPLINE)))
+    state = {plugin.name: plugin for plugin in registry.plugins()}
+    assert "two components are called conditioner 'acme.spline'" in str(state["acme"].error)
+    assert registry.find(zoo.Conditioner, "good.spline")
+    assert registry.find(zoo.Conditioner, "mlp")
+
+
+def test_one_name_in_two_kinds_is_no_conflict(write: Write) -> None:
+    text = SPLINE + '\n    @component("spline")\n    class Second(Mask):\n        pass\n'
+    registry = registry_with(point("acme", write("acme_nine", text)))
+    assert registry.find(zoo.Conditioner, "acme.spline") is not registry.find(zoo.Mask, "acme.spline")
+
+
+def test_classes_of_other_modules_are_not_taken(write: Write) -> None:
+    write("library", SPLINE)
+    registry = registry_with(point("acme", write("acme_ten", "from library import Spline\n")))
+    assert next(plugin for plugin in registry.plugins() if plugin.name == "acme").components == []
+
+
+def test_a_subclass_does_not_inherit_the_mark(write: Write) -> None:
+    text = SPLINE + "\n    class Heir(Spline):\n        pass\n"
+    registry = registry_with(point("acme", write("acme_eleven", text)))
+    names = [cls.__name__ for cls in next(p for p in registry.plugins() if p.name == "acme").components]
+    assert names == ["Spline", "Own"]
+
+
+def test_missing_plugin_says_what_to_install() -> None:
+    with pytest.raises(PluginError, match=r"the plugin 'acme' is not installed; try: pip install acme"):
+        declare_node(registry_with(), zoo.Conditioner, "acme.spline")
+
+
+def test_command_lists_the_broken_and_needs_them_only_where_named(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = registry_with(point("bad", write("broken_too", BROKEN["raises"])))
+    for module in ("zoo.registry", "zoo.spec.load", "zoo.listing"):
+        monkeypatch.setattr(f"{module}.installed", lambda: registry)
+    listed = CliRunner().invoke(app, ["plugins"])
+    assert listed.exit_code == 0
+    assert "broken" in listed.stdout
+    assert "RuntimeError: no such device" in listed.stdout
+    path = tmp_path / "x.yaml"
+    path.write_text(SPEC.replace("NAME", "standard_normal"))
+    assert CliRunner().invoke(app, ["build", str(path)]).exit_code == 0
+    path.write_text(SPEC.replace("NAME", "bad.normal"))
+    refused = CliRunner().invoke(app, ["build", str(path)])
+    assert refused.exit_code == 4
+    assert "x.yaml:3:27  model.base  the plugin 'bad' (stranger 1.0) is broken" in refused.stderr
+    assert "RuntimeError: no such device" in refused.stderr
+    path.write_text(SPEC.replace("NAME", "normal"))
+    hinted = CliRunner().invoke(app, ["build", str(path)])
+    assert hinted.exit_code == 2
+    assert "(broken plugins: bad; see: zoo plugins)" in hinted.stderr

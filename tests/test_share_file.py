@@ -1,0 +1,343 @@
+"""The share file: the same weights give the same bytes, and a file that is not what it says is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+import zoo
+from zoo import assembly
+from zoo.cli import app
+from zoo.exporting import digest, export, open_share, reexport, restore
+from zoo.header import FORMAT, KEYS, MAX_HEADER, read_header
+from zoo.run import MODEL
+from zoo.spec import load_spec
+
+SPEC: dict[str, Any] = {
+    "name": "shared",
+    "data": {"type": "toy2d", "figure": "two_moons", "size": 200, "test_size": 50},
+    "model": {
+        "type": "flow",
+        "base": "standard_normal",
+        "transforms": [
+            {"type": "affine_coupling", "mask": "channel", "conditioner": {"type": "mlp", "width": 4, "depth": 1}},
+            "batch_norm",
+        ],
+    },
+    "train": {"steps": 2, "batch": 16, "optimizer": "adam", "seed": 7},
+    "engine": {"compile": "off"},
+    "evaluate": ["nll"],
+}
+WEIGHT = "transforms.of.0.net.layers.0.weight"
+
+
+@pytest.fixture(scope="module")
+def run(device: str, tmp_path_factory: pytest.TempPathFactory) -> zoo.Run:
+    spec = SPEC | {"engine": {"compile": "off", "device": device}}
+    return zoo.train(load_spec(spec), runs=tmp_path_factory.mktemp("runs"), name="x")
+
+
+@pytest.fixture
+def file(run: zoo.Run, tmp_path: Path) -> Path:
+    copied = tmp_path / "shared.safetensors"
+    copied.write_bytes(run.model.read_bytes())
+    return copied
+
+
+def opened(file: Path) -> tuple[dict[str, Any], bytes]:
+    """The header of a safetensors file, read by the book, and the bytes after it."""
+    raw = file.read_bytes()
+    (length,) = struct.unpack("<Q", raw[:8])
+    return json.loads(raw[8 : 8 + length]), raw[8 + length :]
+
+
+def closed(file: Path, header: dict[str, Any] | bytes, data: bytes) -> None:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+
+
+def test_the_same_weights_give_the_same_bytes(run: zoo.Run, tmp_path: Path) -> None:
+    one, other = (reexport(run.directory, tmp_path / name, None)[0] for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes() == run.model.read_bytes()
+
+
+def test_metadata_is_one_key_with_all_that_the_contract_names(run: zoo.Run) -> None:
+    header, _ = opened(run.model)
+    assert header["__metadata__"].keys() == {"zoo"}
+    text = header["__metadata__"]["zoo"]
+    meta = json.loads(text)
+    assert text == json.dumps(meta, sort_keys=True, separators=(",", ":"))
+    assert meta.keys() == KEYS == {
+        "format", "spec", "event", "components", "data", "seed", "step", "metrics", "ties", "parent", "licence",
+        "digest",
+    }  # fmt: skip
+    assert (meta["format"], meta["seed"], meta["step"]) == (FORMAT, 7, 2)
+    assert meta["parent"] is meta["licence"] is None
+    assert meta["event"] == zoo.Event("point", zoo.Shape(2)).to_dict()
+    assert meta["data"].startswith("sha256:")
+    assert load_spec(meta["spec"]).resolved() == meta["spec"]
+    assert {"kind": "bijection", "name": "batch_norm", "distribution": "zoo", "version": zoo.__version__} in meta[
+        "components"
+    ]
+    assert meta["metrics"]["split"] == "test"
+    assert meta["metrics"]["figures"]["nll"] == {"value": run.metrics["nll"], "n": 50, "kind": "exact"}
+
+
+def test_licence_is_written(run: zoo.Run, tmp_path: Path) -> None:
+    file, told = reexport(run.directory, tmp_path / "x.safetensors", "CC-BY-4.0")
+    header = read_header(file)
+    assert header.meta["licence"] == "CC-BY-4.0"
+    assert header.meta["digest"] == told == read_header(run.model).meta["digest"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_mode_follows_the_umask(umask: int, mode: int, run: zoo.Run, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        file, _ = reexport(run.directory, tmp_path / "x.safetensors", None)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == mode
+
+
+def test_a_failed_write_leaves_the_old_file(run: zoo.Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("zoo.exporting.save_file", full)
+    before = file.read_bytes()
+    with pytest.raises(zoo.ZooError, match="No space left on device"):
+        reexport(run.directory, file, None)
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_digest_is_of_names_dtypes_shapes_bytes_and_spec() -> None:
+    x = torch.arange(6.0)
+    told = {
+        digest(tensors, spec)
+        for tensors, spec in [
+            ({"a": x}, {}),
+            ({"b": x}, {}),
+            ({"a": x.reshape(2, 3)}, {}),
+            ({"a": x.view(torch.int32)}, {}),
+            ({"a": x + 1}, {}),
+            ({"a": x}, {"name": "other"}),
+        ]
+    }
+    assert len(told) == 6
+    assert digest({"a": x, "b": x}, {}) == digest({"b": x, "a": x}, {})
+
+
+class Tied(nn.Module):
+    """Two names for one parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.event = zoo.Event("point", zoo.Shape(2))
+        self.one = nn.Linear(2, 2)
+        self.other = nn.Linear(2, 2)
+        self.other.weight = self.one.weight
+
+
+def test_tied_tensors_are_stored_once(tmp_path: Path) -> None:
+    model: Any = Tied()
+    file = export(tmp_path / "tied.safetensors", load_spec(SPEC), model, step=0, data=None)
+    header = read_header(file)
+    assert header.meta["ties"] == {"other.weight": "one.weight"}
+    assert header.tensors.keys() == {"one.weight", "one.bias", "other.bias"}
+    filled: Any = Tied()
+    restore(filled, file, header)
+    assert torch.equal(filled.other.weight, model.one.weight)
+    filled.other.weight = nn.Parameter(torch.zeros(2, 2))
+    with pytest.raises(zoo.DamagedFile, match=r"lacks the tensor 'other\.weight'"):
+        restore(filled, file, header)
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+def test_header_is_read_without_torch(file: Path) -> None:
+    code = "import sys, pathlib; from zoo.header import read_header; read_header(pathlib.Path(sys.argv[1])); "
+    code += "print(sorted({'torch', 'numpy', 'safetensors'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+Change = Callable[[dict[str, Any], bytes], tuple["dict[str, Any] | bytes", bytes]]
+
+
+def other_dtype(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    header[WEIGHT]["dtype"] = "I32"
+    return header, data
+
+
+def unknown_dtype(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    header[WEIGHT]["dtype"] = "F99"
+    return header, data
+
+
+def other_shape(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    header[WEIGHT]["shape"] = header[WEIGHT]["shape"][::-1]
+    return header, data
+
+
+def negative_shape(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    header[WEIGHT]["shape"] = [-size for size in header[WEIGHT]["shape"]]
+    return header, data
+
+
+def missing_tensor(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    gone = max(header.keys() - {"__metadata__"}, key=lambda name: header[name]["data_offsets"])
+    return {name: header[name] for name in header if name != gone}, data[: header[gone]["data_offsets"][0]]
+
+
+def further_tensor(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    return header | {"more": {"dtype": "U8", "shape": [4], "data_offsets": [len(data), len(data) + 4]}}, data + b"more"
+
+
+def renamed_tensor(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    return {{WEIGHT: "other"}.get(name, name): entry for name, entry in header.items()}, data
+
+
+def named_twice(header: dict[str, Any], data: bytes) -> tuple[bytes, bytes]:
+    return json.dumps(header).replace("{", f'{{"{WEIGHT}": 0, ', 1).encode(), data
+
+
+def key_twice(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    header["__metadata__"]["zoo"] = header["__metadata__"]["zoo"].replace("{", '{"seed": 0, ', 1)
+    return header, data
+
+
+def overlapping(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    second = sorted(header.keys() - {"__metadata__"}, key=lambda name: header[name]["data_offsets"])[1]
+    size = header[second]["data_offsets"][1] - header[second]["data_offsets"][0]
+    header[second]["data_offsets"] = [0, size]
+    return header, data
+
+
+def flipped_bit(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    return header, data[:-1] + bytes([data[-1] ^ 1])
+
+
+def cut(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    return header, data[:-1]
+
+
+def longer(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    return header, data + b"x"
+
+
+def no_metadata(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    return header | {"__metadata__": {"format": "pt"}}, data
+
+
+def metadata(**values: Any) -> Change:
+    def change(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        meta = json.loads(header["__metadata__"]["zoo"]) | values
+        header["__metadata__"]["zoo"] = json.dumps({key: value for key, value in meta.items() if value is not ...})
+        return header, data
+
+    change.__name__ = "metadata_" + "_".join(values)
+    return change
+
+
+BEFORE_TENSORS: list[Change] = [
+    other_dtype, unknown_dtype, other_shape, negative_shape, missing_tensor, further_tensor, renamed_tensor,
+    named_twice, key_twice, overlapping, cut, longer, no_metadata, metadata(ties={"a": "b"}), metadata(digest=...),
+    metadata(format=99), metadata(spec="realnvp-2d"), metadata(spec=[]), metadata(event={}), metadata(event=None),
+    metadata(event={"name": "point", "shape": [0]}),
+    metadata(event={"name": "point", "shape": [2], "colour": 1}), metadata(metrics=3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", BEFORE_TENSORS, ids=lambda change: change.__name__)
+def test_refused_before_any_tensor_is_read(change: Change, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*args: Any) -> None:
+        raise AssertionError("the tensors were read")
+
+    monkeypatch.setattr("zoo.exporting.load_file", read)
+    closed(file, *change(*opened(file)))
+    with pytest.raises(zoo.DamagedFile, match=file.name):
+        zoo.load(file)
+
+
+AFTERWARDS: list[Change] = [flipped_bit, metadata(digest="sha256:0"), metadata(spec=SPEC | {"name": "other"})]
+
+
+@pytest.mark.parametrize("change", AFTERWARDS, ids=lambda change: change.__name__)
+def test_refused_by_its_digest(change: Change, file: Path) -> None:
+    closed(file, *change(*opened(file)))
+    with pytest.raises(zoo.DamagedFile, match="its digest does not match"):
+        zoo.load(file)
+
+
+@pytest.mark.parametrize("length", [MAX_HEADER + 1, 1 << 63])
+def test_a_header_that_would_be_huge_is_not_read(length: int, file: Path) -> None:
+    with file.open("wb") as target:
+        target.write(struct.pack("<Q", length))
+        target.truncate(MAX_HEADER + 4096)  # sparse
+    with pytest.raises(zoo.DamagedFile, match="its header would have"):
+        zoo.load(file)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x80\x04", b"PK\x03\x04" * 9, struct.pack("<Q", 8) + b"[" * 8])
+def test_other_files_are_no_share_files(raw: bytes, file: Path) -> None:
+    file.write_bytes(raw)
+    with pytest.raises(zoo.DamagedFile, match="is no share file"):
+        zoo.load(file)
+
+
+def test_a_flipped_byte_anywhere_is_an_error_or_changes_no_number(file: Path) -> None:
+    raw = file.read_bytes()
+    sound = zoo.load(file).state_dict()
+    for at in range(0, len(raw), 53):
+        file.write_bytes(raw[:at] + bytes([raw[at] ^ 2]) + raw[at + 1 :])
+        try:
+            model = zoo.load(file)
+        except zoo.ZooError:
+            continue
+        assert all(torch.equal(value, sound[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("name", "code"), [("acme.flow", 4), ("flaw", 2)])
+def test_unknown_components_have_their_exit_codes(name: str, code: int, file: Path) -> None:
+    header, data = opened(file)
+    spec = json.loads(header["__metadata__"]["zoo"])["spec"]
+    spec["model"]["type"] = name
+    closed(file, *metadata(spec=spec)(header, data))
+    result = CliRunner().invoke(app, ["sample", str(file), "-o", str(file.with_suffix(".npy"))])
+    assert result.exit_code == code
+    assert name.split(".", maxsplit=1)[0] in result.stderr
+
+
+def test_damage_leaves_with_5(file: Path) -> None:
+    closed(file, *flipped_bit(*opened(file)))
+    for command in (["sample", str(file), "-o", str(file.with_suffix(".npy"))], ["evaluate", str(file)]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 5
+        assert "is damaged" in result.stderr
+
+
+def test_loads_what_was_trained(run: zoo.Run) -> None:
+    model, spec, header = open_share(run.model)
+    assert not model.training
+    assert spec.resolved() == header.meta["spec"]
+    fresh = assembly.build(spec)
+    assert any(not torch.equal(value, model.state_dict()[name]) for name, value in fresh.state_dict().items())
+    assert run.model == run.directory / MODEL

@@ -1,0 +1,88 @@
+"""Every shipped spec: its full size fits together without memory, its small version trains, ships and draws."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+
+import zoo
+from zoo import assembly
+from zoo.exporting import open_share
+from zoo.sampling import sample
+from zoo.spec import load_spec, shipped_specs
+from zoo.trainer import Trainer
+
+NAMES = list(shipped_specs())
+FEW = 100_000
+"""Numbers that a check may hold in memory: tables and masks, no weights."""
+
+
+class Allocations(TorchFunctionMode):
+    """Counts the numbers in new tensors that have memory of their own."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        made = function(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and made.device.type != "meta":
+            self.count += made.numel()
+        return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_full_size_fits_together_without_memory(name: str) -> None:
+    spec = load_spec(name)
+    with Allocations() as made:
+        summary = assembly.check(spec)
+    assert summary.parameters > 0
+    assert summary.weights_bytes >= 4 * summary.parameters
+    assert made.count < FEW
+
+
+def test_allocations_are_seen() -> None:
+    spec = load_spec("realnvp")
+    with Allocations() as made:
+        assembly.build(spec)
+    assert made.count > FEW
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_counts_are_those_of_the_model(name: str) -> None:
+    summary = assembly.check(spec := load_spec(name, small=True))
+    assert summary.parameters == sum(p.numel() for p in assembly.build(spec).parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_small_version_trains_ships_and_draws(
+    name: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_spec(name, small=True)
+    spec = spec.model_copy(update={"engine": spec.engine.model_copy(update={"device": device, "compile": "off"})})
+    trained: list[zoo.Model] = []
+    publish = Trainer.publish
+
+    def keep(trainer: Trainer) -> None:
+        publish(trainer)
+        trained.append(trainer.evaluated())
+
+    monkeypatch.setattr(Trainer, "publish", keep)
+    monkeypatch.setattr("zoo.averaging.RECALIBRATION_BATCHES", 2)
+    try:
+        run = zoo.train(spec, runs=tmp_path, steps=2)
+    except zoo.DataError as error:
+        pytest.skip(str(error))
+    assert all(math.isfinite(value) for value in run.metrics.values())
+    loaded, again, _ = open_share(run.model)
+    assert again.resolved() == spec.resolved()
+    ours, theirs = trained[-1].state_dict(), loaded.to(device).state_dict()
+    assert ours.keys() == theirs.keys()
+    assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
+    if isinstance(loaded, zoo.Samples):
+        draws = [sample(model, 3, temperature=1.0, seed=5) for model in (trained[-1], loaded)]
+        assert tuple(draws[0].shape[1:]) == tuple(loaded.event.shape)
+        assert torch.equal(*draws)

@@ -1,0 +1,1 @@
+"""Toys of other families."""

@@ -1,0 +1,53 @@
+"""What happens to a model before step 0: weights of another file, and parts that start from data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .data import Shuffled, Source
+from .engine import Runtime
+from .exporting import restore
+from .header import read_header
+from .interfaces import Clock, DataDependent, Model
+from .randomness import reseed
+from .spec import Spec
+
+EXAMPLES = 512
+"""Data-dependent initialisation sees a batch, and at least this many examples where there are as many."""
+
+
+@torch.no_grad()
+def initialize(runtime: Runtime, source: Source, spec: Spec, clocks: Iterable[Clock]) -> None:
+    """Let data-dependent parts, at any depth, see their input once."""
+    parts = [module for module in runtime.model.modules() if isinstance(module, DataDependent)]
+    if not parts:
+        return
+    data = Shuffled(source, max(spec.train.batch, min(EXAMPLES, len(source))), spec.train.seed)
+    batch = data.turn(0)
+    data.close()
+    hooks = [part.register_forward_pre_hook(_initialize) for part in parts]
+    try:
+        for clock in clocks:
+            reseed(runtime.device, spec.train.seed, "initialize")
+            runtime.model(runtime.arrange(batch), clock)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _initialize(module: Any, args: tuple[Any, ...]) -> None:
+    module.initialize(*args)
+
+
+def start_from(model: Model, spec: Spec) -> str | None:
+    """Fill a model from the share file that its spec names; the file's digest."""
+    if spec.init_from is None:
+        return None
+    path = Path(spec.init_from)
+    header = read_header(path)
+    restore(model, path, header)
+    return str(header.meta["digest"])

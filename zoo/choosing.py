@@ -1,0 +1,43 @@
+"""What a new run is computed on; a resumed one repeats it."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from .assembly import build
+from .engine import Choices, Runtime, compile_pays, find_device, prepare
+from .interfaces import Clock
+from .spec import Spec
+
+
+def choose(spec: Spec) -> Choices:
+    """What a new run is computed on; ``compile: auto`` measures whether compiling pays."""
+    device = find_device(spec.engine.device)
+    engine = spec.engine
+    eager = Choices(str(device), engine.precision, False, engine.channels_last)
+    if engine.compile == "off":
+        return eager
+    compiled = Choices(str(device), engine.precision, True, engine.channels_last)
+    if engine.compile == "on":
+        return compiled
+    return compiled if compile_pays(device, _seconds_per_step(spec, eager), spec.train.steps) else eager
+
+
+def _seconds_per_step(spec: Spec, choices: Choices) -> float:
+    """How long forward and backward take, on a model that is thrown away."""
+    device = torch.device(choices.device)
+    prepare(spec, device)
+    runtime = Runtime(build(spec), spec, choices)
+    batch = runtime.model.event.example(spec.train.batch, device)
+    player = runtime.model.players()[0].name
+    clock = Clock(torch.zeros((), dtype=torch.int64, device=device), spec.train.steps, player)
+    took = []
+    for _ in range(4):
+        began = time.perf_counter()
+        runtime.forward(batch, clock).loss.backward()  # type: ignore[no-untyped-call]
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        took.append(time.perf_counter() - began)
+    return min(took[1:])
