@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 import zoo
 from zoo.cli import app
+from zoo.spec import shipped_specs
 
 ZOO = str(Path(sys.executable).parent / "zoo")
 
@@ -286,7 +287,7 @@ def test_seed_steps_and_name(tmp_path: Path) -> None:
     directory = tmp_path / "realnvp-2d" / "mine"
     assert (value["run"], value["steps"]) == (str(directory), 3)
     assert "seed: 5" in (directory / "resolved.yaml").read_text()
-    assert (directory / "spec.yaml").read_text().startswith("name: realnvp-2d")
+    assert (directory / "spec.yaml").read_text() == shipped_specs()["realnvp-2d"].read_text()
     again = invoke("train", "realnvp-2d", "--small", "--name", "mine", "--runs", tmp_path, "--device", "cpu")
     assert again.exit_code == 2
     assert "is a run already; go on with --resume" in again.stderr

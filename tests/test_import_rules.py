@@ -17,6 +17,7 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 
 LAYERS = [
     {"__init__", "__main__", "shape", "event", "errors", "settings", "nodes", "interfaces", "files", "header"},
+    {"complaints"},
     {"part"},
     {"registry"},
     {"spec"},

@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .complaints import told
+from .drawing import has_picture
 from .errors import Problem, SpecError, ZooError
 from .event import Event
-from .interfaces import Clock, Contract, Metric, Model, Scores
+from .interfaces import Clock, Contract, Metric, Model, Samples, Scores
 from .nodes import Place
 from .parameters import check_groups, check_players
-from .part import Part, told
+from .part import Part
 from .randomness import seeded
 from .spec import Spec, load_spec
 
@@ -118,6 +120,7 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
 def _check_uses(spec: Spec, model: Model) -> None:
     """Metrics, parameter groups and players against the model that they are for."""
     problems = check_metrics(model, spec.evaluate)
+    problems += check_pictures(model, spec)
     problems += check_players(model, spec)
     problems += check_groups(model, spec)
     if problems:
@@ -133,6 +136,16 @@ def check_metrics(model: Model, metrics: list[Part[Metric]]) -> list[Problem]:
         except ValueError as error:
             problems.append(metric.problem(str(error)))
     return problems
+
+
+def check_pictures(model: Model, spec: Spec) -> Iterator[Problem]:
+    """Pictures while training, of a model that draws none."""
+    if spec.train.sample_every is None:
+        return
+    if not isinstance(model, Samples):
+        yield Problem(None, "train.sample_every", f"model '{spec.model.name}' does not sample")
+    elif not has_picture(model.event):
+        yield Problem(None, "train.sample_every", f"data of shape {model.event.shape} has no picture")
 
 
 class _Kept:

@@ -17,13 +17,16 @@ MAP = 320
 INK = (0.10, 0.16, 0.38)
 
 
+def has_picture(event: Event) -> bool:
+    """Whether data of an event can be drawn."""
+    return tuple(event.shape) == (2,) or (len(event.shape) == 3 and event.shape[0] in (1, 3))
+
+
 def picture(x: Tensor, event: Event) -> Tensor:
     """Data of an event as an RGB image ``[3, H, W]`` of bytes."""
-    if len(event.shape) == 3 and event.shape[0] in (1, 3):
-        return grid(shades(x, event))
-    if tuple(event.shape) == (2,):
-        return density_map(x)
-    raise UsageError(f"data of shape {event.shape} has no picture; write .npy, .pt or .csv")
+    if not has_picture(event):
+        raise UsageError(f"data of shape {event.shape} has no picture; write .npy, .pt or .csv")
+    return grid(shades(x, event)) if len(event.shape) == 3 else density_map(x)
 
 
 def shades(x: Tensor, event: Event) -> Tensor:

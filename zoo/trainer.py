@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from . import checkpoint, run
+from . import beginning, checkpoint, run
 from .assembly import build
 from .averaging import Averaged
-from .beginning import initialize, start_from
 from .data import Shuffled, held_out, sources
 from .engine import Choices, Runtime, prepare
 from .errors import Interrupted
@@ -39,7 +38,7 @@ class Trainer:
         device = torch.device(choices.device)
         prepare(spec, device)
         model = build(spec)
-        self.parent = start_from(model, spec)
+        self.parent = beginning.start_from(model, spec)
         self.runtime = Runtime(model, spec, choices)
         self.model = self.runtime.model
         dataset = spec.data()
@@ -53,7 +52,9 @@ class Trainer:
         self.sentinel = Sentinel(device, [turn.optimizer for turn in self.players])
         self.averaged = Averaged(self.model, spec.train.ema)
         self.augment = [part(self.model.event).to(device) for part in spec.train.augment]
-        self.actors = [m for m in self.model.modules() if isinstance(m, AfterStep) and m is not self.model]
+        # The model itself is told by its own hook.
+        parts = [m for m in self.model.modules() if m is not self.model]
+        self.actors = [m for m in parts if isinstance(m, AfterStep)]
         self.tally = Tally()
         self.now = torch.zeros((), dtype=torch.int64, device=device)
         self.clocks = {turn.player.name: Clock(self.now, spec.train.steps, turn.player.name) for turn in self.turns}
@@ -75,8 +76,7 @@ class Trainer:
         for sink in self.sinks:
             sink.open(self.directory, self.step)
         if self.step == 0 and self.parent is None:
-            initialize(self.runtime, self.train_source, self.spec, self.clocks.values())
-            self.averaged = Averaged(self.model, settings.ema)
+            self.initialize()
         status, figures = "failed", {}
         try:
             with stop_requests() as request:
@@ -150,6 +150,11 @@ class Trainer:
         return self.spec.train.patience is not None and self.since_best >= self.spec.train.patience
 
     # -- at intervals -----------------------------------------------------------------------------------------------
+
+    def initialize(self) -> None:
+        """Let data-dependent parts see their input once, before step 0; the average starts after them."""
+        beginning.initialize(self.runtime, self.train_source, self.spec, self.clocks.values())
+        self.averaged = Averaged(self.model, self.spec.train.ema)
 
     def write_row(self) -> dict[str, float]:
         self.sentinel.read(self.tally.sums)

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from ..complaints import problems_in
 from ..errors import PluginError, Problem, SpecError, UsageError, nearest
 from ..nodes import Entries, Items, child_place, key_place, place_of
-from ..part import problems_in
 from ..registry import Registry, installed
 from .merge import Say, assign, merge, put
 from .spec import Spec, contradictions

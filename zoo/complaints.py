@@ -1,0 +1,117 @@
+"""What pydantic and components complain of, in our words and at its place in the spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple, get_args
+
+from pydantic import ValidationError
+
+from .errors import Problem, nearest
+from .nodes import Place, child_place, key_place, place_of
+from .settings import Settings
+
+
+def problems_in(
+    error: ValidationError, node: Any, schema: type[Settings], owner: str, also: tuple[str, ...] = ()
+) -> list[Problem]:
+    """pydantic's complaints about a node, each with its place in the spec; ``also`` are keys that others read."""
+    by_place: dict[Place, list[_Complaint]] = {}
+    for entry in error.errors(include_url=False):
+        parent, value, place = node, node, place_of(node)
+        for step in entry["loc"]:
+            # A union adds its members' names to the path: only what is written in the spec counts.
+            inside = isinstance(value, Mapping) and step in value
+            inside = inside or (isinstance(value, list) and isinstance(step, int) and step < len(value))
+            if inside:
+                parent, place = value, child_place(value, step)
+                value = value[step]
+        holder, known = _holder(schema, entry["loc"], owner)
+        known += also if parent is node else ()
+        complaint = _Complaint(entry["type"], str(entry["loc"][-1]), entry, parent, value, holder, known)
+        by_place.setdefault(place, []).append(complaint)
+    return [problem for place, complaints in by_place.items() for problem in _problems_at(place, complaints)]
+
+
+class _Complaint(NamedTuple):
+    """One of pydantic's errors, and what of the spec it is about."""
+
+    type: str
+    key: str
+    entry: Any
+    parent: Any
+    value: Any
+    owner: str
+    known: list[str]
+
+
+def _holder(schema: type[Settings], loc: tuple[int | str, ...], owner: str) -> tuple[str, list[str]]:
+    """Which record of a schema the last step of a path is in, and the keys that it knows."""
+    for step in loc[:-1]:
+        held = {info.alias or name: info for name, info in schema.model_fields.items()}.get(str(step))
+        inner = list(_types_in(held.annotation)) if held else []
+        records = [t for t in inner if isinstance(t, type) and issubclass(t, Settings)]
+        if records:
+            schema, owner = records[0], f"'{step}'"
+    return owner, [info.alias or name for name, info in schema.model_fields.items()]
+
+
+def _types_in(annotation: Any) -> list[Any]:
+    inner = get_args(annotation)
+    return [annotation, *(t for member in inner for t in _types_in(member))]
+
+
+def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
+    found: list[Problem] = []
+    messages: list[str] = []
+    missing = [f"'{one.key}'" for one in complaints if one.type == "missing"]
+    if missing:
+        needed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        found.append(Problem(place.mark, place.path, f"{complaints[0].owner} needs {needed}"))
+    for one in complaints:
+        match one.type:
+            case "extra_forbidden":
+                at = key_place(one.parent, one.key)
+                hint = nearest(one.key, one.known)
+                found.append(Problem(at.mark, at.path, f"'{one.key}' is no parameter of {one.owner}{hint}"))
+            case "missing":
+                continue
+            case "zoo_part" if one.entry["ctx"]["problems"]:
+                # The part is the member of a union that was meant: what the others say is noise.
+                return list(one.entry["ctx"]["problems"])
+            case "zoo_part":
+                messages.append(one.entry["ctx"]["message"])
+            case _:
+                messages.append(_said(one.entry["msg"], one.value))
+    if messages:
+        found.append(Problem(place.mark, place.path, "; or ".join(dict.fromkeys(messages))))
+    return found
+
+
+def _said(message: str, value: Any) -> str:
+    """pydantic's words in our grammar: ``should be a valid integer, not 'abc'``."""
+    message = _WHOSE.sub("should", message.removeprefix("Value error, ")).replace(" after validation", "")
+    message = _MAPPING.sub("a mapping", message).replace("an instance of Sequence", "a valid list")
+    return f"{message}, not {shown(value)}" if message.startswith(("should be", "should match")) else message
+
+
+_WHOSE = re.compile(r"^(Input|List|String|Tuple|Dictionary) should")
+_MAPPING = re.compile(r"a valid dictionary( or instance of \w+)?")
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    return repr(str(value)) if isinstance(value, str) else repr(value)
+
+
+def told(error: Exception) -> str:
+    """What a component raised; of what was not raised for the user the first line, where torch's C++ begins below."""
+    text = str(error) or "no reason given"
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text.splitlines()[0]}"
