@@ -77,7 +77,7 @@ def merged(dim: int) -> Contender:
 
 def _scale_and_shift(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     s, t = net(x).chunk(2, 1)
-    return MAX_LOG_SCALE * torch.tanh(s / MAX_LOG_SCALE), t
+    return MAX_LOG_SCALE * torch.tanh(s * (1.0 / MAX_LOG_SCALE)), t
 
 
 def _contender(flow: PlainRealNVP | MergedRealNVP) -> Contender:
