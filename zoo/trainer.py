@@ -61,6 +61,7 @@ class Trainer:
         self.step = 0
         self.best: float | None = None
         self.since_best = 0
+        self._evaluated: tuple[int, Model] | None = None
         self._fingerprint: str | None = None
 
     # -- the loop ---------------------------------------------------------------------------------------------------
@@ -155,6 +156,7 @@ class Trainer:
         """Let data-dependent parts see their input once, before step 0; the average starts after them."""
         beginning.initialize(self.runtime, self.train_source, self.spec, self.clocks.values())
         self.averaged = Averaged(self.model, self.spec.train.ema)
+        self._evaluated = None
 
     def write_row(self) -> dict[str, float]:
         self.sentinel.read(self.tally.sums)
@@ -184,9 +186,12 @@ class Trainer:
         return measure(self.evaluated(), self.spec.evaluate, self.held_source, self.spec.train.seed)
 
     def evaluated(self) -> Model:
-        """A model with the averaged weights, in evaluation mode."""
-        with seeded(self.runtime.device, self.spec.train.seed, "recalibrate"):
-            return self.averaged.model(self.data, self.clocks[self.players[0].player.name])
+        """A model with the averaged weights, in evaluation mode: made once a step, since statistics cost a pass."""
+        if self._evaluated is None or self._evaluated[0] != self.step:
+            with seeded(self.runtime.device, self.spec.train.seed, "recalibrate"):
+                model = self.averaged.model(self.data, self.clocks[self.players[0].player.name])
+            self._evaluated = self.step, model
+        return self._evaluated[1]
 
     def draw_samples(self) -> None:
         model = self.evaluated()
