@@ -76,6 +76,11 @@ class WrongInverse(Scaling):
         return x + 1e-6, log_det
 
 
+class WrongDecode(Scaling):
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return z
+
+
 class Leaky(Scaling):
     """Standardises by the batch in evaluation mode too."""
 
@@ -166,6 +171,7 @@ PLANTED = [
     (WrongInverseLogDet, "log_det_is_jacobian"),
     (WrongInverseLogDet, "inverse_inverts"),
     (WrongInverse, "inverse_inverts"),
+    (WrongDecode, "decode_is_inverse"),
     (LosesPrecision, "float32_is_enough"),
     (Leaky, "samples_are_independent"),
     (SummedOverBatch, "samples_are_independent"),

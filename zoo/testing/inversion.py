@@ -20,6 +20,14 @@ def inverse_inverts(bijection: Bijection, x: Tensor) -> None:
     _round_trip(bijection, x, TOLERANCE)
 
 
+@torch.no_grad()
+def decode_is_inverse(bijection: Bijection, x: Tensor) -> None:
+    """``decode(z)`` is the x of ``inverse(z)``."""
+    z, _ = bijection(x)
+    error = distance(bijection.decode(z), bijection.inverse(z)[0])
+    require(error <= TOLERANCE, f"decode differs from inverse by {error:.3g}: it is the same map without the log_det")
+
+
 def float32_is_enough(bijection: Bijection, x: Tensor) -> None:
     """The round trip in float32 stays within 1e-4 of the scale of x."""
     _round_trip(copy.deepcopy(bijection).float(), x.float(), FLOAT32_BUDGET)

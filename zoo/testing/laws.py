@@ -36,6 +36,7 @@ def _by_name(*laws: Callable[..., None]) -> dict[str, Callable[..., None]]:
 BIJECTION_LAWS: Mapping[str, BijectionLaw] = _by_name(
     jacobian.log_det_is_jacobian,
     inversion.inverse_inverts,
+    inversion.decode_is_inverse,
     inversion.float32_is_enough,
     batches.samples_are_independent,
     gradients.gradients_are_right,
