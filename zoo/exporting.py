@@ -98,19 +98,15 @@ def reexport(run: Path, output: Path | None, licence: str | None) -> tuple[Path,
     if not run.is_dir():
         raise UsageError(f"{run} is no run directory")
     model, spec, header = open_share(model_file(run))
-    meta = header.meta
     target = output or Path(f"{spec.name}.safetensors")
-    export(
-        target,
-        spec,
-        model,
-        step=meta["step"],
-        data=meta["data"],
-        metrics=meta["metrics"],
-        parent=meta["parent"],
-        licence=licence or meta["licence"],
-    )
-    return target, str(meta["digest"])
+    export_again(target, model, spec, header, licence=licence or header.meta["licence"])
+    return target, str(header.meta["digest"])
+
+
+def export_again(path: Path, model: Model, spec: Spec, header: Header, **changes: Any) -> Path:
+    """Write an opened share file anew: what is not among the changes stays as its header has it."""
+    kept = {key: header.meta[key] for key in ("step", "data", "metrics", "parent", "licence")}
+    return export(path, spec, model, **{**kept, **changes})
 
 
 def spec_of(header: Header, path: Path) -> Spec:

@@ -17,7 +17,7 @@ from .data import Shuffled, held_out, sources
 from .engine import Choices, Runtime, prepare
 from .errors import Interrupted
 from .evaluation import measure, protocol
-from .exporting import export, open_share
+from .exporting import export, export_again, open_share
 from .interfaces import AfterStep, Clock, Measurement, Model, Samples
 from .progress import Progress
 from .randomness import reseed, seeded
@@ -223,16 +223,7 @@ class Trainer:
         model, spec, header = open_share(file)
         model = model.to(self.runtime.device)
         measured = measure(model, spec.evaluate, held_out(spec.data(), self.runtime.device), spec.train.seed)
-        meta = header.meta
-        export(
-            file,
-            spec,
-            model,
-            step=meta["step"],
-            data=meta["data"],
-            parent=meta["parent"],
-            metrics=protocol(measured, spec.evaluate, "test"),
-        )
+        export_again(file, model, spec, header, metrics=protocol(measured, spec.evaluate, "test"))
         return measured
 
     def describe(self) -> str:
