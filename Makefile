@@ -4,7 +4,7 @@ SPEC ?= specs/realnvp.yaml
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install train test lint types tests clean
+.PHONY: install train test test-slow lint types tests clean
 
 train: install
 	$(BIN)/zoo train $(SPEC)
@@ -20,6 +20,9 @@ types: install
 
 tests: install
 	$(BIN)/pytest
+
+test-slow: install
+	$(BIN)/pytest -m slow
 
 install: $(INSTALLED)
 

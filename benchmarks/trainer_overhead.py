@@ -17,8 +17,8 @@ import torch
 
 import zoo
 from zoo.engine import Choices
+from zoo.processes import Alone
 from zoo.progress import Silent
-from zoo.run import MetricsLog
 from zoo.trainer import Trainer
 
 from .harness import COLUMNS, cells, interleave, machine, markdown, summarise, timed, verdict
@@ -69,15 +69,14 @@ def main() -> None:
     print(machine(options.threads))
     spec = zoo.load_spec("realnvp")
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(spec, Path(folder), Choices("cpu", "fp32", False, False), Silent())
-        trainer.log, trainer.sinks = MetricsLog(Path(folder), 0), []
-        trainer.initialize()
+        trainer = Trainer(spec, Path(folder), Choices("cpu", "fp32", False, False), Silent(), Alone())
+        trainer.journal = trainer.open_journal()
         blocks = {
             "bare loop": timed(bare_step(trainer), clock=options.clock),
             "trainer": timed(trained_step(trainer), clock=options.clock),
         }
         summaries = summarise(interleave(blocks, options.rounds, options.steps), "bare loop")
-        trainer.log.close()
+        trainer.journal.close()
     print(f"\nRealNVP on digits, {options.rounds} rounds of {options.steps} steps, {options.clock} clock\n")
     print(markdown(["", *COLUMNS], [[name, *cells(summary)] for name, summary in summaries.items()]))
     print(f"\ntrainer: {verdict(summaries['trainer'], BAR)}")

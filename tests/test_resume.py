@@ -133,7 +133,7 @@ class Told(Silent):
 @pytest.mark.parametrize("damage", ["state.safetensors", "state.json", "manifest.json", "missing"])
 def test_damaged_checkpoint_is_skipped(damage: str, whole: Path, device: str, tmp_path: Path) -> None:
     run = zoo.train(flow(device), runs=tmp_path, steps=6).directory
-    assert checkpoint.steps(run / "checkpoints") == [3, 6]
+    assert checkpoint.steps(run / "checkpoints") == [4, 6]
     newest = run / "checkpoints" / "step-6"
     if damage == "missing":
         (newest / "state.safetensors").unlink()
@@ -150,8 +150,8 @@ def test_damaged_checkpoint_is_skipped(damage: str, whole: Path, device: str, tm
 
 
 def test_no_usable_checkpoint(device: str, tmp_path: Path) -> None:
-    run = zoo.train(flow(device), runs=tmp_path, steps=3).directory
-    (run / "checkpoints" / "step-3" / "manifest.json").unlink()
+    run = zoo.train(flow(device), runs=tmp_path, steps=1).directory
+    (run / "checkpoints" / "step-1" / "manifest.json").unlink()
     with pytest.raises(zoo.DamagedFile, match="no usable checkpoint"):
         zoo.resume(run)
 
@@ -262,9 +262,9 @@ def test_kill_loses_only_what_came_after_the_checkpoint(undisturbed: Path, devic
 def test_state_survives_packing() -> None:
     state = {"a": torch.tensor([1.0]), 3: [1, (2.5, None)], "n": {"x": True, "y": "text"}}
     tensors: dict[str, torch.Tensor] = {}
-    back = checkpoint.unpack(checkpoint.pack(state, tensors), tensors)
+    back = checkpoint.unpack(checkpoint.pack(state, tensors, take=torch.clone), tensors)
     assert torch.equal(back["a"], torch.tensor([1.0]))
     assert back[3] == [1, [2.5, None]]
     assert back["n"] == {"x": True, "y": "text"}
     with pytest.raises(TypeError, match="/f: a function cannot be saved"):
-        checkpoint.pack({"f": test_no_usable_checkpoint}, {})
+        checkpoint.pack({"f": test_no_usable_checkpoint}, {}, take=torch.clone)

@@ -12,9 +12,9 @@ from torch.overrides import TorchFunctionMode
 import zoo
 from zoo import assembly
 from zoo.exporting import open_share
+from zoo.journal import Written
 from zoo.sampling import sample
 from zoo.spec import load_spec, shipped_specs
-from zoo.trainer import Trainer
 
 NAMES = list(shipped_specs())
 FEW = 100_000
@@ -64,13 +64,13 @@ def test_small_version_trains_ships_and_draws(
     spec = load_spec(name, small=True)
     spec = spec.model_copy(update={"engine": spec.engine.model_copy(update={"device": device, "compile": "off"})})
     trained: list[zoo.Model] = []
-    publish = Trainer.publish
+    publish = Written.publish
 
-    def keep(trainer: Trainer) -> None:
-        publish(trainer)
-        trained.append(trainer.evaluated())
+    def keep(journal: Written, model: zoo.Model, step: int) -> None:
+        publish(journal, model, step)
+        trained.append(model)
 
-    monkeypatch.setattr(Trainer, "publish", keep)
+    monkeypatch.setattr(Written, "publish", keep)
     monkeypatch.setattr("zoo.averaging.RECALIBRATION_BATCHES", 2)
     try:
         run = zoo.train(spec, runs=tmp_path, steps=2)

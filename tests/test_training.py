@@ -21,6 +21,7 @@ from zoo.cli import app
 from zoo.data import Shuffled, Source, sources
 from zoo.engine import Choices, can_compile
 from zoo.exporting import open_share
+from zoo.processes import Alone
 from zoo.progress import Silent
 from zoo.run import CHECKPOINTS, METRICS, MODEL, RUN
 from zoo.sentinel import Sentinel
@@ -48,7 +49,8 @@ def spec_of(device: str, transforms: Sequence[Any] = (COUPLING,), engine: Any = 
 
 
 def trainer_of(spec: zoo.Spec, home: Path) -> Trainer:
-    return Trainer(spec, home, Choices(spec.engine.device, spec.engine.precision, False, False), Silent())
+    choices = Choices(spec.engine.device, spec.engine.precision, False, False)
+    return Trainer(spec, home, choices, Silent(), Alone())
 
 
 def rows_of(run: Path, split: str = "train") -> Rows:
@@ -96,7 +98,7 @@ def test_a_bad_loss_does_not_reach_the_weights(bad: float, device: str, tmp_path
 
 def test_loss_is_named_where_its_terms_are_fine(device: str) -> None:
     fine, bad = torch.ones(3, device=device), torch.tensor(math.nan, device=device)
-    sentinel = Sentinel(torch.device("cpu"), [])
+    sentinel = Sentinel(torch.device("cpu"), [], Alone())
     sentinel.check(0, {"loss": fine.mean(), "nll": fine}, fine.mean())
     with pytest.raises(zoo.Diverged, match="'loss'"):
         sentinel.check(4, {"loss": bad, "nll": fine}, bad)
@@ -182,7 +184,7 @@ def test_average_has_its_closed_form(device: str, tmp_path: Path) -> None:
 def test_what_is_not_trained_is_not_averaged() -> None:
     model = assembly.build(spec_of("cpu"))
     frozen = next(model.parameters()).requires_grad_(False)
-    averaged = Averaged(model, 0.5)
+    averaged = Averaged(model, 0.5, lambda: copy.deepcopy(model))
     with torch.no_grad():
         for p in model.parameters():
             p.add_(1.0)
@@ -234,7 +236,7 @@ def judged(monkeypatch: pytest.MonkeyPatch, figures: list[float]) -> None:
     """Let validations measure these, whatever the model."""
     values = iter(figures)
     monkeypatch.setattr(
-        Trainer, "measure_held_out", lambda trainer: {"nll": zoo.Measurement(next(values), 1)}
+        Trainer, "measure_held_out", lambda trainer, model: {"nll": zoo.Measurement(next(values), 1)}
     )  # fmt: skip
 
 
@@ -250,7 +252,7 @@ def test_the_best_weights_are_kept(
     run = zoo.train(spec_of(device, **JUDGED, best={"metric": "nll", "goal": goal}), runs=tmp_path)
     model, _, header = open_share(run.model)
     assert header.meta["step"] == best
-    state = checkpoint._load(run.directory / CHECKPOINTS / f"step-{best}")["model"]
+    state = checkpoint.load(run.directory / CHECKPOINTS, best)["model"]
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
     assert header.meta["metrics"]["figures"].keys() == {"nll"}
 
@@ -297,7 +299,6 @@ def test_data_starts_a_model_once(device: str, tmp_path: Path, monkeypatch: pyte
 def test_first_batch_comes_out_standardised(device: str, tmp_path: Path) -> None:
     spec = spec_of(device, ["act_norm"], ema=0.9, batch=300)
     trainer = trainer_of(spec, tmp_path)
-    trainer.initialize()
     for model in (trainer.model, trainer.evaluated()):
         z, _ = model.transforms(trainer.data.turn(0)["point"])  # type: ignore[operator]
         assert torch.allclose(z.mean(0), torch.zeros(2, device=device), atol=1e-5)

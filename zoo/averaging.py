@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from .data import Shuffled
 from .interfaces import Clock, Model, RunningStatistics
+from .sharding import local, whole
 
 RECALIBRATION_BATCHES = 50
 
@@ -22,11 +23,12 @@ class Averaged:
     teacher) are not averaged: evaluation takes them as they are.
     """
 
-    def __init__(self, model: Model, decay: float | None) -> None:
+    def __init__(self, model: Model, decay: float | None, another: Callable[[], Model]) -> None:
         self.decay = decay
         self._live = _trained(model)
         self.weights: list[Tensor] = [p.detach().clone() for p in self._live] if decay is not None else []
         self._model = model
+        self._another = another
         self._copy: Model | None = None
 
     @torch.no_grad()
@@ -34,19 +36,19 @@ class Averaged:
         """Move towards the weights after the step of this number."""
         if self.decay is not None:
             decay = min(self.decay, (1 + step) / (10 + step))
-            torch._foreach_lerp_(self.weights, self._live, 1.0 - decay)
+            torch._foreach_lerp_([local(w) for w in self.weights], [local(p) for p in self._live], 1.0 - decay)
 
     @torch.no_grad()
     def model(self, recalibrate_on: Shuffled, clock: Clock) -> Model:
         """A model of its own with the averaged weights, in evaluation mode."""
         if self._copy is None:
-            self._copy = copy.deepcopy(self._model)
+            self._copy = self._another()
         evaluated = self._copy
         for mine, live in zip(_tensors(evaluated), _tensors(self._model), strict=True):
-            mine.copy_(live)
+            mine.copy_(whole(live))
         if self.decay is not None:
             for mine, average in zip(_trained(evaluated), self.weights, strict=True):
-                mine.copy_(average)
+                mine.copy_(whole(average))
         recalibrate(evaluated, recalibrate_on, clock)
         return evaluated.eval()
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import torch
 
 from .assembly import build
 from .engine import Choices, Runtime, compile_pays, find_device, prepare
 from .interfaces import Clock
+from .processes import Alone
 from .spec import Spec
 
 
-def choose(spec: Spec) -> Choices:
+def choose(spec: Spec, processes: int = 1) -> Choices:
     """What a new run is computed on; ``compile: auto`` measures whether compiling pays."""
     device = find_device(spec.engine.device)
     engine = spec.engine
-    eager = Choices(str(device), engine.precision, False, engine.channels_last)
-    if engine.compile == "off":
+    eager = Choices(str(device), engine.precision, False, engine.channels_last, processes, engine.strategy)
+    if engine.compile == "off" or (engine.compile == "auto" and processes > 1 and engine.strategy == "fsdp2"):
         return eager
-    compiled = Choices(str(device), engine.precision, True, engine.channels_last)
+    compiled = replace(eager, compile=True)
     if engine.compile == "on":
         return compiled
     return compiled if compile_pays(device, _seconds_per_step(spec, eager), spec.train.steps) else eager
@@ -29,7 +31,8 @@ def _seconds_per_step(spec: Spec, choices: Choices) -> float:
     """How long forward and backward take, on a model that is thrown away."""
     device = torch.device(choices.device)
     prepare(spec, device)
-    runtime = Runtime(build(spec), spec, choices)
+    runtime = Runtime(build(spec), choices, Alone())
+    runtime.distribute()
     batch = runtime.model.event.example(spec.train.batch, device)
     player = runtime.model.players()[0].name
     clock = Clock(torch.zeros((), dtype=torch.int64, device=device), spec.train.steps, player)

@@ -65,13 +65,15 @@ class Shuffled:
     """Endless batches of one size: turn ``t`` takes the examples at ``t * batch ...`` of all epochs end to end.
 
     Every epoch is a permutation drawn from (seed, epoch); a batch may end one epoch and begin the next, so that each
-    example is seen equally often and shapes never change.
+    example is seen equally often and shapes never change. Of several processes each takes a batch of its own, one
+    after the other: two with half the batch see what one sees.
     """
 
-    def __init__(self, source: Source, batch: int, seed: int) -> None:
+    def __init__(self, source: Source, batch: int, seed: int, rank: int = 0, size: int = 1) -> None:
         if len(source) == 0:
             raise ValueError("there are no examples to train on")
         self.source, self.batch, self.seed = source, batch, seed
+        self.rank, self.size = rank, size
         self._order = lru_cache(maxsize=2)(self._permutation)
         self._threads = None if source.resident else ThreadPoolExecutor(1, "zoo-read-ahead")
         self._ahead: dict[int, Future[dict[str, Tensor]]] = {}
@@ -90,7 +92,7 @@ class Shuffled:
     def positions(self, t: int) -> Tensor:
         """Which examples a turn takes."""
         n = len(self.source)
-        start, pieces, missing = t * self.batch, [], self.batch
+        start, pieces, missing = (t * self.size + self.rank) * self.batch, [], self.batch
         while missing:
             epoch, offset = divmod(start, n)
             piece = self._order(epoch)[offset : offset + missing]

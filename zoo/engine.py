@@ -12,10 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from .errors import UsageError
 from .interfaces import Batch, Clock, Model, Terms
+from .processes import Processes
+from .sharding import shard
 from .spec import Spec
 
 COMPILE_SECONDS = {"cpu": 90.0, "cuda": 60.0}
@@ -32,6 +35,8 @@ class Choices:
     precision: str
     compile: bool
     channels_last: bool
+    processes: int = 1
+    strategy: str = "ddp"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -92,17 +97,31 @@ def compile_pays(device: torch.device, seconds_per_step: float, steps: int) -> b
 class Runtime:
     """A model on its device, and the one call that training makes of it."""
 
-    def __init__(self, model: Model, spec: Spec, choices: Choices) -> None:
+    def __init__(self, model: Model, choices: Choices, processes: Processes) -> None:
         self.choices = choices
-        self.device = torch.device(choices.device)
+        self.device = torch.device(processes.device(choices.device))
+        self.processes = processes
+        if choices.compile and not can_compile(self.device):
+            raise UsageError(f"engine.compile is on, but there is no compiler for {self.device} here")
         self.model = place(model, self.device, choices.channels_last)
         self._forward: Callable[[Batch, Clock], Terms] = self.model
-        if choices.compile:
-            if not can_compile(self.device):
-                raise UsageError(f"engine.compile is on, but there is no compiler for {self.device} here")
+
+    @property
+    def divided(self) -> bool:
+        """Whether every process holds but a part of the weights."""
+        return self.processes.size > 1 and self.choices.strategy == "fsdp2"
+
+    def distribute(self) -> None:
+        """Spread the model over the processes, and compile it: once it has the values that it starts from."""
+        several = self.processes.size > 1
+        if self.divided:
+            shard(self.model, self.device)
+        elif several:
+            self._forward = replicated(self.model)
+        if self.choices.compile:
             # Graphs are captured on CUDA; a replay's results are read before the next one overwrites them.
-            mode = "reduce-overhead" if self.device.type == "cuda" else None
-            self._forward = torch.compile(self.model, mode=mode, dynamic=False)
+            mode = "reduce-overhead" if self.device.type == "cuda" and not several else None
+            self._forward = torch.compile(self._forward, mode=mode, dynamic=False)
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:
         """The model's objective, in the declared precision."""
@@ -123,6 +142,25 @@ class Runtime:
         return {
             name: x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for name, x in batch.items()
         }
+
+
+class _Objective(nn.Module):
+    """A model's objective from which nothing but the loss leads back to the weights, as DDP needs it."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch, clock: Clock) -> Terms:
+        terms: Terms = self.model(batch, clock)
+        return Terms(terms.loss, {name: value.detach() for name, value in terms.logs.items()})
+
+
+def replicated(model: Model) -> nn.Module:
+    """A model whose gradients are averaged over all processes during backward."""
+    # It also lets several players take turns, and keeps the order in which gradients are summed: without it, DDP
+    # reorders them after the first step, and a resumed run would have other bits.
+    return DistributedDataParallel(_Objective(model), find_unused_parameters=True)
 
 
 def place(model: Model, device: torch.device, channels_last: bool) -> Model:

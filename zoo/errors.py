@@ -70,6 +70,8 @@ class ZooError(Exception):
     """A failure with a message for the user, not for the programmer."""
 
     exit_code = 1
+    told = False
+    """Whether another process of the same run has told the user already."""
 
 
 class UsageError(ZooError):
@@ -95,8 +97,8 @@ class Diverged(ZooError):
 
     exit_code = 3
 
-    def __init__(self, step: int, terms: Sequence[str]) -> None:
-        self.step, self.terms = step, tuple(terms)
+    def __init__(self, step: int, terms: Sequence[str], told: bool = False) -> None:
+        self.step, self.terms, self.told = step, tuple(terms), told
         names = ", ".join(f"'{term}'" for term in terms)
         super().__init__(
             f"training diverged at step {step}: {names} became NaN or infinite; the weights before that step are "
@@ -119,8 +121,8 @@ class DamagedFile(ZooError):
 class Interrupted(ZooError):
     """A signal asked the run to stop; its state is saved."""
 
-    def __init__(self, signal: int, run: str, step: int) -> None:
-        self.exit_code = 128 + signal
+    def __init__(self, signal: int, run: str, step: int, told: bool = False) -> None:
+        self.exit_code, self.told = 128 + signal, told
         super().__init__(f"stopped at step {step}, saved; go on with: zoo train --resume {run}")
 
 

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from .errors import ZooError
+from safetensors import SafetensorError
+
+from .errors import UsageError, ZooError
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a file beside ``path``, then put it in its place; on failure the old file is intact."""
-    aside: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        aside = Path(name)
-        write(aside)
-        aside.chmod(0o666 & ~_umask())
-        sync(aside)
-        aside.replace(path)
+    _write_aside(path, write, Path.replace)
+
+
+def write_new(path: Path, write: Callable[[Path], object]) -> None:
+    """The same for a file that is not there yet: of several processes one writes it, the others get a UsageError."""
+    _write_aside(path, write, _claim)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it that are missing, each of them on the disk."""
+    if not path.is_dir():
+        make_directory(path.parent)
+        path.mkdir(exist_ok=True)
         sync(path.parent)
-    except OSError as error:
-        raise ZooError(f"{path} could not be written: {error.strerror or error}") from error
-    finally:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a directory with all that it holds, as far as the system lets us."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def sync(path: Path) -> None:
@@ -35,11 +47,44 @@ def sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot sync a directory, and say so.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise
     finally:
         os.close(handle)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _write_aside(path: Path, write: Callable[[Path], object], place: Callable[[Path, Path], object]) -> None:
+    aside: Path | None = None
+    try:
+        if path.exists() and not path.is_file():
+            raise ZooError(f"{path} could not be written: there is something that is no file")
+        make_directory(path.parent)
+        # A directory, since libraries put files of their own beside what they write.
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        file = aside / path.name
+        file.touch()
+        mode = file.stat().st_mode
+        write(file)
+        # Safetensors makes files that nobody else may read.
+        file.chmod(mode)
+        sync(file)
+        place(file, path)
+        sync(path.parent)
+    except (OSError, SafetensorError) as error:
+        raise ZooError(f"{path} could not be written: {getattr(error, 'strerror', None) or error}") from error
+    finally:
+        if aside is not None:
+            remove(aside)
+
+
+def _claim(file: Path, path: Path) -> None:
+    """Put a file in its place unless another stands there."""
+    try:
+        os.link(file, path)
+    except OSError as error:
+        if path.exists():
+            raise UsageError(f"{path} is there already: another process has just written it") from error
+        # A file system without hard links.
+        file.replace(path)

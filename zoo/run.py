@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import platform
 import secrets
 from collections.abc import Mapping
@@ -14,9 +16,11 @@ from typing import Any
 import torch
 
 from . import __version__
+from .address import is_address
 from .engine import Choices
-from .errors import UsageError
-from .files import write_whole
+from .errors import DamagedFile, UsageError, ZooError
+from .files import remove, sync, write_new, write_whole
+from .hub import fetch
 from .spec import Spec, load_spec
 from .spec.yaml import write_yaml
 
@@ -48,33 +52,66 @@ def new_directory(spec: Spec, runs: Path, name: str | None) -> Path:
     if Path(called).name != called:
         raise UsageError(f"'{called}' is no name for a run: it is one word, without a path")
     directory = runs / spec.name / called
-    if (directory / RESOLVED).exists():
-        raise UsageError(f"{directory} is a run already; go on with --resume, or choose another name")
+    _refuse_run(directory)
     return directory
 
 
 def create(directory: Path, spec: Spec, text: str) -> None:
-    """Make a run's directory, with the spec as given and as resolved."""
+    """Make a run's directory, with the spec as given and as resolved; of several processes one does."""
     resolved = write_yaml(spec.resolved())
-    write_whole(directory / "spec.yaml", lambda aside: _write(aside, text))
-    write_whole(directory / RESOLVED, lambda aside: _write(aside, resolved))
+    try:
+        _refuse_run(directory)
+        write_whole(directory / "spec.yaml", lambda aside: _write(aside, text))
+        write_new(directory / RESOLVED, lambda aside: _write(aside, resolved))
+    except ZooError:
+        # Another process was first, and may have swept away what this one was writing.
+        _refuse_run(directory)
+        raise
+    sweep(directory)
 
 
 def spec_of(directory: Path) -> Spec:
     """The resolved spec of a run."""
+    if is_run(directory):
+        return load_spec(directory / RESOLVED)
     if not directory.exists():
         raise UsageError(f"there is no run {directory}")
-    if not (directory / RESOLVED).is_file():
-        raise UsageError(f"{directory} is no run: it has no {RESOLVED}")
-    return load_spec(directory / RESOLVED)
+    raise UsageError(f"{directory} is no run: it has no {RESOLVED}")
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a run has begun there."""
+    try:
+        return (directory / RESOLVED).is_file()
+    except PermissionError as error:
+        raise UsageError(f"{directory} cannot be looked into: {error.strerror}") from None
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a kill left of files and checkpoints that were being written. Only its owner may do it."""
+    for half in (
+        *directory.glob(".*.tmp"), *(directory / SAMPLES).glob(".*.tmp"), *(directory / CHECKPOINTS).glob("step-*.tmp")
+    ):  # fmt: skip
+        remove(half)
 
 
 def choices_of(directory: Path) -> Choices | None:
-    """What a run was computed on, which a resume must repeat; None where it never started."""
+    """What a run was computed on, which a resume must repeat; None where it never started.
+
+    Raises `zoo.DamagedFile` where that cannot be read any more.
+    """
+    file = directory / RUN
     try:
-        return Choices(**json.loads((directory / RUN).read_text())["choices"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return Choices(**json.loads(file.read_bytes())["choices"])
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UsageError(f"{file} could not be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedFile(
+            f"{file} does not say any more what the run is computed on ({type(error).__name__}: {error}); remove it to "
+            "choose anew, maybe to other bits"
+        ) from None
 
 
 def record(directory: Path, choices: Choices, **facts: Any) -> None:
@@ -92,8 +129,11 @@ def record(directory: Path, choices: Choices, **facts: Any) -> None:
     write_whole(directory / RUN, lambda aside: _write(aside, json.dumps(known, indent=1)))
 
 
-def model_file(run_or_file: Path) -> Path:
-    """The share file of a run directory, or the share file itself."""
+def model_file(target: str | Path) -> Path:
+    """The share file of a run directory, the one at an ``hf://`` address, or the share file itself."""
+    if is_address(target):
+        return fetch(str(target))
+    run_or_file = Path(target)
     if not run_or_file.exists():
         raise UsageError(f"there is no run or file {run_or_file}")
     if not run_or_file.is_dir():
@@ -109,23 +149,54 @@ class MetricsLog:
 
     def __init__(self, directory: Path, since: int) -> None:
         self.path = directory / METRICS
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= since]
-        write_whole(self.path, lambda aside: _write(aside, "".join(f"{line}\n" for line in kept)))
-        self._file = self.path.open("a")
+        kept = b"".join(_until(self._lines(), since))
+        write_whole(self.path, lambda aside: aside.write_bytes(kept))
+        self._file = self.path.open("ab", buffering=0)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        """Append a row; where the disk has no room for all of it, none of it stays."""
+        line, end = f"{json.dumps(row)}\n".encode(), self._file.seek(0, os.SEEK_END)
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            self._file.truncate(end)
+            raise ZooError(f"{self.path} could not be written: {error.strerror}") from error
+
+    def sync(self) -> None:
+        """Wait until every row is on the disk: a checkpoint must not be there before the rows up to it."""
+        sync(self.path)
 
     def close(self) -> None:
         self._file.close()
 
-    def _lines(self) -> list[str]:
-        if not self.path.exists():
+    def _lines(self) -> list[bytes]:
+        try:
+            # What comes after the last end of a line is what a kill left of a row.
+            return [line + b"\n" for line in self.path.read_bytes().split(b"\n")[:-1]]
+        except FileNotFoundError:
             return []
-        text = self.path.read_text()
-        # A line without its end is what a kill left of a row.
-        return text[: text.rfind("\n") + 1].splitlines()
+        except OSError as error:
+            raise ZooError(f"{self.path} could not be read: {error.strerror}") from error
+
+
+def _until(lines: list[bytes], step: int) -> list[bytes]:
+    """The lines up to the last row of this step; one among them that cannot be read stays as it is."""
+    last = max((index for index, line in enumerate(lines, 1) if _step_of(line) <= step), default=0)
+    return lines[:last]
+
+
+def _step_of(line: bytes) -> float:
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return math.inf
+    return step if isinstance(step, int) else math.inf
+
+
+def _refuse_run(directory: Path) -> None:
+    if is_run(directory):
+        raise UsageError(f"{directory} is a run already; go on with --resume, or choose another name")
 
 
 def _write(path: Path, text: str) -> None:

@@ -17,8 +17,12 @@ class Request:
 
 
 @contextmanager
-def stop_requests() -> Iterator[Request]:
-    """Within this block the first signal is a request; a second one does what it always does."""
+def stop_requests(second: signal.Handlers = signal.SIG_DFL) -> Iterator[Request]:
+    """Within this block the first signal is a request; a second one kills.
+
+    Under a launcher ``second`` is SIG_IGN: it hands on a signal that a terminal or a queue may have sent to its
+    processes already, and kills those that take too long to save.
+    """
     request = Request()
     if threading.current_thread() is not threading.main_thread():
         yield request
@@ -28,7 +32,7 @@ def stop_requests() -> Iterator[Request]:
     def note(number: int, frame: FrameType | None) -> None:
         request.signal = number
         for each in before:
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, second)
 
     for number in before:
         signal.signal(number, note)

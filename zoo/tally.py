@@ -34,8 +34,12 @@ class Tally:
         return means
 
     def state(self) -> dict[str, Any]:
-        return {"sums": dict(self.sums), "counts": dict(self.counts)}
+        sums = {name: [float(total), str(total.dtype).removeprefix("torch.")] for name, total in self.sums.items()}
+        return {"sums": sums, "counts": dict(self.counts)}
 
     def restore(self, state: dict[str, Any], device: torch.device) -> None:
-        self.sums = {name: total.to(device) for name, total in state["sums"].items()}
+        self.sums = {
+            name: torch.tensor(total, dtype=getattr(torch, dtype), device=device)
+            for name, (total, dtype) in state["sums"].items()
+        }
         self.counts = dict(state["counts"])

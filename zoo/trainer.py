@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from . import beginning, checkpoint, run
+from . import beginning, run
 from .assembly import build
 from .averaging import Averaged
 from .data import Shuffled, held_out, sources
-from .engine import Choices, Runtime, prepare
+from .engine import Choices, Runtime, place, prepare
 from .errors import Interrupted
 from .evaluation import measure, protocol
-from .exporting import export, export_again, open_share
-from .interfaces import AfterStep, Clock, Measurement, Model, Samples
+from .exporting import export_again, open_share
+from .interfaces import AfterStep, Clock, Measurement, Model
+from .journal import Journal, Unwritten, Written
+from .keeping import Divided, Keeper, Replicated, Writing
+from .processes import Processes, launched
 from .progress import Progress
 from .randomness import reseed, seeded
-from .run import MetricsLog, Run
-from .sampling import draw
+from .run import Run
 from .sentinel import Sentinel
 from .signals import Request, stop_requests
 from .spec import Spec
@@ -33,54 +37,62 @@ from .turns import Turn
 class Trainer:
     """One run: its model, what moves it, and everything that a checkpoint holds."""
 
-    def __init__(self, spec: Spec, directory: Path, choices: Choices, progress: Progress) -> None:
-        self.spec, self.directory, self.progress = spec, directory, progress
-        device = torch.device(choices.device)
-        prepare(spec, device)
+    def __init__(
+        self,
+        spec: Spec,
+        directory: Path,
+        choices: Choices,
+        progress: Progress,
+        processes: Processes,
+        since: int | None = None,
+    ) -> None:
+        """A run from its start, or from its checkpoint of the step ``since``."""
+        self.spec, self.directory, self.progress, self.processes = spec, directory, progress, processes
         model = build(spec)
         self.parent = beginning.start_from(model, spec)
-        self.runtime = Runtime(model, spec, choices)
-        self.model = self.runtime.model
-        dataset = spec.data()
-        self.train_source, self.held_source = sources(dataset, spec.train.validation, device)
-        self.data = Shuffled(self.train_source, spec.train.batch, spec.train.seed)
+        prepare(spec, torch.device(processes.device(choices.device)))
+        self.runtime = Runtime(model, choices, processes)
+        self.model, device = self.runtime.model, self.runtime.device
+        self.train_source, self.held_source = sources(spec.data(), spec.train.validation, device)
+        self.data = Shuffled(self.train_source, spec.train.batch, spec.train.seed, processes.rank, processes.size)
+        self.now = torch.zeros((), dtype=torch.int64, device=device)
         players = self.model.players()
+        self.clocks = {player.name: Clock(self.now, spec.train.steps, player.name) for player in players}
+        if since is None and self.parent is None:
+            beginning.initialize(self.runtime, self.train_source, spec, self.clocks.values())
+        self.runtime.distribute()
         self.turns = [Turn(p, self.model, spec, len(players) == 1) for p in players for _ in range(p.updates)]
         by_player = {turn.player.name: turn for turn in reversed(self.turns)}
         self.turns = [by_player[turn.player.name] for turn in self.turns]
         self.players = list(reversed(by_player.values()))
-        self.sentinel = Sentinel(device, [turn.optimizer for turn in self.players])
-        self.averaged = Averaged(self.model, spec.train.ema)
+        optimizers = [turn.optimizer for turn in self.players]
+        self.sentinel = Sentinel(device, optimizers, processes, self.runtime.divided)
+        self.keeper = self.open_keeper()
+        self.averaged = Averaged(self.model, spec.train.ema, self.another)
         self.augment = [part(self.model.event).to(device) for part in spec.train.augment]
         # The model itself is told by its own hook.
         parts = [m for m in self.model.modules() if m is not self.model]
         self.actors = [m for m in parts if isinstance(m, AfterStep)]
         self.tally = Tally()
-        self.now = torch.zeros((), dtype=torch.int64, device=device)
-        self.clocks = {turn.player.name: Clock(self.now, spec.train.steps, turn.player.name) for turn in self.turns}
         self.step = 0
         self.best: float | None = None
+        self.best_step: int | None = None
         self.since_best = 0
         self._evaluated: tuple[int, Model] | None = None
-        self._fingerprint: str | None = None
+        if since is not None:
+            self.go_on_from(since)
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
     def run(self, steps: int | None) -> Run:
         """Train until ``steps``, or to the horizon, and publish the run's model."""
-        settings, began, first = self.spec.train, time.monotonic(), self.step
-        until = steps or settings.steps
-        run.record(self.directory, self.runtime.choices, status="running", step=self.step)
+        began, first, until = time.monotonic(), self.step, steps or self.spec.train.steps
+        self.journal = self.open_journal()
+        self.journal.record(status="running", step=self.step)
         self.progress.start(self.spec.name, self.directory, self.step, until, self.describe())
-        self.log = MetricsLog(self.directory, self.step)
-        self.sinks = [part() for part in settings.sinks]
-        for sink in self.sinks:
-            sink.open(self.directory, self.step)
-        if self.step == 0 and self.parent is None:
-            self.initialize()
         status, figures = "failed", {}
         try:
-            with stop_requests() as request:
+            with stop_requests(signal.SIG_DFL if launched() is None else signal.SIG_IGN) as request:
                 figures = self.loop(until, request)
             status = "finished" if self.finished() else "stopped"
         except Interrupted:
@@ -88,39 +100,52 @@ class Trainer:
             raise
         finally:
             self.data.close()
-            self.log.close()
-            for sink in self.sinks:
-                sink.close()
             self.progress.done()
             seconds = time.monotonic() - began
-            run.record(
-                self.directory, self.runtime.choices, status=status, step=self.step, since=first, seconds=seconds
-            )
+            try:
+                self.keeper.close()
+            finally:
+                self.journal.close()
+                self.journal.record(status=status, step=self.step, since=first, seconds=seconds)
         result = Run(self.directory, self.step, seconds, figures)
         if self.finished() and self.spec.evaluate:
-            scored = self.score()
+            scored = self.processes.once(self.score)
             result.metrics, result.split = {name: m.value for name, m in scored.items()}, "test"
         return result
+
+    def open_journal(self) -> Journal:
+        """This process's journal: only the first one's is written."""
+        if not self.processes.first:
+            return Unwritten()
+        return Written(
+            self.spec,
+            self.directory,
+            self.runtime.choices,
+            self.progress,
+            step=self.step,
+            examples=self.train_source.examples,
+            parent=self.parent,
+        )
 
     def loop(self, until: int, request: Request) -> dict[str, float]:
         settings = self.spec.train
         figures: dict[str, float] = {}
         while self.step < until and not self.stalled():
             self.one_step()
-            last = self.step == until
+            stop = self.processes.agree(request.signal)
             self.progress.step(self.step)
             if self.step % settings.log_every == 0:
                 figures = self.write_row()
             if settings.validate_every and self.step % settings.validate_every == 0:
                 self.validate()
             if settings.sample_every and self.step % settings.sample_every == 0:
-                self.draw_samples()
+                self.journal.picture(self.evaluated(), self.step)
             due = settings.checkpoint_every and self.step % settings.checkpoint_every == 0
-            if due or last or self.stalled() or request.signal:
+            if due or self.step in (until, self.best_step) or self.stalled() or stop:
                 self.save()
-            if request.signal:
+            if stop:
                 self.publish_if_unjudged()
-                raise Interrupted(request.signal, str(self.directory), self.step)
+                raise Interrupted(stop, str(self.directory), self.step, told=not self.processes.first)
         self.publish_if_unjudged()
         return figures or dict(self.tally.read().items())
 
@@ -130,7 +155,7 @@ class Trainer:
         for index, turn in enumerate(self.turns):
             t = self.step * len(self.turns) + index
             batch = self.data.turn(t)
-            reseed(self.runtime.device, settings.seed, "train", t)
+            reseed(self.runtime.device, settings.seed, "train", t, *self.processes.stream)
             for change in self.augment:
                 batch = change(batch)
             clock = self.clocks[turn.player.name]
@@ -152,38 +177,33 @@ class Trainer:
 
     # -- at intervals -----------------------------------------------------------------------------------------------
 
-    def initialize(self) -> None:
-        """Let data-dependent parts see their input once, before step 0; the average starts after them."""
-        beginning.initialize(self.runtime, self.train_source, self.spec, self.clocks.values())
-        self.averaged = Averaged(self.model, self.spec.train.ema)
-        self._evaluated = None
-
     def write_row(self) -> dict[str, float]:
         self.sentinel.read(self.tally.sums)
-        figures = self.tally.read()
+        figures = _means(self.processes.gather(self.tally.read()))
         event = self.model.event
         if event.levels is not None and "nll" in figures:
             figures["bits_per_dim"] = event.bits_per_dim(figures["nll"])
-        self._emit({"step": self.step, "split": "train", **figures, "lr": self.players[0].learning_rate()})
+        self.journal.row({"step": self.step, "split": "train", **figures, "lr": self.players[0].learning_rate()})
         return figures
 
     def validate(self) -> None:
         """Measure the averaged weights on the held-out part, and publish them if they are the best."""
-        measured = self.measure_held_out()
+        model = self.evaluated()
+        measured = self.processes.once(lambda: self.measure_held_out(model))
         figures = {name: m.value for name, m in measured.items()}
-        self._emit({"step": self.step, "split": "validation", **figures})
+        self.journal.row({"step": self.step, "split": "validation", **figures})
         best = self.spec.train.best
         if best is None:
             return
         value = figures[best.metric] if best.goal == "min" else -figures[best.metric]
         if math.isfinite(value) and (self.best is None or value < self.best):
-            self.best, self.since_best = value, 0
-            self.publish()
+            self.best, self.best_step, self.since_best = value, self.step, 0
+            self.journal.publish(model, self.step)
         else:
             self.since_best += 1
 
-    def measure_held_out(self) -> Mapping[str, Measurement]:
-        return measure(self.evaluated(), self.spec.evaluate, self.held_source, self.spec.train.seed)
+    def measure_held_out(self, model: Model) -> Mapping[str, Measurement]:
+        return measure(model, self.spec.evaluate, self.held_source, self.spec.train.seed)
 
     def evaluated(self) -> Model:
         """A model with the averaged weights, in evaluation mode: made once a step, since statistics cost a pass."""
@@ -193,29 +213,10 @@ class Trainer:
             self._evaluated = self.step, model
         return self._evaluated[1]
 
-    def draw_samples(self) -> None:
-        model = self.evaluated()
-        if isinstance(model, Samples):
-            path = self.directory / run.SAMPLES / f"step-{self.step}.png"
-            draw(model, path, n=self.spec.sample.n, temperature=self.spec.sample.temperature, seed=self.spec.train.seed)
-
-    def publish(self) -> None:
-        """Write the averaged weights as the run's share file."""
-        if self._fingerprint is None:
-            self._fingerprint = self.train_source.examples.fingerprint()
-        export(
-            self.directory / run.MODEL,
-            self.spec,
-            self.evaluated(),
-            step=self.step,
-            data=self._fingerprint,
-            parent=self.parent,
-        )
-
     def publish_if_unjudged(self) -> None:
         """Without a judge the latest weights are the run's model."""
         if self.best is None:
-            self.publish()
+            self.journal.publish(self.evaluated(), self.step)
 
     def score(self) -> dict[str, Measurement]:
         """Measure what was published on the test split, and write the figures into the share file."""
@@ -231,21 +232,16 @@ class Trainer:
         choices = self.runtime.choices
         compiled = "compiled" if choices.compile else "not compiled"
         count = sum(p.numel() for p in self.model.parameters())
-        return f"{count:,} parameters on {choices.device}, {choices.precision}, {compiled}"
-
-    def _emit(self, row: dict[str, Any]) -> None:
-        row = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
-        self.log.write(row)
-        for sink in self.sinks:
-            sink.write(row)
-        self.progress.row(row)
+        told = f"{count:,} parameters on {choices.device}, {choices.precision}, {compiled}"
+        batch = self.spec.train.batch
+        return told if self.processes.size == 1 else f"{told}, {self.processes.size} processes of batch {batch}"
 
     # -- resume state -----------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Write a checkpoint of all that the next step depends on."""
+        """Keep a checkpoint of all that the next step depends on; it is written while training goes on."""
         self.sentinel.read(self.tally.sums)
-        checkpoint.save(self.directory / run.CHECKPOINTS, self.step, self.state())
+        self.keeper.keep(self.step, self.state(), set() if self.best_step is None else {self.best_step})
 
     def state(self) -> dict[str, Any]:
         return {
@@ -253,10 +249,31 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.averaged.weights,
             "optimizers": {turn.player.name: turn.state() for turn in self.players},
-            "tally": self.tally.state(),
+            "tally": self.processes.gather(self.tally.state()),
             "best": self.best,
+            "best_step": self.best_step,
             "since_best": self.since_best,
         }
+
+    def open_keeper(self) -> Keeper:
+        home = self.directory / run.CHECKPOINTS
+        if self.runtime.divided:
+            return Divided(home, self.processes)
+        return Writing(home) if self.processes.first else Replicated(home)
+
+    def another(self) -> Model:
+        """A second model like the trained one, and whole where that is divided."""
+        if not self.runtime.divided:
+            return copy.deepcopy(self.model)
+        model = build(self.spec, self.model.event)
+        return place(model, self.runtime.device, self.runtime.choices.channels_last)
+
+    def go_on_from(self, step: int) -> None:
+        """Take the state of a checkpoint that verifies."""
+        if self.runtime.divided:
+            for turn in self.players:
+                turn.fill()
+        self.restore(self.keeper.load(step, self.state()))
 
     def restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
@@ -264,6 +281,13 @@ class Trainer:
             mine.copy_(saved)
         for turn in self.players:
             turn.restore(state["optimizers"][turn.player.name])
-        self.tally.restore(state["tally"], self.runtime.device)
-        self.best, self.since_best, self.step = state["best"], state["since_best"], state["step"]
+        self.tally.restore(state["tally"][self.processes.rank], self.runtime.device)
+        self.best, self.best_step, self.since_best = state["best"], state["best_step"], state["since_best"]
+        self.step = state["step"]
         self.now.fill_(self.step)
+
+
+def _means(figures: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Each figure's mean over the processes."""
+    all_of = list(figures)
+    return {name: math.fsum(each[name] for each in all_of) / len(all_of) for name in all_of[0]}

@@ -1,17 +1,20 @@
-"""Train a spec, or go on with a run."""
+"""Train a spec, or go on with a run; alone, or together with the other processes of a launcher."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint, run
+from . import checkpoint, lock, requeueing, run
 from .assembly import check
 from .choosing import choose
-from .engine import find_device
-from .errors import UsageError
+from .engine import Choices
+from .errors import Interrupted, UsageError
+from .processes import Processes, joined
 from .progress import Progress, Silent
 from .run import Run
 from .spec import Spec, find_spec, load_spec
@@ -38,26 +41,88 @@ def train(
     if not isinstance(spec, Spec):
         text = text or (None if isinstance(spec, Mapping) else find_spec(spec).read_text(encoding="utf-8"))
         spec = load_spec(spec)
-    text = text or write_yaml(spec.resolved())
-    check(spec)
-    directory = run.new_directory(spec, Path(runs), name)
-    trainer = Trainer(spec, directory, choose(spec), progress or Silent())
-    run.create(directory, spec, text)
-    return trainer.run(steps)
+    made = _Declared(spec, text or write_yaml(spec.resolved()), Path(runs), name or requeueing.name_of(spec))
+    with joined() as processes, ExitStack() as stack:
+        progress = _heard(progress, processes)
+        before = processes.once(made.begun_before)
+        if before is not None:
+            return _go_on(before, steps, progress, processes, stack)
+        directory, choices = processes.once(lambda: made.begin(processes))
+        trainer = Trainer(spec, directory, choices, progress, processes)
+        processes.once(lambda: made.create(directory, stack))
+        return _run(trainer, steps)
 
 
 def resume(directory: str | Path, *, steps: int | None = None, progress: Progress | None = None) -> Run:
     """Go on with a run from its newest checkpoint that verifies, on what it was computed on before."""
-    directory = Path(directory)
+    with joined() as processes, ExitStack() as stack:
+        return _go_on(Path(directory), steps, _heard(progress, processes), processes, stack)
+
+
+def processes_of(directory: str | Path) -> int:
+    """How many processes a run began with; 1 where it never started."""
+    choices = run.choices_of(Path(directory))
+    return choices.processes if choices else 1
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """A run that is to begin: what the first process does for all."""
+
+    spec: Spec
+    text: str
+    runs: Path
+    name: str | None
+
+    def begun_before(self) -> Path | None:
+        """The run that an earlier start of this very job began."""
+        directory = self.runs / self.spec.name / str(self.name)
+        return directory if requeueing.restarted(self.spec) and run.is_run(directory) else None
+
+    def begin(self, processes: Processes) -> tuple[Path, Choices]:
+        check(self.spec)
+        return run.new_directory(self.spec, self.runs, self.name), choose(self.spec, processes.size)
+
+    def create(self, directory: Path, stack: ExitStack) -> None:
+        run.create(directory, self.spec, self.text)
+        stack.enter_context(lock.held(directory / run.RESOLVED))
+
+
+def _go_on(directory: Path, steps: int | None, progress: Progress, processes: Processes, stack: ExitStack) -> Run:
     spec = run.spec_of(directory)
-    choices = run.choices_of(directory) or choose(spec)
-    find_device(choices.device)
-    trainer = Trainer(spec, directory, choices, progress or Silent())
-    if checkpoint.steps(directory / run.CHECKPOINTS):
-        step, state, skipped = checkpoint.load_newest(directory / run.CHECKPOINTS)
-        for reason in skipped:
-            trainer.progress.note(f"skipped a checkpoint: {reason}")
-        trainer.restore(state)
-        if steps is not None and steps <= step:
-            raise UsageError(f"{directory} is at step {step} already; --steps counts from the start of the run")
-    return trainer.run(steps)
+    processes.once(lambda: stack.enter_context(lock.held(directory / run.RESOLVED)))
+    choices = processes.once(lambda: run.choices_of(directory) or choose(spec, processes.size))
+    if choices.processes != processes.size:
+        raise UsageError(
+            f"{directory} is a run of {choices.processes} processes, and its bits depend on it; go on with: "
+            f"zoo train --resume {directory} --processes {choices.processes}"
+        )
+    found = processes.once(lambda: _newest(directory, steps, progress))
+    return _run(Trainer(spec, directory, choices, progress, processes, found), steps)
+
+
+def _heard(progress: Progress | None, processes: Processes) -> Progress:
+    """The listener of the process that speaks for the run."""
+    return progress if progress is not None and processes.first else Silent()
+
+
+def _newest(directory: Path, until: int | None, progress: Progress) -> int | None:
+    """The step to go on from; None where nothing was saved yet. What a kill left half-written is swept away."""
+    run.sweep(directory)
+    if not checkpoint.steps(directory / run.CHECKPOINTS):
+        return None
+    step, skipped = checkpoint.newest(directory / run.CHECKPOINTS)
+    for reason in skipped:
+        progress.note(f"skipped a checkpoint: {reason}")
+    if until is not None and until <= step:
+        raise UsageError(f"{directory} is at step {step} already; --steps counts from the start of the run")
+    return step
+
+
+def _run(trainer: Trainer, steps: int | None) -> Run:
+    try:
+        return trainer.run(steps)
+    except Interrupted as stop:
+        if trainer.processes.first:
+            requeueing.ask(trainer.spec, stop, trainer.progress)
+        raise

@@ -11,6 +11,7 @@ from .engine import Runtime
 from .interfaces import Batch, Clock, Model, Player
 from .parameters import build_optimizer, names_of
 from .sentinel import Sentinel
+from .sharding import whole
 from .spec import Spec
 from .tally import Tally
 
@@ -44,6 +45,7 @@ class Turn:
         terms.loss.backward()  # type: ignore[no-untyped-call]
         if self.clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
+            norm = whole(norm)
             values[f"{self.prefix}grad_norm"] = norm
             sentinel.check(clock.step if runtime.device.type == "cuda" else step, values, norm)
         self.optimizer.step()
@@ -55,6 +57,13 @@ class Turn:
     def learning_rate(self) -> float:
         """The first group's, as logged."""
         return float(self.optimizer.param_groups[0]["lr"])
+
+    def fill(self) -> None:
+        """Take a step of nothing, which makes the state that an optimizer has only after its first."""
+        for p in self.parameters:
+            p.grad = torch.zeros_like(p)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = self.optimizer.state_dict()

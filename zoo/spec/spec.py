@@ -35,6 +35,7 @@ class Train(Settings):
 
     steps: PositiveInt
     batch: PositiveInt
+    """Examples that each process takes at a time."""
     optimizer: Part[Optimizer]
     schedule: Part[Schedule] | None = None
     seed: NonNegativeInt = 0
@@ -49,7 +50,8 @@ class Train(Settings):
     best: Best | None = None
     patience: PositiveInt | None = None
     """Stop after this many validations without a better one."""
-    checkpoint_every: PositiveInt | None = None
+    checkpoint_every: PositiveInt | None = 500
+    """Besides: the last step, the best one, and that of a signal. Null: these alone."""
     log_every: PositiveInt = 50
     sample_every: PositiveInt | None = None
     sinks: list[Part[Sink]] = []
@@ -65,6 +67,11 @@ class Engine(Settings):
     tf32: bool = True
     keep_freed_memory: bool = True
     """On the CPU under glibc: reuse freed blocks instead of giving them back to the kernel at every step."""
+    strategy: Literal["ddp", "fsdp2"] = "ddp"
+    """How several processes share a model: each has all of it, or each holds a part of every weight, gradient and
+    moment, and the weights come together layer by layer."""
+    requeue: bool = False
+    """Under SLURM: put the job back into the queue when it is told to stop; it goes on with its own run."""
 
 
 class Sample(Settings):

@@ -1,0 +1,104 @@
+"""What a run shows of itself while it trains: rows, pictures, its share file."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import run
+from .engine import Choices
+from .exporting import export
+from .interfaces import Examples, Model, Samples
+from .progress import Progress
+from .run import MetricsLog
+from .sampling import draw
+from .spec import Spec
+
+
+class Journal(ABC):
+    """Where a training writes to. Of several processes the first one's journal alone is written."""
+
+    @abstractmethod
+    def row(self, row: Mapping[str, Any]) -> None:
+        """A row of figures."""
+
+    @abstractmethod
+    def picture(self, model: Model, step: int) -> None:
+        """Draws of a model, where it samples."""
+
+    @abstractmethod
+    def publish(self, model: Model, step: int) -> None:
+        """A model as the run's share file."""
+
+    @abstractmethod
+    def record(self, **facts: Any) -> None:
+        """What is known of the run itself: status, step, seconds."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+class Unwritten(Journal):
+    """The journal of a process that is not the first."""
+
+    def row(self, row: Mapping[str, Any]) -> None: ...
+
+    def picture(self, model: Model, step: int) -> None: ...
+
+    def publish(self, model: Model, step: int) -> None: ...
+
+    def record(self, **facts: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Written(Journal):
+    """The journal in a run directory, from a step on: rows after it are cut."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        directory: Path,
+        choices: Choices,
+        progress: Progress,
+        *,
+        step: int,
+        examples: Examples,
+        parent: str | None,
+    ) -> None:
+        self.spec, self.directory, self.choices, self.progress = spec, directory, choices, progress
+        self.examples, self.parent = examples, parent
+        self._fingerprint: str | None = None
+        self._log = MetricsLog(directory, step)
+        self._sinks = [part() for part in spec.train.sinks]
+        for sink in self._sinks:
+            sink.open(directory, step)
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        row = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
+        self._log.write(row)
+        for sink in self._sinks:
+            sink.write(row)
+        self.progress.row(row)
+
+    def picture(self, model: Model, step: int) -> None:
+        if isinstance(model, Samples):
+            path = self.directory / run.SAMPLES / f"step-{step}.png"
+            draw(model, path, n=self.spec.sample.n, temperature=self.spec.sample.temperature, seed=self.spec.train.seed)
+
+    def publish(self, model: Model, step: int) -> None:
+        if self._fingerprint is None:
+            self._fingerprint = self.examples.fingerprint()
+        export(self.directory / run.MODEL, self.spec, model, step=step, data=self._fingerprint, parent=self.parent)
+
+    def record(self, **facts: Any) -> None:
+        run.record(self.directory, self.choices, **facts)
+
+    def close(self) -> None:
+        self._log.close()
+        for sink in self._sinks:
+            sink.close()
