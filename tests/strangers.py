@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from textwrap import dedent
 from types import SimpleNamespace
+
+from pytest import MonkeyPatch
 
 from zoo.registry import GROUP, Registry
 
@@ -18,3 +25,25 @@ def point(name: str, module: str, distribution: str = "stranger", version: str =
 def registry_with(*points: EntryPoint) -> Registry:
     """What is installed, and these."""
     return Registry([*entry_points(group=GROUP), *points])
+
+
+@contextmanager
+def installed(*points: EntryPoint) -> Iterator[Registry]:
+    """Within this block these are installed as well, for whoever opens a share file or writes one."""
+    registry = registry_with(*points)
+    with MonkeyPatch.context() as patch:
+        for module in ("registry", "spec.load", "stored", "exporting"):
+            patch.setattr(f"zoo.{module}.installed", lambda: registry)
+        yield registry
+
+
+@contextmanager
+def plugin(folder: Path, text: str, version: str, name: str = "acme") -> Iterator[Registry]:
+    """Within this block a plugin of one module is installed, of the distribution ``NAME-zoo`` in this version."""
+    module = f"{name}_{version.replace('.', '_')}"
+    (folder / f"{module}.py").write_text(dedent(text))
+    with MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.delitem(sys.modules, module, raising=False)
+        with installed(point(name, module, f"{name}-zoo", version)) as registry:
+            yield registry

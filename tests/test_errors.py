@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,7 @@ def test_what_needs_values_is_checked_on_the_cpu(tmp_path: Path) -> None:
 
 
 def test_exit_codes() -> None:
+    importlib.import_module("zoo.answers")
     codes = {cls.__name__: cls.exit_code for cls in _subclasses(ZooError)}
     assert codes == {
         "UsageError": 2,
@@ -119,6 +121,7 @@ def test_exit_codes() -> None:
         "PluginError": 4,
         "DamagedFile": 5,
         "Interrupted": 1,
+        "Unreachable": 1,
     }
     assert Interrupted(15, "runs/x", 3).exit_code == 143
     assert "'nll', 'kl' became NaN" in str(Diverged(7, ["nll", "kl"]))

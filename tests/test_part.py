@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -64,6 +65,9 @@ class Shelf:
 
     def name_of(self, cls: type[Component]) -> str:
         return "everything" if cls is Everything else installed().name_of(cls)
+
+    def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
+        return node
 
 
 def declare(**values: Any) -> Part[Any]:

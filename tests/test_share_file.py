@@ -8,22 +8,28 @@ import stat
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from tampering import Change, closed, meta_of, metadata, opened, sealed, with_meta
 from torch import nn
 from typer.testing import CliRunner
 
 import zoo
 from zoo import assembly
 from zoo.cli import app
-from zoo.exporting import digest, export, open_share, reexport, restore
-from zoo.header import FORMAT, KEYS, MAX_HEADER, read_header
+from zoo.exporting import export, open_share, reexport
+from zoo.header import MAX_HEADER, SIZES, TensorEntry, read_header
+from zoo.metadata import KEYS
+from zoo.migrating import FORMAT
 from zoo.run import MODEL
+from zoo.sealing import digest, read_into
 from zoo.spec import load_spec
+from zoo.tensors import DTYPES, restore
 
 SPEC: dict[str, Any] = {
     "name": "shared",
@@ -54,18 +60,6 @@ def file(run: zoo.Run, tmp_path: Path) -> Path:
     copied = tmp_path / "shared.safetensors"
     copied.write_bytes(run.model.read_bytes())
     return copied
-
-
-def opened(file: Path) -> tuple[dict[str, Any], bytes]:
-    """The header of a safetensors file, read by the book, and the bytes after it."""
-    raw = file.read_bytes()
-    (length,) = struct.unpack("<Q", raw[:8])
-    return json.loads(raw[8 : 8 + length]), raw[8 + length :]
-
-
-def closed(file: Path, header: dict[str, Any] | bytes, data: bytes) -> None:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    file.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
 # -- what is written ---------------------------------------------------------------------------------------------------
@@ -119,7 +113,7 @@ def test_a_failed_write_leaves_the_old_file(run: zoo.Run, file: Path, monkeypatc
     def full(*args: Any, **kwargs: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("zoo.exporting.save_file", full)
+    monkeypatch.setattr("zoo.tensors.write_from", full)
     before = file.read_bytes()
     with pytest.raises(zoo.ZooError, match="No space left on device"):
         reexport(run.directory, file, None)
@@ -127,21 +121,22 @@ def test_a_failed_write_leaves_the_old_file(run: zoo.Run, file: Path, monkeypatc
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-def test_digest_is_of_names_dtypes_shapes_bytes_and_spec() -> None:
-    x = torch.arange(6.0)
+def test_digest_is_of_what_the_model_is() -> None:
+    one, other = TensorEntry("F32", (6,), 0, 24), TensorEntry("F32", (2,), 24, 32)
     told = {
-        digest(tensors, spec)
-        for tensors, spec in [
-            ({"a": x}, {}),
-            ({"b": x}, {}),
-            ({"a": x.reshape(2, 3)}, {}),
-            ({"a": x.view(torch.int32)}, {}),
-            ({"a": x + 1}, {}),
-            ({"a": x}, {"name": "other"}),
-        ]
+        digest({"a": one}, {"a": "00"}, {}, {}),
+        digest({"b": one}, {"b": "00"}, {}, {}),
+        digest({"a": one._replace(shape=(2, 3))}, {"a": "00"}, {}, {}),
+        digest({"a": one._replace(dtype="I32")}, {"a": "00"}, {}, {}),
+        digest({"a": one}, {"a": "01"}, {}, {}),
+        digest({"a": one}, {"a": "00"}, {"name": "other"}, {}),
+        digest({"a": one}, {"a": "00"}, {}, {"name": "other"}),
+        digest({"a": one, "b": other}, {"a": "00", "b": "00"}, {}, {}),
     }
-    assert len(told) == 6
-    assert digest({"a": x, "b": x}, {}) == digest({"b": x, "a": x}, {})
+    assert len(told) == 8
+    moved = {"b": other._replace(start=0, end=8), "a": one._replace(start=8, end=32)}
+    hashes = {"a": "00", "b": "01"}
+    assert digest({"a": one, "b": other}, hashes, {}, {}) == digest(moved, hashes, {}, {})
 
 
 class Tied(nn.Module):
@@ -169,6 +164,92 @@ def test_tied_tensors_are_stored_once(tmp_path: Path) -> None:
         restore(filled, file, header)
 
 
+class Assorted(nn.Module):
+    """A tensor of each dtype, and of every form that is not a plain block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.event = zoo.Event("point", zoo.Shape(2))
+        for dtype in DTYPES.values():
+            values = torch.arange(6).to(dtype) if dtype != torch.bool else torch.arange(6) % 2 == 0
+            self.register_buffer(f"of_{str(dtype).removeprefix('torch.')}", values.reshape(2, 3))
+        self.register_buffer("scalar", torch.tensor(3.5))
+        self.register_buffer("empty", torch.zeros(0, 3))
+        self.turned = nn.Parameter(torch.arange(6.0).reshape(2, 3).t())
+        self.last = nn.Parameter(torch.arange(24.0).reshape(1, 2, 3, 4).to(memory_format=torch.channels_last))
+        self.fixed = nn.Parameter(torch.ones(2), requires_grad=False)
+
+
+def test_any_reader_of_safetensors_reads_it(tmp_path: Path) -> None:
+    model: Any = Assorted()
+    file = export(tmp_path / "any.safetensors", load_spec(SPEC), model, step=0, data=None)
+    read, own = load_file(file), model.state_dict()
+    assert read.keys() == own.keys()
+    assert all(torch.equal(read[name], own[name]) and read[name].dtype == own[name].dtype for name in own)
+    with safe_open(file, "pt") as opened_file:
+        assert opened_file.metadata().keys() == {"zoo"}
+    entries = read_header(file).tensors
+    assert all(entry.start % SIZES[entry.dtype] == 0 for entry in entries.values())
+    assert read_header(file).data_start % 8 == 0
+
+
+@torch.no_grad()
+def test_a_model_keeps_the_form_of_its_tensors(tmp_path: Path) -> None:
+    model, filled = Assorted(), Assorted()
+    file = export(tmp_path / "any.safetensors", load_spec(SPEC), model, step=0, data=None)  # type: ignore[arg-type]
+    before = {name: (id(p), p.stride(), p.requires_grad) for name, p in filled.named_parameters()}
+    for tensor in filled.state_dict().values():
+        tensor.zero_()
+    restore(filled, file, read_header(file))  # type: ignore[arg-type]
+    assert {name: (id(p), p.stride(), p.requires_grad) for name, p in filled.named_parameters()} == before
+    own = filled.state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in model.state_dict().items())
+
+
+def test_truth_is_0_or_1(tmp_path: Path) -> None:
+    model: Any = Assorted()
+    file = export(tmp_path / "any.safetensors", load_spec(SPEC), model, step=0, data=None)
+    header, data = opened(file)
+    at = header["of_bool"]["data_offsets"][0]
+    data = data[:at] + b"\x02" + data[at + 1 :]
+    closed(file, sealed(header, data), data)
+    with pytest.raises(zoo.DamagedFile, match="'of_bool' has truth values other than 0 and 1"):
+        restore(model, file, read_header(file))
+
+
+def unshareable(**values: Any) -> Any:
+    model: Any = nn.Module()
+    model.event = zoo.Event("point", zoo.Shape(2))
+    for name, value in values.items():
+        model.register_buffer(name, value)
+    return model
+
+
+class Told(nn.Module):
+    """Its state has more than tensors."""
+
+    event = zoo.Event("point", zoo.Shape(2))
+
+    def get_extra_state(self) -> Any:
+        return {"code": "import os"}
+
+
+UNSHAREABLE: list[tuple[Any, str]] = [
+    (unshareable(**{"a/b": torch.ones(1)}), "'a/b'"),
+    (unshareable(**{"a\nb": torch.ones(1)}), r"'a\\nb'"),
+    (unshareable(wide=torch.ones(1, dtype=torch.complex128)), r"torch\.complex128, and the model's 'wide'"),
+    (unshareable(**{f"t{i}": torch.ones(1) for i in range(40_000)}), "more than 400,000 pieces"),
+    (Told(), "a dict '_extra_state'"),
+]
+
+
+@pytest.mark.parametrize(("model", "message"), UNSHAREABLE)
+def test_what_would_be_refused_is_not_written(model: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(zoo.UsageError, match=message):
+        export(tmp_path / "x.safetensors", load_spec(SPEC), model, step=0, data=None)
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 
@@ -177,9 +258,6 @@ def test_header_is_read_without_torch(file: Path) -> None:
     code += "print(sorted({'torch', 'numpy', 'safetensors'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-Change = Callable[[dict[str, Any], bytes], tuple["dict[str, Any] | bytes", bytes]]
 
 
 def other_dtype(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -247,16 +325,6 @@ def no_metadata(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], by
     return header | {"__metadata__": {"format": "pt"}}, data
 
 
-def metadata(**values: Any) -> Change:
-    def change(header: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-        meta = json.loads(header["__metadata__"]["zoo"]) | values
-        header["__metadata__"]["zoo"] = json.dumps({key: value for key, value in meta.items() if value is not ...})
-        return header, data
-
-    change.__name__ = "metadata_" + "_".join(values)
-    return change
-
-
 BEFORE_TENSORS: list[Change] = [
     other_dtype, unknown_dtype, other_shape, negative_shape, missing_tensor, further_tensor, renamed_tensor,
     named_twice, key_twice, overlapping, cut, longer, no_metadata, metadata(ties={"a": "b"}), metadata(digest=...),
@@ -271,13 +339,15 @@ def test_refused_before_any_tensor_is_read(change: Change, file: Path, monkeypat
     def read(*args: Any) -> None:
         raise AssertionError("the tensors were read")
 
-    monkeypatch.setattr("zoo.exporting.load_file", read)
+    monkeypatch.setattr("zoo.tensors.read_into", read)
     closed(file, *change(*opened(file)))
     with pytest.raises(zoo.DamagedFile, match=file.name):
         zoo.load(file)
 
 
-AFTERWARDS: list[Change] = [flipped_bit, metadata(digest="sha256:0"), metadata(spec=SPEC | {"name": "other"})]
+AFTERWARDS: list[Change] = [
+    flipped_bit, metadata(digest=f"sha256:{'0' * 64}"), metadata(spec=load_spec(SPEC | {"name": "other"}).resolved())
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("change", AFTERWARDS, ids=lambda change: change.__name__)
@@ -315,15 +385,33 @@ def test_a_flipped_byte_anywhere_is_an_error_or_changes_no_number(file: Path) ->
         assert all(torch.equal(value, sound[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize(("name", "code"), [("acme.flow", 4), ("flaw", 2)])
-def test_unknown_components_have_their_exit_codes(name: str, code: int, file: Path) -> None:
+RECORD = {"kind": "model", "name": "acme.flow", "distribution": "acme-zoo", "version": "1.2"}
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "code"), [("acme.flow", [RECORD], 4), ("acme.flow", [], 5), ("flaw", [], 2)]
+)
+def test_unknown_components_have_their_exit_codes(name: str, record: list[Any], code: int, file: Path) -> None:
     header, data = opened(file)
-    spec = json.loads(header["__metadata__"]["zoo"])["spec"]
-    spec["model"]["type"] = name
-    closed(file, *metadata(spec=spec)(header, data))
+    meta = meta_of(header)
+    meta["spec"]["model"]["type"] = name
+    meta["components"] += record
+    closed(file, with_meta(header, meta), data)
     result = CliRunner().invoke(app, ["sample", str(file), "-o", str(file.with_suffix(".npy"))])
     assert result.exit_code == code
     assert name.split(".", maxsplit=1)[0] in result.stderr
+
+
+def test_another_file_in_its_place_is_not_read(file: Path) -> None:
+    header, model = read_header(file), zoo.load(file)
+    file.write_bytes(file.read_bytes())
+    with pytest.raises(zoo.DamagedFile, match="was replaced while it was being opened"):
+        restore(model, file, header)
+
+
+def test_a_file_that_ends_while_it_is_read(file: Path) -> None:
+    with file.open("rb") as handle, pytest.raises(EOFError):
+        read_into(memoryview(bytearray(100)), handle.fileno(), file.stat().st_size - 50)
 
 
 def test_damage_leaves_with_5(file: Path) -> None:

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from .assembly import build
-from .errors import DamagedFile, SpecError, UsageError
-from .event import Event
+from . import tensors
+from .errors import DamagedFile, UsageError
 from .files import write_whole
-from .header import FORMAT, Header, read_header
+from .header import Header, TensorEntry, judge, read_header
 from .interfaces import Model
+from .migrating import FORMAT
 from .registry import installed
 from .run import model_file
+from .sealing import canonical, digest
 from .spec import Spec, load_spec
+from .stored import spec_of
+from .tensors import restore
+from .unfilled import build_unfilled
 
-DTYPES = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
-    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
-}  # fmt: skip
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of a value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+UNHASHED = "0" * 64
 
 
 def export(
@@ -47,11 +35,11 @@ def export(
     licence: str | None = None,
 ) -> Path:
     """Write a model's share file. The same weights and spec give the same bytes."""
-    tensors, ties = _untied(model)
-    resolved = spec.resolved()
+    held, ties = tensors.untied(model)
+    entries = tensors.lay_out(held)
     meta = {
         "format": FORMAT,
-        "spec": resolved,
+        "spec": spec.resolved(),
         "event": model.event.to_dict(),
         "components": _components(spec),
         "data": data,
@@ -61,25 +49,34 @@ def export(
         "ties": ties,
         "parent": parent,
         "licence": licence,
-        "digest": digest(tensors, resolved),
     }
-    write_whole(path, lambda aside: save_file(tensors, aside, metadata={"zoo": canonical(meta)}))
+
+    def head(hashes: Mapping[str, str]) -> bytes:
+        return _head(entries, meta, hashes or dict.fromkeys(entries, UNHASHED))
+
+    try:
+        judge(path, head({})[8:], sum(entry.end - entry.start for entry in entries.values()))
+    except DamagedFile as error:
+        raise UsageError(f"this model cannot be shared: its file would be refused. {error}") from None
+    write_whole(path, lambda aside: tensors.write(aside, held, entries, head))
     return path
 
 
 def load(path: str | Path) -> Model:
     """The model of a share file, ready to use: ``zoo.load("realnvp.safetensors").sample(16)``.
 
+    A run directory has one, and so has an address: ``zoo.load("hf://acme/realnvp")``.
+
     Raises `zoo.DamagedFile` where the file is not what it says, `zoo.PluginError` where a plugin is missing.
     """
-    return open_share(Path(path))[0]
+    return open_share(model_file(path))[0]
 
 
 def open_share(path: Path) -> tuple[Model, Spec, Header]:
     """The model of a share file, in evaluation mode, with its spec and header."""
     header = read_header(path)
     spec = spec_of(header, path)
-    model = build(spec, event_of(header, path))
+    model = build_unfilled(spec, header.event)
     restore(model, path, header)
     return model.eval(), spec, header
 
@@ -90,7 +87,8 @@ def respecified(file: Path, overrides: Sequence[str]) -> Spec:
     for override in overrides:
         if override.startswith("model"):
             raise UsageError(f"--set {override}: the model of a share file is what it is; train another")
-    return load_spec(header.meta["spec"], overrides) if overrides else spec_of(header, file)
+    spec = spec_of(header, file)
+    return load_spec(spec.resolved(), overrides) if overrides else spec
 
 
 def reexport(run: Path, output: Path | None, licence: str | None) -> tuple[Path, str]:
@@ -100,7 +98,7 @@ def reexport(run: Path, output: Path | None, licence: str | None) -> tuple[Path,
     model, spec, header = open_share(model_file(run))
     target = output or Path(f"{spec.name}.safetensors")
     export_again(target, model, spec, header, licence=licence or header.meta["licence"])
-    return target, str(header.meta["digest"])
+    return target, str(read_header(target).meta["digest"])
 
 
 def export_again(path: Path, model: Model, spec: Spec, header: Header, **changes: Any) -> Path:
@@ -109,71 +107,16 @@ def export_again(path: Path, model: Model, spec: Spec, header: Header, **changes
     return export(path, spec, model, **{**kept, **changes})
 
 
-def spec_of(header: Header, path: Path) -> Spec:
-    """The spec that a share file carries."""
-    try:
-        return load_spec(header.meta["spec"], say=lambda message: None)
-    except SpecError as error:
-        raise SpecError([p.__class__(None, f"{path}: {p.path}", p.message) for p in error.problems]) from None
-
-
-def event_of(header: Header, path: Path) -> Event:
-    """The event that a share file's model was trained on."""
-    try:
-        return Event.from_dict(header.meta["event"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedFile(f"{path} describes no sound event: {error}") from None
-
-
-def restore(model: Model, path: Path, header: Header) -> None:
-    """Fill a model with a share file's tensors, once names, shapes and dtypes are known to be those of the model."""
-    expected, ties = _untied(model)
-    for name in sorted(expected.keys() | header.tensors.keys()):
-        if name not in header.tensors:
-            raise DamagedFile(f"{path} lacks the tensor '{name}' that its spec declares")
-        if name not in expected:
-            raise DamagedFile(f"{path} has a tensor '{name}' that its spec does not declare")
-        entry, tensor = header.tensors[name], expected[name]
-        if entry.shape != tuple(tensor.shape) or entry.dtype != NAMES.get(tensor.dtype):
-            raise DamagedFile(
-                f"{path}: the tensor '{name}' is {entry.dtype} {list(entry.shape)} where its spec declares "
-                f"{NAMES.get(tensor.dtype)} {list(tensor.shape)}"
-            )
-    if header.meta["ties"] != ties:
-        raise DamagedFile(f"{path} ties other tensors than its spec declares")
-    try:
-        stored = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DamagedFile(f"{path} cannot be read: {error}") from None
-    if digest(stored, header.meta["spec"]) != header.meta["digest"]:
-        raise DamagedFile(f"{path} is damaged: its digest does not match what it holds")
-    own = model.state_dict(keep_vars=True)
-    with torch.no_grad():
-        for name, tensor in stored.items():
-            own[name].copy_(tensor)
-
-
-def digest(tensors: Mapping[str, Tensor], spec: Any) -> str:
-    """A hash over names, dtypes, shapes, bytes and the spec: what the file is, whatever the order of its bytes."""
-    total = hashlib.sha256(canonical(spec).encode())
-    for name, tensor in sorted(tensors.items()):
-        total.update(f"{name}\0{NAMES[tensor.dtype]}\0{list(tensor.shape)}\0".encode())
-        total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return f"sha256:{total.hexdigest()}"
-
-
-def _untied(model: Model) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """A model's tensors, each stored once, and the other names of those that have several."""
-    tensors: dict[str, Tensor] = {}
-    ties: dict[str, str] = {}
-    first: dict[int, str] = {}
-    for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
-        if id(tensor) in first:
-            ties[name] = first[id(tensor)]
-        else:
-            first[id(tensor)] = name
-            tensors[name] = tensor.detach().cpu().contiguous() if tensor.device.type != "cpu" else tensor.detach()
-    return {name: t if t.is_contiguous() else t.contiguous() for name, t in tensors.items()}, ties
+def _head(entries: Mapping[str, TensorEntry], meta: Mapping[str, Any], hashes: Mapping[str, str]) -> bytes:
+    """The bytes before the tensors: how many, and the header in JSON, padded so that the tensors are aligned."""
+    sealed = {**meta, "digest": digest(entries, hashes, meta["spec"], meta["event"])}
+    listed = {
+        name: {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": [entry.start, entry.end]}
+        for name, entry in entries.items()
+    }
+    text = canonical({"__metadata__": {"zoo": canonical(sealed)}, **listed}).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _components(spec: Spec) -> list[dict[str, str]]:

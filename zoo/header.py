@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import DamagedFile, UsageError
+from .event import Event
+from .metadata import Unsound, is_line, judge_metadata, shown
 
 MAX_HEADER = 8 << 20
-FORMAT = 1
-KEYS = {
-    "format", "spec", "event", "components", "data", "seed", "step", "metrics", "ties", "parent", "licence", "digest"
+MAX_PIECES = 400_000
+"""Commas, colons and opening brackets of a header: some 25,000 tensors. They bound what a parser allocates."""
+MAX_DIMS = 32
+SIZES = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2,
+    "U8": 1, "BOOL": 1, "C64": 8,
 }  # fmt: skip
-FORMS = {"spec": dict, "event": dict, "metrics": dict, "ties": dict, "components": list, "digest": str}
-SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
-@dataclass(frozen=True)
-class TensorEntry:
+class TensorEntry(NamedTuple):
     """One tensor, as the header declares it; offsets count from the end of the header."""
 
     dtype: str
@@ -29,79 +34,137 @@ class TensorEntry:
     end: int
 
 
+class Stamp(NamedTuple):
+    """By what a file is known to be the same, unchanged."""
+
+    device: int
+    inode: int
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> Stamp:
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 @dataclass(frozen=True)
 class Header:
-    """What a share file says about itself."""
+    """What a share file says about itself: ``meta`` in today's format, whatever the file's own is."""
 
     tensors: dict[str, TensorEntry]
     meta: dict[str, Any]
     data_start: int
+    event: Event
+    written: Mapping[str, Any]
+    """``meta`` as it stands in the file, which is what the digest covers."""
+    stamp: Stamp | None = None
 
 
 def read_header(path: Path) -> Header:
     """The checked header of a share file; `zoo.DamagedFile` where it is not one."""
-    if not path.is_file():
-        raise UsageError(
-            f"there is no file {path}" if not path.exists() else f"{path} is a directory, not a share file"
-        )
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        if len(start) < 8:
-            raise DamagedFile(f"{path} is no share file: it has {size} bytes")
-        (length,) = struct.unpack("<Q", start)
-        if length > MAX_HEADER or length + 8 > size:
-            raise DamagedFile(f"{path} is no share file: its header would have {length:,} bytes")
-        raw = file.read(length)
     try:
-        entries = json.loads(raw, object_pairs_hook=_unique)
-        meta = json.loads(entries.pop("__metadata__")["zoo"], object_pairs_hook=_unique)
-    except _Twice as twice:
-        raise DamagedFile(f"{path} names '{twice}' twice") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise DamagedFile(f"{path} is no share file of zoo: its header cannot be read") from None
-    if not isinstance(meta, dict) or not set(meta) >= KEYS - {"licence", "parent"}:
-        raise DamagedFile(f"{path} is no share file of zoo: its metadata lacks keys")
-    if meta["format"] != FORMAT:
-        raise DamagedFile(f"{path} has format {meta['format']}; this zoo reads format {FORMAT}: update zoo to open it")
-    if odd := [key for key, form in FORMS.items() if not isinstance(meta[key], form)]:
-        raise DamagedFile(f"{path} is no share file of zoo: its metadata has no sound '{odd[0]}'")
-    return Header(_tensors(path, entries, size - 8 - length), meta, 8 + length)
+        if not path.is_file():
+            what = f"{path} is a directory, not a share file" if path.is_dir() else f"there is no file {path}"
+            raise UsageError(what)
+        with path.open("rb") as file:
+            stamp = Stamp.of(os.fstat(file.fileno()))
+            start = file.read(8)
+            if len(start) < 8:
+                raise DamagedFile(f"{path} is no share file: it has {stamp.size} bytes")
+            (length,) = struct.unpack("<Q", start)
+            if length > MAX_HEADER or length + 8 > stamp.size:
+                raise DamagedFile(f"{path} is no share file: its header would have {length:,} bytes")
+            raw = file.read(length)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    return replace(judge(path, raw, stamp.size - 8 - length), stamp=stamp)
 
 
-class _Twice(Exception):
-    """A key stands twice in a JSON object."""
+def judge(path: Path, raw: bytes, data: int) -> Header:
+    """The header whose JSON text this is, before ``data`` bytes of tensors; `zoo.DamagedFile` where it is unsound."""
+    try:
+        entries = _parsed(raw.decode("latin-1"))
+        held = entries.pop("__metadata__", None)
+        if not isinstance(held, dict) or held.keys() != {"zoo"} or not isinstance(held["zoo"], str):
+            raise Unsound("is no share file of zoo: its metadata is not the one key 'zoo'")
+        tensors = {name: _entry(name, entry) for name, entry in entries.items()}
+        _judge_offsets(tensors, data)
+        meta = judge_metadata(_parsed(held["zoo"]), tensors)
+    except Unsound as unsound:
+        raise DamagedFile(f"{path} {unsound}") from None
+    return Header(tensors, meta.values, 8 + len(raw), meta.event, meta.written)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """A JSON object; `Unsound` where it is none, or would take more to parse than any model needs."""
+    # The writer escapes what is not ASCII; other texts would take four times the memory.
+    if not text.isascii():
+        raise Unsound("is no share file of zoo: its header is not ASCII")
+    if sum(text.count(mark) for mark in ",:[{") > MAX_PIECES:
+        raise Unsound(f"is no share file of zoo: its header has more than {MAX_PIECES:,} pieces")
+    try:
+        found = json.loads(
+            text, object_pairs_hook=_unique, parse_int=_whole, parse_float=_finite, parse_constant=_finite
+        )
+    except (ValueError, RecursionError):
+        raise Unsound("is no share file of zoo: its header cannot be read") from None
+    if not isinstance(found, dict):
+        raise Unsound("is no share file of zoo: its header is no mapping")
+    return found
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise _Twice(key)
+            raise Unsound(f"names {shown(key)} twice")
         found[key] = value
     return found
 
 
-def _tensors(path: Path, entries: dict[str, Any], data: int) -> dict[str, TensorEntry]:
-    tensors: dict[str, TensorEntry] = {}
-    for name, entry in entries.items():
-        try:
-            dtype, shape = entry["dtype"], tuple(entry["shape"])
-            start, end = entry["data_offsets"]
-            count = 1
-            for size in shape:
-                count *= size if type(size) is int and size >= 0 else -1
-            sound = type(start) is int and type(end) is int and count >= 0 and end - start == count * SIZES[dtype]
-        except (KeyError, TypeError, ValueError):
-            sound = False
-        if not sound:
-            raise DamagedFile(f"{path}: the tensor '{name}' is declared wrongly")
-        tensors[name] = TensorEntry(dtype, shape, start, end)
-    end_of_last = 0
+def _whole(text: str) -> int:
+    if len(text) > 19:
+        raise ValueError
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _entry(name: str, entry: Any) -> TensorEntry:
+    if not is_tensor_name(name):
+        raise Unsound(f"has a tensor {shown(name)}: no name that a model's state can have")
+    try:
+        dtype, shape, (start, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+        sound = entry.keys() == {"dtype", "shape", "data_offsets"} and len(shape) <= MAX_DIMS
+        sound = sound and all(type(size) is int and size >= 0 for size in (*shape, start, end))
+        sound = sound and end - start == math.prod(shape) * SIZES[dtype]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        sound = False
+    if not sound:
+        raise Unsound(f"declares the tensor '{name}' wrongly")
+    return TensorEntry(dtype, shape, start, end)
+
+
+def is_tensor_name(name: str) -> bool:
+    """Whether a model's state can have a tensor of this name, and no path is like it.
+
+    >>> [is_tensor_name(name) for name in ("net.0.weight", "", "a..b", "../a", "a/b", "a" * 600)]
+    [True, False, False, False, False, False]
+    """
+    return is_line(name, 512) and all(name.split(".")) and not any(mark in name for mark in "/\\")
+
+
+def _judge_offsets(tensors: Mapping[str, TensorEntry], data: int) -> None:
+    """The tensors follow each other without overlap or gap, and fill the file."""
+    reached = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
-        if tensor.start != end_of_last:
-            raise DamagedFile(f"{path}: the bytes of the tensor '{name}' overlap others, or leave a gap")
-        end_of_last = tensor.end
-    if end_of_last != data:
-        raise DamagedFile(f"{path} has {data:,} bytes of tensors where its header declares {end_of_last:,}")
-    return tensors
+        if tensor.start != reached:
+            raise Unsound(f"has the bytes of the tensor '{name}' overlap others, or leave a gap")
+        reached = tensor.end
+    if reached != data:
+        raise Unsound(f"has {data:,} bytes of tensors where its header declares {reached:,}")

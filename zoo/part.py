@@ -34,6 +34,9 @@ class Lookup(Protocol):
     def name_of(self, cls: type[Component]) -> str:
         """The name by which specs call a class."""
 
+    def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A declaration of a class, in the form that the class has today."""
+
 
 class Part(Generic[T]):
     """A declared child: call it with what the parent gives, and it builds the child.
@@ -181,6 +184,7 @@ def _declare(lookup: Lookup, kind: type[Component], node: Any) -> Part[Any]:
         at = child_place(node, "type")
         raise _Refused(message, (Problem(at.mark, at.path, message),)) from None
     values = Entries(place=place_of(node)) if isinstance(node, str) else node
+    values = lookup.adapted(cls, values)
     return Part(cls, lookup.name_of(cls), _settings(lookup, cls, name, values), place_of(node))
 
 

@@ -10,21 +10,22 @@ import importlib
 import inspect
 import pkgutil
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
 
 from .errors import PluginError, SpecError, UsageError, a, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
+from .metadata import HOME, is_plugin_name
+from .migrating import Migration, migrations_in
 from .part import Part, declare_node, parameters_of
 
 GROUP = "zoo.plugins"
-HOME = "zoo"
-"""The distribution whose names stand bare."""
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Registry:
         self._loaded: set[str] = set()
         self._classes: dict[tuple[str, str], type[Component]] = {}
         self._names: dict[type[Component], str] = {}
+        self._migrations: dict[type[Component], list[Migration]] = {}
 
     def plugins(self) -> list[Plugin]:
         """Every installed plugin, imported, with its error where that failed."""
@@ -91,6 +93,24 @@ class Registry:
         """The plugin that brings a component."""
         return next(plugin for plugin in self._plugins.values() if cls in plugin.components)
 
+    def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The declaration as it is: what is written today is in today's form."""
+        return node
+
+    def bringer(self, name: str) -> Plugin | None:
+        """The installed plugin whose components have names like this one, imported or not."""
+        prefix = f"{name.rpartition('.')[0]}." if "." in name else ""
+        return next((plugin for plugin in self._plugins.values() if plugin.prefix == prefix), None)
+
+    def knows(self, kind: str, name: str) -> bool:
+        """Whether there is a component of this kind and name; PluginError where its plugin is missing or broken."""
+        self._load_for(name)
+        return (kind, name) in self._classes
+
+    def migrations_of(self, cls: type[Component]) -> list[Migration]:
+        """The steps of a component's stored parameters, oldest first."""
+        return self._migrations.get(cls, [])
+
     def kinds(self) -> dict[str, type[Component]]:
         """The kinds that have components, by name."""
         found = {kind_name(kind_of(cls)): kind_of(cls) for cls in self.components().values()}
@@ -104,9 +124,9 @@ class Registry:
     def require(self, name: str) -> None:
         """PluginError unless the plugin of this name is installed and works."""
         if name not in self._plugins:
-            raise PluginError(
-                f"the plugin '{name}' is not installed; try: pip install {name}{nearest(name, self._plugins)}"
-            )
+            # A spec may be a stranger's: what is no name of a plugin goes into no command.
+            trial = f"; try: pip install {name}" if is_plugin_name(name) else ""
+            raise PluginError(f"the plugin {name!r} is not installed{trial}{nearest(name, self._plugins)}")
         self._load(name)
         plugin = self._plugins[name]
         if plugin.error is not None:
@@ -127,10 +147,15 @@ class Registry:
         self._loaded.add(name)
         plugin = self._plugins[name]
         try:
-            for cls in _marked(plugin):
+            if not is_plugin_name(name):
+                raise ValueError(f"the name of a plugin has letters, digits, '-' and '_', not {name!r}")
+            modules = _modules(plugin)
+            for cls in _marked(modules):
                 self._register(plugin, cls)
             for cls in plugin.components:
                 self._check_defaults(cls)
+            for migration in _migrations(modules):
+                self._add_migration(plugin, migration)
         except (Exception, SystemExit):  # whatever a stranger's module raises must not take the others along
             plugin.error = traceback.format_exc(limit=-3)
             self._forget(plugin)
@@ -150,8 +175,19 @@ class Registry:
         self._names[cls] = key[1]
         plugin.components.append(cls)
 
+    def _add_migration(self, plugin: Plugin, migration: Migration) -> None:
+        cls = migration.component
+        if cls not in plugin.components:
+            raise ValueError(f"{migration.step.__qualname__} migrates {cls.__qualname__}, no component of this plugin")
+        steps = self._migrations.setdefault(cls, [])
+        if any(step.before == migration.before for step in steps):
+            raise ValueError(f"two steps migrate {cls.__qualname__} to {migration.before}")
+        steps.append(migration)
+        steps.sort(key=lambda step: step.before)
+
     def _forget(self, plugin: Plugin) -> None:
         for cls in plugin.components:
+            self._migrations.pop(cls, None)
             del self._classes[kind_name(kind_of(cls)), self._names.pop(cls)]
         plugin.components.clear()
 
@@ -204,15 +240,26 @@ def _origin(plugin: Plugin) -> str:
     return f"{plugin.distribution} {plugin.version}"
 
 
-def _marked(plugin: Plugin) -> Iterator[type[Component]]:
-    """The marked classes that are defined under a plugin's module."""
+def _modules(plugin: Plugin) -> list[ModuleType]:
+    """A plugin's module and all below it, imported."""
     module = importlib.import_module(plugin.module)
     plugin.title = (inspect.getdoc(module) or plugin.name).splitlines()[0].rstrip(".")
-    modules = [module]
-    for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}."):
-        modules.append(importlib.import_module(info.name))
-    for found in modules:
-        for value in vars(found).values():
-            here = inspect.isclass(value) and value.__module__ == found.__name__
+    below = pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}.")
+    return [module, *(importlib.import_module(info.name) for info in below)]
+
+
+def _marked(modules: list[ModuleType]) -> Iterator[type[Component]]:
+    """The marked classes that are defined in these modules."""
+    for module in modules:
+        for value in vars(module).values():
+            here = inspect.isclass(value) and value.__module__ == module.__name__
             if here and issubclass(value, Component) and registration_of(value):
                 yield value
+
+
+def _migrations(modules: list[ModuleType]) -> Iterator[Migration]:
+    """The migrations that are defined in these modules."""
+    for module in modules:
+        for value in vars(module).values():
+            if inspect.isfunction(value) and value.__module__ == module.__name__:
+                yield from migrations_in(value)

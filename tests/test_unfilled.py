@@ -1,0 +1,160 @@
+"""A model for a file to fill: nothing is drawn that the file brings, and nothing is wrong that it does not bring."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+import zoo
+from zoo import assembly, unfilled
+from zoo.unfilled import build_unfilled
+
+
+class Holder(nn.Module):
+    """Keeps what it is given: parameters, buffers (``c_`` is not persistent), and plain values."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__()
+        for name, value in values.items():
+            if name.startswith(("b_", "c_")):
+                self.register_buffer(name, value, persistent=name.startswith("b_"))
+            else:
+                setattr(self, name, value)
+
+
+def drawn(*sizes: int) -> nn.Parameter:
+    return nn.Parameter(torch.randn(*sizes) * 0.02)
+
+
+def orthogonal(module: nn.Linear) -> nn.Module:
+    nn.init.orthogonal_(module.weight)
+    return module
+
+
+def own() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+def derived() -> nn.Module:
+    inner = nn.Linear(3, 3)
+    return Holder(inner=inner, c_start=inner.weight.detach().clone())
+
+
+def seen_twice() -> nn.Module:
+    inner = nn.Linear(3, 3)
+    return Holder(inner=inner, rows=inner.weight.detach()[:2], again=[inner.bias.detach()])
+
+
+def until_small() -> nn.Module:
+    weight = nn.Parameter(torch.empty(8))
+    while nn.init.normal_(weight).abs().max() > 1.5:
+        pass
+    return Holder(weight=weight)
+
+
+LEAN: dict[str, Callable[[], nn.Module]] = {
+    "layers": lambda: nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Embedding(5, 3), nn.LSTM(3, 4)),
+    "attention": lambda: nn.TransformerEncoderLayer(8, 2, 16),
+    "zeros after draws": lambda: Holder(w=nn.Parameter(nn.init.zeros_(nn.init.normal_(torch.empty(9))))),
+    "weight norm": lambda: parametrizations.weight_norm(nn.Linear(3, 4)),
+    "spectral norm": lambda: parametrizations.spectral_norm(nn.Linear(3, 4)),
+    "orthogonal": lambda: orthogonal(nn.Linear(3, 4)),
+    "a factory's draws": lambda: Holder(w=drawn(3, 4)),
+    "a persistent draw": lambda: Holder(b_w=torch.rand(3)),
+    "a draw into a view": lambda: Holder(w=nn.Parameter(torch.zeros(4, 2)), b_x=torch.zeros(3)[1:].normal_()),
+    "constants": lambda: Holder(net=nn.Linear(2, 2), c_mask=torch.arange(6.0).reshape(2, 3), plain=torch.ones(2)),
+    "a generator of its own": lambda: Holder(net=nn.Linear(2, 2), c_at=torch.randperm(9, generator=own())),
+    "views of what is filled": seen_twice,
+}
+FULL: dict[str, Callable[[], nn.Module]] = {
+    "a buffer that is not stored": lambda: Holder(net=nn.Linear(2, 2), c_at=torch.randn(3)),
+    "a plain attribute": lambda: Holder(net=nn.Linear(2, 2), at=torch.randn(3)),
+    "an attribute in a list": lambda: Holder(net=nn.Linear(2, 2), at=[{"x": torch.randn(3)}]),
+    "an order": lambda: Holder(net=nn.Linear(2, 2), order=torch.randperm(9).tolist()),
+    "a choice": lambda: Holder(net=nn.Linear(2, 2), c_at=torch.empty(4, dtype=torch.int64).random_(9)),
+    "a number": lambda: Holder(net=nn.Linear(2, 2), scale=torch.rand(()).item()),
+    "derived from parameters": derived,
+    "drawn until it suits": until_small,
+    "how many": lambda: Holder(net=nn.Linear(2, 2), count=len((torch.rand(9) > 0.5).nonzero())),
+    "mixed into a constant": lambda: Holder(net=nn.Linear(2, 2), c_at=torch.ones(3).add_(torch.randn(3))),
+}
+
+
+def kept(model: nn.Module) -> dict[str, Any]:
+    """What a file does not bring: buffers that are not stored, and plain values."""
+    stored = model.state_dict()
+    found: dict[str, Any] = {name: value for name, value in model.named_buffers() if name not in stored}
+    own = {name: value for name, value in vars(model).items() if not name.startswith("_")}
+    return found | {name: value for name, value in own.items() if name != "training"}
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return all(same(*pair) for pair in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+def builds(make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, nn.Module, int]:
+    """A model built in full, one built for a file, and how often the latter was built in full after all."""
+
+    def model(event: zoo.Event) -> nn.Module:
+        try:
+            return make()
+        except Exception as error:  # as a part does
+            raise zoo.SpecError([]) from error
+
+    spec, event = zoo.load_spec("realnvp-2d").model_copy(update={"model": model}), zoo.Event("point", zoo.Shape(2))
+    build = Mock(wraps=assembly.build)
+    monkeypatch.setattr(unfilled, "build", build)
+    return assembly.build(spec, event), build_unfilled(spec, event), build.call_count
+
+
+@pytest.mark.parametrize("make", LEAN.values(), ids=LEAN)
+def test_nothing_is_drawn(make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.random.get_rng_state()
+    whole, lean, full = builds(make, monkeypatch)
+    assert full == 0
+    shapes = [{name: (x.shape, x.dtype, x.stride()) for name, x in m.state_dict().items()} for m in (whole, lean)]
+    assert shapes[0] == shapes[1]
+    assert [p.requires_grad for p in whole.parameters()] == [p.requires_grad for p in lean.parameters()]
+    lean.load_state_dict(whole.state_dict())
+    assert all(same(value, kept(lean)[name]) for name, value in kept(whole).items())
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("make", FULL.values(), ids=FULL)
+def test_what_depends_on_draws_is_drawn(make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, lean, full = builds(make, monkeypatch)
+    assert full == 1
+    assert kept(whole).keys() == kept(lean).keys()
+    assert all(same(value, kept(lean)[name]) for name, value in kept(whole).items())
+
+
+def test_memory_is_not_taken_before_it_is_filled() -> None:
+    """A network of gigabytes that a machine need not have: only its form is made."""
+    spec = zoo.load_spec("realnvp-2d", ["model.transforms.0.repeat=1"])
+    wide: Any = spec.resolved()
+    for part in wide["model"]["transforms"]:
+        if "conditioner" in part:
+            part["conditioner"] |= {"width": 20_000, "depth": 2}
+    declared = zoo.load_spec(wide)
+    before = resident()
+    model = build_unfilled(declared, assembly.event_of(declared))
+    assert sum(p.numel() * 4 for p in model.parameters()) > 1 << 30
+    assert resident() - before < 64 << 20
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -1,0 +1,182 @@
+"""What the one metadata key of a share file holds, judged without torch: a stranger wrote it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .event import Event
+from .migrating import FORMAT, upgraded, version_of
+
+KEYS = {
+    "format", "spec", "event", "components", "data", "seed", "step", "metrics", "ties", "parent", "licence", "digest"
+}  # fmt: skip
+MAX_DEPTH = 64
+MAX_EVENT = 1 << 28
+"""Numbers of one example."""
+HOME = "zoo"
+"""The distribution whose components have bare names."""
+
+_PLUGIN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,127}")
+_TYPE = re.compile(rf"({_PLUGIN}\.)?[a-z][a-z0-9_]{{0,127}}")
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SPEC_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_UNPRINTABLE = re.compile(
+    # Controls but newline and tab, what turns the direction of writing, line separators, halves of characters.
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+class Unsound(Exception):
+    """What a share file says is not what one can say; the message goes on after the file's name."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Sound metadata in today's format, the event that it describes, and what is written in the file itself."""
+
+    values: dict[str, Any]
+    event: Event
+    written: dict[str, Any]
+
+
+def judge_metadata(meta: Any, tensors: Collection[str]) -> Metadata:
+    """The metadata of a file with these tensors; `Unsound` where something in it is not sound."""
+    if not isinstance(meta, dict) or type(meta.get("format")) is not int:
+        raise Unsound("is no share file of zoo: its metadata names no format")
+    if meta["format"] > FORMAT:
+        raise Unsound(f"has format {meta['format']}; this zoo reads format {FORMAT}: update zoo to open it")
+    try:
+        values = upgraded(meta)
+    except LookupError:
+        raise Unsound(f"has format {meta['format']}, which this zoo cannot read any more") from None
+    if odd := sorted(KEYS ^ set(values)):
+        raise Unsound(f"is no share file of zoo: its metadata {'lacks' if odd[0] in KEYS else 'has'} {shown(odd[0])}")
+    _judge_texts(values, 0)
+    _require(isinstance(values["components"], list), "components")
+    for component in values["components"]:
+        _judge_component(component)
+    kinds = [(component["kind"], component["name"]) for component in values["components"]]
+    _require(len(set(kinds)) == len(kinds), "components")
+    _judge_spec(values["spec"], {name for _, name in kinds})
+    _judge_metrics(values["metrics"])
+    _judge_ties(values["ties"], tensors)
+    _judge_facts(values)
+    return Metadata(values, _event(values["event"]), meta)
+
+
+def shown(text: str) -> str:
+    """A stranger's text as a message quotes it: no control character reaches the terminal."""
+    return ascii(text if len(text) <= 80 else f"{text[:77]}...")
+
+
+def is_plugin_name(name: str) -> bool:
+    """Whether a name can stand before a component's: one word, safe in a shell."""
+    return bool(re.fullmatch(_PLUGIN, name))
+
+
+def is_line(value: Any, most: int = 200) -> bool:
+    """Whether a value is a text of one line."""
+    return isinstance(value, str) and 0 < len(value) <= most and value.isprintable()
+
+
+def _require(sound: bool, what: str) -> None:
+    if not sound:
+        raise Unsound(f"is no share file of zoo: its metadata has no sound '{what}'")
+
+
+def _judge_texts(value: Any, depth: int) -> None:
+    """Whatever is printed later is harmless; nesting is bounded."""
+    if depth > MAX_DEPTH:
+        raise Unsound(f"is no share file of zoo: its metadata is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str) and not value.isprintable() and _UNPRINTABLE.search(value):
+        raise Unsound(f"has a control character in its metadata: {shown(value)}")
+    if isinstance(value, dict):
+        for key in value:
+            if not is_line(key, 1000):
+                raise Unsound(f"has a key in its metadata that is no plain text: {shown(key)}")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _judge_texts(inner, depth + 1)
+
+
+def _judge_component(value: Any) -> None:
+    """Kind, name, distribution, version: what a ``pip install`` line is made of."""
+    _require(isinstance(value, dict) and value.keys() == {"kind", "name", "distribution", "version"}, "components")
+    _require(all(isinstance(text, str) for text in value.values()), "components")
+    bare = "." not in value["name"]
+    sound = (
+        _WORD.fullmatch(value["kind"])
+        and _TYPE.fullmatch(value["name"])
+        and _DISTRIBUTION.fullmatch(value["distribution"])
+        and version_of(value["version"]) is not None
+        and bare == (value["distribution"] == HOME)
+    )
+    if not sound:
+        raise Unsound(f"records a component that cannot be: {shown(' '.join(value.values()))}")
+
+
+def _judge_spec(spec: Any, recorded: Collection[str]) -> None:
+    """Resolved, so that nothing is merged or unrolled; and every ``type`` a plain name."""
+    _require(isinstance(spec, dict), "spec")
+    if "extends" in spec:
+        raise Unsound("has a spec that extends another: only a resolved one is shared")
+    _require(isinstance(spec.get("name"), str) and bool(_SPEC_NAME.fullmatch(spec["name"])), "spec")
+    pending: list[Any] = [spec]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending += value
+        elif isinstance(value, dict):
+            pending += value.values()
+            name = value.get("type")
+            if isinstance(name, str) and not _TYPE.fullmatch(name):
+                raise Unsound(f"names {shown(name)} in its spec: no name of a component")
+            if isinstance(name, str) and "." in name and name not in recorded:
+                raise Unsound(f"names '{name}' in its spec, which its components do not record")
+            if "repeat" in value and "type" not in value:
+                raise Unsound("has a repetition in its spec: only a resolved one is shared")
+
+
+def _judge_metrics(metrics: Any) -> None:
+    _require(isinstance(metrics, dict) and isinstance(metrics.get("figures", {}), dict), "metrics")
+    for name, figure in metrics.get("figures", {}).items():
+        sound = isinstance(figure, dict) and figure.keys() == {"value", "n", "kind"} and is_line(name)
+        sound = sound and (figure["value"] is None or type(figure["value"]) in (int, float))
+        _require(sound and type(figure["n"]) is int and is_line(figure["kind"]), "metrics")
+
+
+def _judge_ties(ties: Any, tensors: Collection[str]) -> None:
+    _require(isinstance(ties, dict), "ties")
+    for name, first in ties.items():
+        _require(name not in tensors and isinstance(first, str) and first in tensors, "ties")
+
+
+def _judge_facts(values: Mapping[str, Any]) -> None:
+    for key in ("seed", "step"):
+        _require(type(values[key]) is int and values[key] >= 0, key)
+    for key in ("data", "licence"):
+        _require(values[key] is None or is_line(values[key]), key)
+    for key in ("parent", "digest"):
+        absent = values[key] is None and key == "parent"
+        _require(absent or (isinstance(values[key], str) and bool(_DIGEST.fullmatch(values[key]))), key)
+
+
+def _event(value: Any) -> Event:
+    _require(isinstance(value, dict) and value.keys() == {field.name for field in fields(Event)}, "event")
+    shape, span = value["shape"], value["range"]
+    _require(isinstance(value["name"], str) and bool(_WORD.fullmatch(value["name"])), "event")
+    _require(isinstance(shape, list) and 0 < len(shape) <= 8 and all(_counts(size) for size in shape), "event")
+    _require(math.prod(shape) <= MAX_EVENT, "event")
+    _require(all(value[key] is None or _counts(value[key]) for key in ("levels", "classes", "vocabulary")), "event")
+    bounds = span if isinstance(span, list) else [] if span is None else [None]
+    _require(len(bounds) in (0, 2) and all(type(bound) in (int, float) for bound in bounds), "event")
+    return Event.from_dict(value)
+
+
+def _counts(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**31

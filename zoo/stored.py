@@ -1,0 +1,200 @@
+"""The spec that a share file carries, as the components that are installed here understand it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from pydantic import ValidationError
+
+from .complaints import problems_in, told
+from .errors import DamagedFile, PluginError, Problem, SpecError
+from .header import Header
+from .interfaces.component import Component, kind_name, kind_of
+from .metadata import shown
+from .migrating import version_of
+from .nodes import Entries, Items, Place, Text
+from .part import Part
+from .registry import Registry, installed
+from .spec import Spec
+
+JUDGED = ("data", "model", "evaluate")
+"""What a model computes and is scored by: here no default comes in. The other keys only say how it was trained."""
+
+State = Literal["ok", "older", "newer", "unknown", "missing"]
+
+
+@dataclass(frozen=True)
+class Need:
+    """A component that a share file is made of, and what is installed here in its place.
+
+    ``state`` says how the file's version is to that here; ``unknown`` is a component that its own version lacks.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    here: str | None
+    state: State
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.name}' of {self.distribution} {self.version}"
+
+    @property
+    def requirement(self) -> str:
+        """What pip is asked for, safe in a shell."""
+        return shlex.quote(f"{self.distribution}=={self.version}")
+
+
+def needs(header: Header) -> list[Need]:
+    """The components that a share file records, each beside what is installed."""
+    return [_need(installed(), **component) for component in header.meta["components"]]
+
+
+def require(path: Path, found: Sequence[Need]) -> None:
+    """PluginError, with what to install, where a component that a share file records is missing."""
+    missing = [need for need in found if need.state == "missing"]
+    if missing:
+        wanted = " ".join(sorted({need.requirement for need in missing}))
+        raise PluginError(
+            f"{path} needs what is not installed here: {', '.join(map(str, missing))}; if you trust who brings it:\n"
+            f"pip install {wanted}"
+        )
+
+
+def spec_of(header: Header, path: Path) -> Spec:
+    """The spec that a share file carries; what older versions wrote is migrated, and no default comes in.
+
+    Raises `zoo.PluginError` where a plugin is missing, `zoo.SpecError` where a component does not know a parameter,
+    `zoo.DamagedFile` where the file does not say all that a component asks.
+    """
+    found = needs(header)
+    require(path, found)
+    stored = _Stored(installed(), path, found)
+    node = _as_node(header.meta["spec"], Place())
+    try:
+        spec = Spec.model_validate({**node}, context={"lookup": stored})
+    except ValidationError as error:
+        problems = problems_in(error, node, Spec, "the spec")
+        raise SpecError([Problem(None, f"{path}: {p.path}", p.message + _remedy(found)) for p in problems]) from None
+    # Parents come first: the last that differs is the one to blame.
+    for part in reversed(list(spec.parts())):
+        for problem in _drift(part, stored.declared.get(part.place.path, {})):
+            raise DamagedFile(f"{path}: {part.place.path}: {part.kind} '{part.name}' {problem}{_remedy(found)}")
+        if not any((need.kind, need.name) == (part.kind, part.name) for need in found):
+            raise DamagedFile(f"{path} does not record who brings {part.kind} '{part.name}'")
+    return spec
+
+
+class _Stored:
+    """The registry as a stored spec sees it: declarations of older versions are brought up to date, in place."""
+
+    def __init__(self, registry: Registry, path: Path, found: Sequence[Need]) -> None:
+        self._registry, self._path = registry, path
+        self._recorded = {need.name for need in found}
+        self._made_with = {(need.kind, need.name): Version(need.version) for need in found}
+        self.declared: dict[str, Mapping[str, Any]] = {}
+        """Every declaration of the spec, migrated, by its path."""
+
+    def find(self, kind: type[Component], name: str) -> type[Component]:
+        # Or the name would decide what is imported, or what somebody is told to install.
+        if "." in name and name not in self._recorded:
+            raise DamagedFile(f"{self._path} names {shown(name)} in its spec, which its components do not record")
+        return self._registry.find(kind, name)
+
+    def name_of(self, cls: type[Component]) -> str:
+        return self._registry.name_of(cls)
+
+    def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The declaration, after every step from the version that wrote it to the one that is installed."""
+        # Defaults have no place; and a declaration is asked for by each member of a union that it may be.
+        if not isinstance(node, Entries) or not node.place.path or self.declared.get(node.place.path) is node:
+            return node
+        path = node.place.path
+        self.declared[path] = node
+        made_with = self._made_with.get((kind_name(kind_of(cls)), self._registry.name_of(cls)))
+        for migration in self._registry.migrations_of(cls):
+            if made_with is not None and made_with < migration.before:
+                _migrate(
+                    node,
+                    migration.step,
+                    f"{self._path}: {path}: the migration of '{cls.__name__}' to {migration.before}",
+                )
+        return node
+
+
+def _migrate(node: Entries, step: Callable[[dict[str, Any]], Mapping[str, Any]], name: str) -> None:
+    old = {key: _plain(value) for key, value in node.items() if key != "type"}
+    try:
+        new = _as_node({**step(old), "type": node["type"]}, node.place)
+    except Exception as error:
+        raise DamagedFile(f"{name} failed: {told(error)}") from error
+    node.clear()
+    node.update(new)
+
+
+def _drift(part: Part[Any], stored: Mapping[str, Any]) -> Iterator[str]:
+    """Where a part is not what the file declares."""
+    if not part.place.path.startswith(JUDGED):
+        return
+    for key, value in part.resolved().items():
+        if key == "type":
+            continue
+        if key not in stored:
+            yield f"has a parameter '{key}' that the file does not set, and no default comes in"
+        elif stored[key] != value:
+            yield f"reads the parameter '{key}' in another way than the file has it"
+
+
+def _remedy(found: Sequence[Need]) -> str:
+    """What to do about a file of other versions."""
+    other = {need.distribution: need for need in found if need.state in ("older", "newer")}
+    if not other:
+        return ""
+    versions = ", ".join(f"{need.distribution} {need.version} (here is {need.here})" for need in other.values())
+    wanted = " ".join(need.requirement for need in other.values())
+    return f"; it was made with {versions}: pip install {wanted}, or a version that migrates it"
+
+
+def _need(registry: Registry, kind: str, name: str, distribution: str, version: str) -> Need:
+    plugin = registry.bringer(name)
+    if plugin is None or canonicalize_name(plugin.distribution) != canonicalize_name(distribution):
+        return Need(kind, name, distribution, version, None, "missing")
+    made, here = Version(version), version_of(plugin.version)
+    state: State = "ok" if here is None or made == here else "older" if made < here else "newer"
+    if not registry.knows(kind, name):
+        state = "unknown" if state == "ok" else "missing"
+    return Need(kind, name, distribution, version, plugin.version, state)
+
+
+def _as_node(value: Any, place: Place) -> Any:
+    """Plain values as a spec's nodes; their places are their paths."""
+    if isinstance(value, str):
+        return Text(value).at(place)
+    if isinstance(value, Mapping):
+        entries = Entries(place=place)
+        for key, inner in value.items():
+            entries.put(str(key), _as_node(inner, place.under(str(key), None)), None, None)
+        return entries
+    if isinstance(value, list | tuple):
+        items = Items(place=place)
+        for index, inner in enumerate(value):
+            items.places.append(place.under(index, None))
+            items.append(_as_node(inner, items.places[-1]))
+        return items
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """The inverse of `_as_node`."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value

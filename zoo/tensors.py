@@ -1,0 +1,125 @@
+"""A model's tensors in a share file: how they lie there, whether they are the model's, and how they come and go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .errors import DamagedFile, UsageError
+from .header import Header, TensorEntry
+from .interfaces import Model
+from .sealing import check_seal, in_threads, opened, read_into, write_all, write_from
+
+DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "C64": torch.complex64,
+    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U64": torch.uint64,
+    "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def untied(model: Model) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a model's state, each once, and the other names of those that have several."""
+    tensors: dict[str, Tensor] = {}
+    ties: dict[str, str] = {}
+    first: dict[int, str] = {}
+    for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
+        if not isinstance(tensor, Tensor):
+            raise UsageError(f"the model's state has a {type(tensor).__name__} '{name}': a share file holds tensors")
+        if id(tensor) in first:
+            ties[name] = first[id(tensor)]
+        else:
+            first[id(tensor)] = name
+            tensors[name] = tensor.detach()
+    return tensors, ties
+
+
+def lay_out(tensors: Mapping[str, Tensor]) -> dict[str, TensorEntry]:
+    """Where tensors lie in a file: wide elements first, so that each begins at a multiple of its element's size."""
+    entries: dict[str, TensorEntry] = {}
+    reached = 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
+        if tensor.dtype not in NAMES:
+            raise UsageError(f"a share file holds no {tensor.dtype}, and the model's '{name}' is one")
+        end = reached + tensor.numel() * tensor.element_size()
+        entries[name] = TensorEntry(NAMES[tensor.dtype], tuple(tensor.shape), reached, end)
+        reached = end
+    return entries
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], entries: Mapping[str, TensorEntry], head: HeadOf) -> None:
+    """Write a share file's tensors, then its head, which knows their hashes and is as long as that of none."""
+    start = len(head({}))
+    handle = os.open(path, os.O_WRONLY)
+    try:
+        hashes = in_threads(
+            entries, lambda name, entry: write_from(_bytes(_at_rest(tensors[name])), handle, start + entry.start)
+        )
+        write_all(head(hashes), handle, 0)
+    finally:
+        os.close(handle)
+
+
+HeadOf = Callable[[Mapping[str, str]], bytes]
+"""From the sha256 of each tensor to the bytes before them all."""
+
+
+def compare(model: Model, path: Path, header: Header) -> dict[str, Tensor]:
+    """The model's tensors, where a share file has the very same names, shapes, dtypes and ties."""
+    expected, ties = untied(model)
+    for name in sorted(expected.keys() | header.tensors.keys()):
+        if name not in header.tensors:
+            raise DamagedFile(f"{path} lacks the tensor '{name}' that its spec declares")
+        if name not in expected:
+            raise DamagedFile(f"{path} has a tensor '{name}' that its spec does not declare")
+        entry, tensor = header.tensors[name], expected[name]
+        if entry.shape != tuple(tensor.shape) or entry.dtype != NAMES.get(tensor.dtype):
+            raise DamagedFile(
+                f"{path}: the tensor '{name}' is {entry.dtype} {list(entry.shape)} where its spec declares "
+                f"{NAMES.get(tensor.dtype)} {list(tensor.shape)}"
+            )
+    if header.meta["ties"] != ties:
+        raise DamagedFile(f"{path} ties other tensors than its spec declares")
+    return expected
+
+
+def restore(model: Model, path: Path, header: Header) -> None:
+    """Fill a model with a share file's tensors, once names, shapes and dtypes are known to be those of the model.
+
+    What is hashed is what the model then holds: bytes are read into its own memory, once. After a `zoo.DamagedFile`
+    the model is of no use.
+    """
+    tensors = compare(model, path, header)
+    with opened(path, header) as handle:
+        hashes = in_threads(
+            header.tensors, lambda name, entry: _fill(tensors[name], name, handle, header.data_start + entry.start)
+        )
+    check_seal(path, header, hashes)
+
+
+def _fill(tensor: Tensor, name: str, handle: int, at: int) -> str:
+    memory = tensor if _rests(tensor) else torch.empty(tensor.shape, dtype=tensor.dtype)
+    told = read_into(_bytes(memory), handle, at)
+    if memory.dtype == torch.bool and memory.numel() and int(memory.view(torch.uint8).max()) > 1:
+        raise DamagedFile(f"the tensor '{name}' has truth values other than 0 and 1")
+    if memory is not tensor:
+        tensor.copy_(memory)
+    return told
+
+
+def _at_rest(tensor: Tensor) -> Tensor:
+    """The tensor in one piece on the CPU: itself, where it is."""
+    return tensor.cpu().contiguous()
+
+
+def _rests(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and tensor.is_contiguous()
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    flat: memoryview = tensor.reshape(-1).view(torch.uint8).numpy().data
+    return flat

@@ -1,0 +1,85 @@
+"""Whether a share file is what it says, and whether what it needs is here. Nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import PluginError
+from .header import Header, read_header
+from .sealing import check_seal, hash_file
+
+if TYPE_CHECKING:
+    from .stored import Need
+
+
+PROBLEMS = {
+    "older": "here is the newer {}",
+    "newer": "here is the older {}",
+    "unknown": "that version has none",
+    "missing": "not installed",
+}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What is known of a sound share file; ``missing`` says what to install before it opens."""
+
+    file: Path
+    header: Header
+    parameters: int | None
+    components: tuple[Need, ...]
+    missing: PluginError | None
+
+    @property
+    def problems(self) -> list[str]:
+        """What is not as it was when the file was made."""
+        return [f"{need}: {PROBLEMS[need.state].format(need.here)}" for need in self.components if need.state != "ok"]
+
+    def facts(self) -> dict[str, str]:
+        """What the file says of itself, for a person."""
+        meta = self.header.meta
+        count = "" if self.parameters is None else f"{self.parameters:,}"
+        told = {"spec": meta["spec"]["name"], "format": meta["format"], "step": meta["step"], "parameters": count}
+        told |= {"digest": f"{meta['digest']}, sound"} | {key: meta[key] for key in ("data", "licence", "parent")}
+        return {key: str(value) for key, value in told.items() if value not in (None, "")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for programs."""
+        meta = self.header.meta
+        own = {"file": str(self.file), "name": meta["spec"]["name"], "parameters": self.parameters}
+        facts = {key: meta[key] for key in ("format", "digest", "step", "seed", "data", "licence", "parent")}
+        return own | facts | {"components": [vars(need) for need in self.components], "problems": self.problems}
+
+
+def verify(run_or_file: str | Path) -> Verification:
+    """Judge a share file in this order: its header, its bytes, and whether it is the model that its spec declares.
+
+    Raises `zoo.DamagedFile`, or `zoo.SpecError` where the components that are installed do not take its spec. A
+    missing plugin is no reason to doubt the file: it is told in the result. A damaged file is found without torch.
+    """
+    file = _file_of(run_or_file)
+    header = read_header(file)
+    check_seal(file, header, hash_file(file, header))
+
+    from .stored import needs, require, spec_of
+    from .tensors import compare
+    from .unfilled import build_unfilled
+
+    components = tuple(needs(header))
+    try:
+        require(file, components)
+    except PluginError as missing:
+        return Verification(file, header, None, components, missing)
+    model = build_unfilled(spec_of(header, file), header.event)
+    compare(model, file, header)
+    return Verification(file, header, sum(p.numel() for p in model.parameters()), components, None)
+
+
+def _file_of(run_or_file: str | Path) -> Path:
+    if Path(run_or_file).is_file():
+        return Path(run_or_file)
+    from .run import model_file
+
+    return model_file(run_or_file)
