@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from .address import is_address, read_address
 from .data import Shuffled, Source
 from .engine import Runtime
-from .exporting import restore
+from .errors import UsageError
 from .header import read_header
 from .interfaces import Clock, DataDependent, Model
 from .randomness import reseed
+from .run import model_file
 from .spec import Spec
+from .tensors import restore
 
 EXAMPLES = 512
 """Data-dependent initialisation sees a batch, and at least this many examples where there are as many."""
@@ -47,7 +49,10 @@ def start_from(model: Model, spec: Spec) -> str | None:
     """Fill a model from the share file that its spec names; the file's digest."""
     if spec.init_from is None:
         return None
-    path = Path(spec.init_from)
+    path = model_file(spec.init_from)
+    if is_address(spec.init_from) and not (address := read_address(spec.init_from)).pinned:
+        # Whatever is newest when the run is resumed would be something else.
+        raise UsageError(f"init_from: {address} may move; write {address.at(path.parent.name)}, which cannot")
     header = read_header(path)
     restore(model, path, header)
     return str(header.meta["digest"])

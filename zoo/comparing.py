@@ -32,7 +32,7 @@ class Row:
     seconds_per_sample: float | None
 
 
-def compare(run_or_file: Path) -> Row:
+def compare(run_or_file: str | Path) -> Row:
     """One row: recorded figures where the file has them, measured ones where it has not."""
     file = model_file(run_or_file)
     model, spec, header = open_share(file)
@@ -50,9 +50,9 @@ def compare(run_or_file: Path) -> Row:
     return Row(str(run_or_file), spec.name, count, header.meta["step"], figures, _seconds(run_or_file), took)
 
 
-def _seconds(run_or_file: Path) -> float | None:
+def _seconds(run_or_file: str | Path) -> float | None:
     try:
-        return float(json.loads((run_or_file / RUN).read_text())["seconds"])
+        return float(json.loads((Path(run_or_file) / RUN).read_text())["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

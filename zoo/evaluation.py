@@ -47,7 +47,7 @@ def evaluate(file: Path, spec: Spec, device: str = "auto") -> dict[str, Measurem
 
 
 def evaluate_file(
-    run_or_file: Path, metrics: list[str], overrides: list[str], device: str = "auto"
+    run_or_file: str | Path, metrics: list[str], overrides: list[str], device: str = "auto"
 ) -> dict[str, Measurement]:
     """Score a run or a share file; ``metrics`` replace those that its spec names."""
     file = model_file(run_or_file)

@@ -58,7 +58,7 @@ class Drawn:
 
 
 def sample_file(
-    run_or_file: Path,
+    run_or_file: str | Path,
     output: Path,
     *,
     n: int | None = None,
