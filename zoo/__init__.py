@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Contract,
         DataDependent,
         Dataset,
+        Decodes,
         Distribution,
         Examples,
         InMemory,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         component,
         sum_event,
     )
+    from .migrating import migration
     from .part import Part, named
     from .registry import declare
     from .run import Run
@@ -62,6 +64,7 @@ _HOMES = {
     "drawing": ("heat_map",),
     "event": ("Event",),
     "exporting": ("load",),
+    "migrating": ("migration",),
     "part": ("Part", "named"),
     "registry": ("declare",),
     "run": ("Run",),
@@ -75,11 +78,11 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AfterStep", "Augmentation", "Batch", "Bijection", "Clock", "Component", "Conditioner", "Contract", "DamagedFile",
-    "DataDependent", "DataError", "Dataset", "Distribution", "Diverged", "Event", "Examples", "InMemory", "Mask",
-    "Measurement", "Metric", "Model", "Optimizer", "ParameterGroup", "Part", "Player", "PluginError", "Run",
+    "DataDependent", "DataError", "Dataset", "Decodes", "Distribution", "Diverged", "Event", "Examples", "InMemory",
+    "Mask", "Measurement", "Metric", "Model", "Optimizer", "ParameterGroup", "Part", "Player", "PluginError", "Run",
     "RunningStatistics", "Samples", "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "Terms",
-    "UsageError", "View", "ZooError", "build", "component", "declare", "heat_map", "load", "load_spec", "named",
-    "resume", "sum_event", "train",
+    "UsageError", "View", "ZooError", "build", "component", "declare", "heat_map", "load", "load_spec", "migration",
+    "named", "resume", "sum_event", "train",
 ]  # fmt: skip
 
 

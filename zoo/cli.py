@@ -26,7 +26,10 @@ app = typer.Typer(
 )
 
 SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="A spec: its path, or the name of a shipped one.")]
-Target = Annotated[Path, typer.Argument(metavar="RUN_OR_FILE", help="A run directory, or a share file.")]
+Target = Annotated[  # a path would make hf:/ of hf://
+    str,
+    typer.Argument(metavar="RUN_OR_FILE", help="A run directory, a share file, or hf://OWNER/NAME[@REVISION]."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="K=V", help="Override a key: model.transforms.1.repeat=8")
@@ -44,7 +47,8 @@ def command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             try:
                 return function(*args, **kwargs)
             except ZooError as error:
-                print(f"error: {error}", file=sys.stderr)
+                if not error.told:
+                    print(f"error: {error}", file=sys.stderr)
                 raise typer.Exit(error.exit_code) from None
             except KeyboardInterrupt:
                 raise typer.Exit(130) from None
@@ -181,6 +185,10 @@ def train(
     name: Annotated[str | None, typer.Option(help="The run directory's name.")] = None,
     small: Annotated[bool, typer.Option("--small", help="The spec's own seconds-long version.")] = False,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Train in as many processes on this machine, each with a batch of its own."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a spec in a new run directory, or go on with a run."""
@@ -191,19 +199,27 @@ def train(
         if resume is not None and value is not None:
             raise UsageError(f"{option} does not go with --resume: a run goes on with its own resolved spec")
 
-    from . import training
+    from . import assembly, launching, training
+    from .processes import writes
     from .spec import find_spec, load_spec
     from .terminal import duration, listener, say
 
-    if resume is not None:
-        result = training.resume(resume, steps=steps, progress=listener())
+    overrides = [*(sets or [])]
+    overrides += [f"train.seed={seed}"] if seed is not None else []
+    overrides += [f"engine.device={device}"] if device is not None else []
+    loaded = None if spec is None else load_spec(spec, overrides, small=small)
+    count = launching.to_start(processes, 1 if resume is None else training.processes_of(resume))
+    if count > 1:
+        if loaded is not None:
+            assembly.check(loaded)
+        raise typer.Exit(launching.launch(count, sys.argv[1:]))
+    if loaded is None:
+        result = training.resume(str(resume), steps=steps, progress=listener())
     else:
-        overrides = [*(sets or [])]
-        overrides += [f"train.seed={seed}"] if seed is not None else []
-        overrides += [f"engine.device={device}"] if device is not None else []
-        loaded = load_spec(str(spec), overrides, small=small)
         text = find_spec(str(spec)).read_text(encoding="utf-8")
         result = training.train(loaded, text=text, steps=steps, runs=runs, name=name, progress=listener())
+    if not writes():
+        return
     figures = "  ".join(f"{key} {value:.4f}" for key, value in result.metrics.items())
     say(f"{result.split}: {figures}  ({result.steps} steps, {duration(result.seconds)})")
     if as_json:
@@ -277,24 +293,91 @@ def sample(
 
 @command("export")
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The share file to write.")] = None,
+    target: Target,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write.")] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="safetensors, onnx, torchscript or pt2; by default as -o ends, or safetensors."),
+    ] = None,
+    function: Annotated[
+        str | None, typer.Option(help="What a program for other runtimes does: sample or score.")
+    ] = None,
     licence: Annotated[str | None, typer.Option(help="Terms under which the weights are shared.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run's model as one share file."""
+    """Write a run's model as one share file, or as a program for other runtimes."""
     from .exporting import reexport
+    from .translation import SHARE, format_named, translate
 
-    file, digest = reexport(run, output, licence)
-    if as_json:
-        _print_json({"output": str(file), "digest": digest})
+    chosen = format_named(form, output)
+    if chosen != SHARE:
+        written = translate(target, output, form=chosen, function=function, licence=licence)
+        answer = {**vars(written), "output": str(written.output)}
+    elif function is None:
+        file, digest = reexport(Path(target), output, licence)
+        answer = {"output": str(file), "digest": digest}
     else:
-        print(file)
+        raise UsageError("--function goes with --format onnx, torchscript or pt2: a share file holds the whole model")
+    if as_json:
+        _print_json(answer)
+    else:
+        print(answer["output"])
+
+
+@command("verify")
+def verify(target: Target, as_json: Json = False) -> None:
+    """Check a share file: its bytes, the model that it declares, and whether what it needs is installed."""
+    from . import verifying
+
+    verified = verifying.verify(target)
+    if as_json:
+        _print_json(verified.to_dict())
+    else:
+        from .report import columns
+
+        print(columns([[key, value] for key, value in verified.facts().items()], ["file", str(verified.file)]))
+        rows = [[n.kind, n.name, f"{n.distribution} {n.version}", n.here or "", n.state] for n in verified.components]
+        print("\n" + columns(rows, ["kind", "component", "made with", "here", "state"]))
+        for problem in verified.problems:
+            print(f"\n{problem}")
+    if verified.missing is not None:
+        raise verified.missing
+
+
+@command("push")
+def push(
+    target: Target,
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A repository of a hub, made if missing.")],
+    private: Annotated[bool, typer.Option("--private", help="Make it for its owner alone.")] = False,
+    revision: Annotated[
+        str | None, typer.Option(metavar="BRANCH", help="Push to this branch, made if missing; main by default.")
+    ] = None,
+    message: Annotated[str | None, typer.Option(metavar="TEXT", help="What the commit says.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Share a model on a hub: its file, a card and a picture, in one commit."""
+    from .sharing import push as push_to_hub
+
+    pushed = push_to_hub(target, repository, private=private, branch=revision, message=message)
+    if as_json:
+        _print_json(
+            {
+                "repo": pushed.address.repository,
+                "revision": pushed.address.revision,
+                "address": str(pushed.address),
+                "files": pushed.files,
+                "digest": pushed.digest,
+            }
+        )
+    else:
+        print(pushed.address)
 
 
 @command("compare")
 def compare(
-    targets: Annotated[list[Path], typer.Argument(metavar="RUN_OR_FILE...", help="Runs or share files.")],
+    targets: Annotated[
+        list[str], typer.Argument(metavar="RUN_OR_FILE...", help="Runs, share files, or hf://OWNER/NAME[@REVISION].")
+    ],
     as_json: Json = False,
 ) -> None:
     """Compare models in one table, one row each."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from zoo import Batch, Bijection, Clock, Distribution, Event, Model, Part, Samples, Scores, Terms, component
+from zoo import Batch, Bijection, Clock, Decodes, Distribution, Event, Model, Part, Scores, Terms, component
 
 from .chain import Chain
 from .dequantization import Dequantization
@@ -23,7 +22,7 @@ from .dequantization import Dequantization
         ],
     },
 )
-class Flow(Model, Scores, Samples):
+class Flow(Model, Scores, Decodes):
     r"""Normalizing flow: bijections from data to a base distribution, trained by maximum likelihood.
 
     .. math:: \log p(x) = \log p_Z(f(x)) + \log|\det \partial f(x) / \partial x|, \qquad f = f_n \circ \dots \circ f_1
@@ -79,11 +78,9 @@ class Flow(Model, Scores, Samples):
         z, log_det = self.transforms(v, context)
         return z, log_det + noise_log_det
 
+    def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return self.base.sample(n, context, temperature)
+
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """``z -> x``: the data of a latent, as the event describes it."""
         x = self.transforms.decode(z, context)
         return x if self.dequantize is None else self.dequantize.inverse(x)
-
-    @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return self.decode(self.base.sample(n, context, temperature), context)

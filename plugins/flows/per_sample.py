@@ -12,4 +12,4 @@ def per_sample(log_det: Tensor, x: Tensor) -> Tensor:
     >>> per_sample(torch.tensor(2.0), torch.zeros(3, 4))
     tensor([2., 2., 2.])
     """
-    return log_det.to(torch.promote_types(log_det.dtype, torch.float32)).expand(len(x))
+    return log_det.to(torch.promote_types(log_det.dtype, torch.float32)).expand(x.shape[0])

@@ -2,7 +2,7 @@
 
 from .augmentation import Augmentation
 from .bijection import Bijection
-from .capabilities import AfterStep, DataDependent, RunningStatistics, Samples, Scores
+from .capabilities import AfterStep, DataDependent, Decodes, RunningStatistics, Samples, Scores
 from .component import Component, Contract, component
 from .conditioner import Conditioner
 from .contracts import sum_event
@@ -17,7 +17,7 @@ from .view import View
 
 __all__ = [
     "AfterStep", "Augmentation", "Batch", "Bijection", "Clock", "Component", "Conditioner", "Contract", "DataDependent",
-    "Dataset", "Distribution", "Examples", "InMemory", "Mask", "Measurement", "Metric", "Model",
+    "Dataset", "Decodes", "Distribution", "Examples", "InMemory", "Mask", "Measurement", "Metric", "Model",
     "Optimizer", "ParameterGroup", "Player",
     "RunningStatistics", "Samples", "Schedule", "Scores", "Sink", "Terms", "View", "component", "sum_event",
 ]  # fmt: skip

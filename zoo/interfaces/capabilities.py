@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import final
 
+import torch
 from torch import Tensor
 
 from .model import Clock
@@ -26,6 +28,33 @@ class Samples(ABC):
     @abstractmethod
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """``n`` draws, data as the event describes it, ``[n, *shape]``."""
+
+
+class Decodes(Samples, ABC):
+    r"""A model whose draws are a function of a latent: all chance is in the latent, none in its decoding.
+
+    .. math:: z \sim p(z), \qquad x = g(z)
+
+    with :math:`g` a flow's inverse, a GAN's generator, the steps of a deterministic diffusion sampler. A decoder whose
+    likelihood adds noise of its own, :math:`x = \mu(z) + \sigma \epsilon`, has :math:`(z, \epsilon)` as its latent.
+    What decodes can be exported for other runtimes.
+
+    Shapes: the latent is ``[n, ...]``, one tensor of floating point numbers, a row for each draw; a draw depends on
+    its own row alone.
+    """
+
+    @abstractmethod
+    def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """``n`` latents, ``[n, ...]``; the temperature scales their spread about the mode."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """``z -> x``: data as the event describes it, ``[n, *shape]``."""
+
+    @final
+    @torch.no_grad()
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return self.decode(self.draw_latent(n, context, temperature), context)
 
 
 class AfterStep(ABC):
