@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -129,6 +131,7 @@ def test_no_room_for_a_run(whole: Path, tmp_path: Path) -> None:
     ("arguments", "output"),
     [
         (["export"], "shared.safetensors"),
+        (["sample", "-n", 500], "draws.npy"),
         (["sample", "-n", 500], "draws.pt"),
         (["sample", "-n", 500], "draws.csv"),
         (["sample", "-n", 500], "draws.png"),
@@ -152,6 +155,24 @@ def test_what_is_no_file_is_not_replaced(what: str, tmp_path: Path) -> None:
         write_whole(target, lambda aside: aside.touch())
     assert target.stat() == before
     assert_tidy(tmp_path)
+
+
+def test_file_systems_that_cannot_sync_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some networks' say so; of a file it is an error."""
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode) or broken:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    broken = False
+    write_whole(tmp_path / "a" / "file", lambda aside: aside.write_text("new"))
+    broken = True
+    with pytest.raises(zoo.ZooError, match="file could not be written: Invalid argument"):
+        write_whole(tmp_path / "a" / "file", lambda aside: aside.write_text("newer"))
+    assert held_in(tmp_path) == {"a": b"", "a/file": b"new"}
 
 
 # -- a read-only directory ---------------------------------------------------------------------------------------------

@@ -258,6 +258,8 @@ CONTENTS: dict[str, Change] = {
         lambda spec: spec["model"]["transforms"][0].update(mask={"type": "checkerboard", "odd": False})
     ),
     "bare_name": respecified(lambda spec: spec["model"]["transforms"][0].update(conditioner="mlp")),
+    "bare_module": respecified(lambda spec: spec["model"]["transforms"][0].update(mask="os.system")),
+    "bare_path": respecified(lambda spec: spec["model"]["transforms"][0].update(mask="../evil.py")),
     "default_wanted": respecified(lambda spec: spec["model"]["transforms"][0]["conditioner"].pop("width")),
     "huge_layer": respecified(lambda spec: spec["model"]["transforms"][0]["conditioner"].update(width=10**9)),
     "text_for_number": respecified(lambda spec: spec["model"]["transforms"][0].update(max_log_scale="2")),

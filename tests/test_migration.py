@@ -14,9 +14,10 @@ from tampering import closed, meta_of, opened, sealed, with_meta
 
 import zoo
 from zoo import assembly, migrating
-from zoo.exporting import export, export_again, open_share, respecified
+from zoo.exporting import export, export_again, open_share, reexport, respecified
 from zoo.header import read_header
 from zoo.migrating import FORMAT
+from zoo.run import MODEL
 from zoo.spec import load_spec
 from zoo.verifying import verify
 
@@ -145,6 +146,15 @@ def test_written_again_it_is_of_today(file: Path, tmp_path: Path) -> None:
         pytest.raises(zoo.DamagedFile, match=r"the migration of 'Scale' to 0\.4 failed: KeyError: 'width'"),
     ):
         zoo.load(tmp_path / "again.safetensors")
+
+
+def test_a_run_of_an_older_version_is_exported_anew(file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    old = read_header(file.rename(run / MODEL)).meta["digest"]
+    with plugin(tmp_path, NEW + STEP, "0.3"):
+        output, digest = reexport(run, tmp_path / "anew.safetensors", None)
+    assert digest == read_header(output).meta["digest"] != old
 
 
 def test_steps_follow_each_other_from_the_files_version_on(file: Path, tmp_path: Path) -> None:

@@ -361,3 +361,28 @@ def test_interrupted_waiting_still_waits() -> None:
         background.close()
 
     assert_refused(fork(work), "full")
+
+
+def test_rows_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut a resume takes the rows up to its checkpoint from the file."""
+    pending: list[str] = []
+    write, sync, snapshot = run.MetricsLog.write, run.MetricsLog.sync, checkpoint.snapshot
+
+    def written(log: run.MetricsLog, row: Any) -> None:
+        write(log, row)
+        pending.append(str(row))
+
+    def synced(log: run.MetricsLog) -> None:
+        sync(log)
+        pending.clear()
+
+    def taken(state: dict[str, Any]) -> checkpoint.Snapshot:
+        assert pending == []
+        return snapshot(state)
+
+    monkeypatch.setattr(run.MetricsLog, "write", written)
+    monkeypatch.setattr(run.MetricsLog, "sync", synced)
+    monkeypatch.setattr(checkpoint, "snapshot", taken)
+    start(tmp_path)

@@ -43,6 +43,12 @@ def own() -> torch.Generator:
     return torch.Generator().manual_seed(3)
 
 
+def mixed() -> nn.Module:
+    constant = torch.ones(3)
+    torch._foreach_add_([constant], [torch.randn(3)])
+    return Holder(net=nn.Linear(2, 2), c_at=constant)
+
+
 def derived() -> nn.Module:
     inner = nn.Linear(3, 3)
     return Holder(inner=inner, c_start=inner.weight.detach().clone())
@@ -70,6 +76,7 @@ LEAN: dict[str, Callable[[], nn.Module]] = {
     "a factory's draws": lambda: Holder(w=drawn(3, 4)),
     "a persistent draw": lambda: Holder(b_w=torch.rand(3)),
     "a draw into a view": lambda: Holder(w=nn.Parameter(torch.zeros(4, 2)), b_x=torch.zeros(3)[1:].normal_()),
+    "turned in place": lambda: Holder(w=nn.Parameter(torch.empty(2, 3).normal_().t_())),
     "constants": lambda: Holder(net=nn.Linear(2, 2), c_mask=torch.arange(6.0).reshape(2, 3), plain=torch.ones(2)),
     "a generator of its own": lambda: Holder(net=nn.Linear(2, 2), c_at=torch.randperm(9, generator=own())),
     "views of what is filled": seen_twice,
@@ -84,6 +91,7 @@ FULL: dict[str, Callable[[], nn.Module]] = {
     "derived from parameters": derived,
     "drawn until it suits": until_small,
     "how many": lambda: Holder(net=nn.Linear(2, 2), count=len((torch.rand(9) > 0.5).nonzero())),
+    "mixed into many constants": mixed,
     "mixed into a constant": lambda: Holder(net=nn.Linear(2, 2), c_at=torch.ones(3).add_(torch.randn(3))),
 }
 
@@ -142,17 +150,23 @@ def test_what_depends_on_draws_is_drawn(make: Callable[[], nn.Module], monkeypat
     assert all(same(value, kept(lean)[name]) for name, value in kept(whole).items())
 
 
-def test_memory_is_not_taken_before_it_is_filled() -> None:
-    """A network of gigabytes that a machine need not have: only its form is made."""
-    spec = zoo.load_spec("realnvp-2d", ["model.transforms.0.repeat=1"])
-    wide: Any = spec.resolved()
-    for part in wide["model"]["transforms"]:
-        if "conditioner" in part:
-            part["conditioner"] |= {"width": 20_000, "depth": 2}
-    declared = zoo.load_spec(wide)
+GIBIBYTE = 1 << 28
+"""In numbers of float32."""
+
+
+def drawn_and_zeroed() -> nn.Module:
+    """As a layer that starts at zero is made."""
+    return Holder(w=nn.Parameter(nn.init.zeros_(nn.init.normal_(torch.empty(GIBIBYTE)))))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Holder(w=nn.init.normal_(nn.Parameter(torch.empty(GIBIBYTE)))), drawn_and_zeroed]
+)
+def test_memory_is_not_taken_before_it_is_filled(make: Callable[[], nn.Module]) -> None:
+    spec = zoo.load_spec("realnvp-2d").model_copy(update={"model": lambda event: make()})
     before = resident()
-    model = build_unfilled(declared, assembly.event_of(declared))
-    assert sum(p.numel() * 4 for p in model.parameters()) > 1 << 30
+    model: Any = build_unfilled(spec, zoo.Event("point", zoo.Shape(2)))
+    assert model.w.numel() == GIBIBYTE
     assert resident() - before < 64 << 20
 
 

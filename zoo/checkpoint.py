@@ -42,6 +42,8 @@ def snapshot(state: dict[str, Any]) -> Snapshot:
     """Copy a nested state of tensors and plain values."""
     tensors: dict[str, Tensor] = {}
     text = json.dumps(pack(state, tensors, take=_copied))
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
     return Snapshot(tensors, text)
 
 
@@ -174,7 +176,12 @@ def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def _copied(x: Tensor) -> Tensor:
-    return x.cpu().contiguous() if x.device.type != "cpu" else x.clone(memory_format=torch.contiguous_format)
+    if x.device.type == "cpu":
+        return x.clone(memory_format=torch.contiguous_format)
+    if x.device.type != "cuda":
+        return x.cpu().contiguous()
+    # Into pinned memory, which torch keeps for the next checkpoint, copies go several times faster, and side by side.
+    return torch.empty(x.shape, dtype=x.dtype, pin_memory=True).copy_(x, non_blocking=True)
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from .errors import UsageError, ZooError
 
 
@@ -67,13 +65,13 @@ def _write_aside(path: Path, write: Callable[[Path], object], place: Callable[[P
         file.touch()
         mode = file.stat().st_mode
         write(file)
-        # Safetensors makes files that nobody else may read.
+        # Some libraries make files that nobody else may read.
         file.chmod(mode)
         sync(file)
         place(file, path)
         sync(path.parent)
-    except (OSError, SafetensorError) as error:
-        raise ZooError(f"{path} could not be written: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise ZooError(f"{path} could not be written: {error.strerror or error}") from error
     finally:
         if aside is not None:
             remove(aside)

@@ -26,6 +26,10 @@ class Journal(ABC):
         """A row of figures."""
 
     @abstractmethod
+    def sync(self) -> None:
+        """Return when every row is on the disk, as it has to be before a checkpoint that counts on it."""
+
+    @abstractmethod
     def picture(self, model: Model, step: int) -> None:
         """Draws of a model, where it samples."""
 
@@ -46,6 +50,8 @@ class Unwritten(Journal):
     """The journal of a process that is not the first."""
 
     def row(self, row: Mapping[str, Any]) -> None: ...
+
+    def sync(self) -> None: ...
 
     def picture(self, model: Model, step: int) -> None: ...
 
@@ -84,6 +90,9 @@ class Written(Journal):
         for sink in self._sinks:
             sink.write(row)
         self.progress.row(row)
+
+    def sync(self) -> None:
+        self._log.sync()
 
     def picture(self, model: Model, step: int) -> None:
         if isinstance(model, Samples):

@@ -172,8 +172,8 @@ class MetricsLog:
 
     def _lines(self) -> list[bytes]:
         try:
-            # What comes after the last end of a line is what a kill left of a row.
-            return [line + b"\n" for line in self.path.read_bytes().split(b"\n")[:-1]]
+            # The last is what a kill left of a row, if anything: no row that can be read, and cut with what is late.
+            return [line + b"\n" for line in self.path.read_bytes().split(b"\n")]
         except FileNotFoundError:
             return []
         except OSError as error:

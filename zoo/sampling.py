@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -114,8 +115,10 @@ def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:
 
 
 def _write_npy(x: Tensor, path: Path) -> None:
-    with path.open("wb") as file:
-        np.save(file, x.numpy())
+    # Given a file, numpy would lose the error of the last bytes that find no room.
+    written = io.BytesIO()
+    np.save(written, x.numpy())
+    path.write_bytes(written.getvalue())
 
 
 def _write_pt(x: Tensor, path: Path) -> None:

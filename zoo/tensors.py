@@ -57,7 +57,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], entries: Mapping[str, Tenso
     handle = os.open(path, os.O_WRONLY)
     try:
         hashes = in_threads(
-            entries, lambda name, entry: write_from(_bytes(_at_rest(tensors[name])), handle, start + entry.start)
+            entries, lambda name, entry: write_from(_bytes(tensors[name].cpu()), handle, start + entry.start)
         )
         write_all(head(hashes), handle, 0)
     finally:
@@ -111,15 +111,11 @@ def _fill(tensor: Tensor, name: str, handle: int, at: int) -> str:
     return told
 
 
-def _at_rest(tensor: Tensor) -> Tensor:
-    """The tensor in one piece on the CPU: itself, where it is."""
-    return tensor.cpu().contiguous()
-
-
 def _rests(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and tensor.is_contiguous()
 
 
 def _bytes(tensor: Tensor) -> memoryview:
+    """The memory of a tensor on the CPU; of a copy, unless it lies in one piece."""
     flat: memoryview = tensor.reshape(-1).view(torch.uint8).numpy().data
     return flat

@@ -7,6 +7,7 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .assembly import build
 from .averaging import Averaged
 from .data import Shuffled, held_out, sources
 from .engine import Choices, Runtime, place, prepare
-from .errors import Interrupted
+from .errors import Interrupted, ZooError
 from .evaluation import measure, protocol
 from .exporting import export_again, open_share
 from .interfaces import AfterStep, Clock, Measurement, Model
@@ -93,7 +94,11 @@ class Trainer:
         status, figures = "failed", {}
         try:
             with stop_requests(signal.SIG_DFL if launched() is None else signal.SIG_IGN) as request:
-                figures = self.loop(until, request)
+                try:
+                    figures = self.loop(until, request)
+                finally:
+                    # A run whose last checkpoint is not on the disk has failed.
+                    self.keeper.close()
             status = "finished" if self.finished() else "stopped"
         except Interrupted:
             status = "interrupted"
@@ -101,11 +106,10 @@ class Trainer:
         finally:
             self.data.close()
             self.progress.done()
+            self.journal.close()
             seconds = time.monotonic() - began
-            try:
-                self.keeper.close()
-            finally:
-                self.journal.close()
+            # On a full disk what failed first is what a user has to hear.
+            with suppress(ZooError) if status == "failed" else nullcontext():
                 self.journal.record(status=status, step=self.step, since=first, seconds=seconds)
         result = Run(self.directory, self.step, seconds, figures)
         if self.finished() and self.spec.evaluate:
@@ -241,6 +245,7 @@ class Trainer:
     def save(self) -> None:
         """Keep a checkpoint of all that the next step depends on; it is written while training goes on."""
         self.sentinel.read(self.tally.sums)
+        self.journal.sync()
         self.keeper.keep(self.step, self.state(), set() if self.best_step is None else {self.best_step})
 
     def state(self) -> dict[str, Any]:
