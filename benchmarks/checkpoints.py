@@ -7,7 +7,9 @@ share of the cores. A block ends when its checkpoint is on the disk.
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,11 @@ WIDE: dict[str, Any] = {
     "engine": {"compile": "off"},
 }
 """24.5 million parameters whose steps are quick: much to write, and little time for it."""
-CASES: dict[str, tuple[Any, int]] = {"realnvp-2d": ("realnvp-2d", 250), "realnvp": ("realnvp", 40), "wide": (WIDE, 20)}
+CASES: dict[str, tuple[Any, int]] = {"realnvp-2d": ("realnvp-2d", 100), "realnvp": ("realnvp", 10), "wide": (WIDE, 8)}
 
 
-def blocks_of(trainer: Trainer) -> dict[str, Block]:
-    """The same steps of the same trainer, with a checkpoint and without."""
+def blocks_of(trainer: Trainer, stops: list[float]) -> dict[str, Block]:
+    """The same steps of the same trainer, with a checkpoint and without; for how long one stops the loop."""
 
     def plain(steps: int) -> float:
         return timed(trainer.one_step, unmeasured=0)(steps)
@@ -55,7 +57,9 @@ def blocks_of(trainer: Trainer) -> dict[str, Block]:
         def step() -> None:
             trainer.one_step()
             if trainer.step == middle:
+                began = time.perf_counter()
                 keeper.keep(trainer.step, trainer.state(), set())
+                stops.append(time.perf_counter() - began)
 
         return timed(ended(step, trainer.step + steps, trainer, keeper), unmeasured=0)(steps)
 
@@ -84,7 +88,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             choices = Choices("cpu", "fp32", False, False)
             trainer = Trainer(zoo.load_spec(spec), Path(folder), choices, Silent(), Alone())
-            summaries = summarise(interleave(blocks_of(trainer), options.rounds, steps), "without")
+            stops: list[float] = []
+            summaries = summarise(interleave(blocks_of(trainer, stops), options.rounds, steps), "without")
             size = sum(file.stat().st_size for file in Path(folder).glob("checkpoints/*/*")) / 2
         step, ratio, (low, high) = summaries["without"].seconds, summaries["with"].ratio, summaries["with"].interval
         costs = [(r - 1) * steps * step for r in (ratio, low, high)]
@@ -94,12 +99,16 @@ def main() -> None:
                 name,
                 f"{size / 1e6:.1f}",
                 f"{1e3 * step:.1f}",
+                f"{1e3 * statistics.median(stops):.1f} ({1e3 * max(stops):.1f} at most)",
+                f"{100 * statistics.median(stops) / (interval * step):.3f} %",
                 f"{1e3 * costs[0]:.0f} ({1e3 * costs[1]:.0f} to {1e3 * costs[2]:.0f})",
                 f"{100 * share[0]:.2f} % ({100 * share[1]:.2f} to {100 * share[2]:.2f})",
             ]
         )
     print(f"\nOne checkpoint every {interval} steps, the default; the bar is {BAR:.0%} of the time\n")
-    print(markdown(["", "MB", "step, ms", "one checkpoint costs, ms", "of the time"], rows))
+    print(
+        markdown(["", "MB", "step, ms", "stops the loop, ms", "of the time", "costs in all, ms", "of the time"], rows)
+    )
 
 
 def parse() -> argparse.Namespace:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import zoo
 from zoo.testing import DISTRIBUTION_LAWS, Case, LawBroken, cases
+from zoo.testing.liven import perturb
 
 CASES = list(cases(zoo.Distribution))
 
@@ -17,7 +18,11 @@ CASES = list(cases(zoo.Distribution))
 @pytest.mark.parametrize("law", DISTRIBUTION_LAWS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_law(case: Case, law: str) -> None:
-    DISTRIBUTION_LAWS[law](case.build().double())
+    """As it starts, and as it is after some training."""
+    distribution = case.build().double()
+    DISTRIBUTION_LAWS[law](distribution)
+    perturb(distribution, seed=1)
+    DISTRIBUTION_LAWS[law](distribution)
 
 
 class Normal(zoo.Distribution):
