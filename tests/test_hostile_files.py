@@ -506,5 +506,5 @@ def test_mutated_specs_under_their_own_digest(sound: Path, folder: Path) -> None
 
 @pytest.mark.slow
 def test_many_mutated_headers(sound: Path, folder: Path) -> None:
-    seen = outcomes(sound, folder, ["bytes", "header", "metadata", "spec"], 50_000)
-    assert seen[5] + seen[2] >= 30_000, seen
+    seen = outcomes(sound, folder, ["bytes", "header", "metadata", "spec"], 10_000)
+    assert seen[5] + seen[2] >= 9_000, seen
