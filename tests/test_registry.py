@@ -196,7 +196,7 @@ def test_command_lists_the_broken_and_needs_them_only_where_named(
     assert refused.exit_code == 4
     assert "x.yaml:3:27  model.base  the plugin 'bad' (stranger 1.0) is broken" in refused.stderr
     assert "RuntimeError: no such device" in refused.stderr
-    path.write_text(SPEC.replace("NAME", "normal"))
+    path.write_text(SPEC.replace("NAME", "gaussian"))
     hinted = CliRunner().invoke(app, ["build", str(path)])
     assert hinted.exit_code == 2
     assert "(broken plugins: bad; see: zoo plugins)" in hinted.stderr

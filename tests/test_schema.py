@@ -90,7 +90,7 @@ BROKEN: dict[str, tuple[str, str]] = {
     "unknown parameter": ("width: 8", "widht: 8"),
     "unknown parameter in repeat": ("mask: channel", "mask: channel, maks: channel"),
     "unknown component": ("type: mlp", "type: mpl"),
-    "unknown bare component": ("base: standard_normal", "base: normal"),
+    "unknown bare component": ("base: standard_normal", "base: gaussian"),
     "component of another kind": ("base: standard_normal", "base: mlp"),
     "bare name of what needs parameters": ("{type: toy2d, figure: two_moons}", "toy2d"),
     "no type": ("{type: mlp, width: 8}", "{width: 8}"),
