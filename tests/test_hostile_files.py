@@ -261,7 +261,11 @@ CONTENTS: dict[str, Change] = {
     "bare_module": respecified(lambda spec: spec["model"]["transforms"][0].update(mask="os.system")),
     "bare_path": respecified(lambda spec: spec["model"]["transforms"][0].update(mask="../evil.py")),
     "default_wanted": respecified(lambda spec: spec["model"]["transforms"][0]["conditioner"].pop("width")),
-    "huge_layer": respecified(lambda spec: spec["model"]["transforms"][0]["conditioner"].update(width=10**9)),
+    "wide_net": respecified(lambda spec: spec["model"]["transforms"][0]["conditioner"].update(width=2**31)),
+    "wide_enough_to_kill": respecified(
+        lambda spec: spec["model"]["transforms"][0]["conditioner"].update(width=40_000, depth=3)
+    ),
+    "deep_net": respecified(lambda spec: spec["model"]["transforms"][0]["conditioner"].update(depth=2**31)),
     "text_for_number": respecified(lambda spec: spec["model"]["transforms"][0].update(max_log_scale="2")),
     "unknown_key": respecified(lambda spec: spec.update(run="id")),
     "no_model": respecified(lambda spec: spec.pop("model")),

@@ -51,7 +51,7 @@ LAYERS = [
         "sharding",
     },
     {"card", "sentinel", "stored", "tally", "tensors"},
-    {"assembly", "engine", "data", "drawing"},
+    {"assembly", "budget", "engine", "data", "drawing"},
     {"run", "report", "checkpoint", "shards", "averaging", "turns", "unfilled"},
     {"exporting"},
     {"evaluation", "sampling", "beginning", "choosing", "terminal", "program", "formats", "translation"},

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 import zoo
-from zoo import assembly, unfilled
+from zoo import assembly, budget, unfilled
+from zoo.errors import Problem
+from zoo.header import Header, TensorEntry
 from zoo.unfilled import build_unfilled
 
 
@@ -114,19 +116,30 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def builds(make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, nn.Module, int]:
-    """A model built in full, one built for a file, and how often the latter was built in full after all."""
+def declared(make: Callable[[], nn.Module]) -> zoo.Spec:
+    """A spec of a model that a function makes."""
 
     def model(event: zoo.Event) -> nn.Module:
         try:
             return make()
         except Exception as error:  # as a part does
-            raise zoo.SpecError([]) from error
+            raise zoo.SpecError(Problem(None, "model", str(error))) from error
 
-    spec, event = zoo.load_spec("realnvp-2d").model_copy(update={"model": model}), zoo.Event("point", zoo.Shape(2))
+    return zoo.load_spec("realnvp-2d").model_copy(update={"model": model})
+
+
+def header(numbers: int) -> Header:
+    """That of a file with one tensor of float32."""
+    entry = TensorEntry("F32", (numbers,), 0, 4 * numbers)
+    return Header({"w": entry}, {}, 8, zoo.Event("point", zoo.Shape(2)), {})
+
+
+def builds(make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch) -> tuple[nn.Module, nn.Module, int]:
+    """A model built in full, one built for a file, and how often the latter was built in full after all."""
     build = Mock(wraps=assembly.build)
     monkeypatch.setattr(unfilled, "build", build)
-    return assembly.build(spec, event), build_unfilled(spec, event), build.call_count
+    spec, told = declared(make), header(0)
+    return assembly.build(spec, told.event), build_unfilled(spec, told), build.call_count
 
 
 @pytest.mark.parametrize("make", LEAN.values(), ids=LEAN)
@@ -150,6 +163,8 @@ def test_what_depends_on_draws_is_drawn(make: Callable[[], nn.Module], monkeypat
     assert all(same(value, kept(lean)[name]) for name, value in kept(whole).items())
 
 
+# -- what building may take --------------------------------------------------------------------------------------------
+
 GIBIBYTE = 1 << 28
 """In numbers of float32."""
 
@@ -163,11 +178,63 @@ def drawn_and_zeroed() -> nn.Module:
     "make", [lambda: Holder(w=nn.init.normal_(nn.Parameter(torch.empty(GIBIBYTE)))), drawn_and_zeroed]
 )
 def test_memory_is_not_taken_before_it_is_filled(make: Callable[[], nn.Module]) -> None:
-    spec = zoo.load_spec("realnvp-2d").model_copy(update={"model": lambda event: make()})
     before = resident()
-    model: Any = build_unfilled(spec, zoo.Event("point", zoo.Shape(2)))
+    model: Any = build_unfilled(declared(make), header(GIBIBYTE))
     assert model.w.numel() == GIBIBYTE
     assert resident() - before < 64 << 20
+
+
+def without_end() -> nn.Module:
+    layers: list[nn.Module] = []
+    while True:
+        layers.append(nn.Linear(1, 1))
+
+
+def piece_by_piece() -> nn.Module:
+    pieces: list[Tensor] = []
+    while True:
+        pieces.append(torch.ones(1 << 16) + 1.0)
+
+
+def after_a_draw() -> nn.Module:
+    """What needs a draw is built in full: that has a bound of its own."""
+    return Holder(at=torch.rand(()).item(), w=nn.init.normal_(torch.empty(GIBIBYTE)))
+
+
+BOMBS = {
+    "layers without end": (without_end, "far more operations"),
+    "a constant": (lambda: Holder(c_at=torch.zeros(1 << 40)), "far more memory"),
+    "a parameter": (lambda: Holder(w=nn.Parameter(torch.empty(1 << 33))), "far more memory"),
+    "a range": (lambda: Holder(c_at=torch.arange(1 << 40)), "far more memory"),
+    "an interval": (lambda: Holder(c_at=torch.arange(0, 1 << 40, 2)), "far more memory"),
+    "a line": (lambda: Holder(c_at=torch.linspace(0, 1, 1 << 40)), "far more memory"),
+    "a square": (lambda: Holder(c_at=torch.eye(1 << 20)), "far more memory"),
+    "an order": (lambda: Holder(c_at=torch.randperm(1 << 40, generator=own())), "far more memory"),
+    "piece by piece": (piece_by_piece, "far more memory"),
+    "built in full": (after_a_draw, "far more memory"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), BOMBS.values(), ids=BOMBS)
+def test_a_model_out_of_proportion_to_its_file(
+    make: Callable[[], nn.Module], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "BYTES", 1 << 20)
+    before = resident()
+    with pytest.raises(zoo.SpecError, match=f"takes {message} to build than its file's tensors explain"):
+        build_unfilled(declared(make), header(1000))
+    assert resident() - before < 64 << 20
+
+
+def test_what_is_freed_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "BYTES", 1 << 20)
+
+    def make() -> nn.Module:
+        for _ in range(50):
+            torch.ones(1 << 16).add(1.0)
+        return Holder(w=nn.Parameter(torch.ones(1 << 17)))
+
+    assert build_unfilled(declared(make), header(0)).get_parameter("w").numel() == 1 << 17
 
 
 def resident() -> int:

@@ -16,7 +16,7 @@ from .registry import installed
 from .run import model_file
 from .sealing import canonical, digest
 from .spec import Spec, load_spec
-from .stored import spec_of
+from .stored import spec_of, told_of
 from .tensors import restore
 from .unfilled import build_unfilled
 
@@ -76,7 +76,8 @@ def open_share(path: Path) -> tuple[Model, Spec, Header]:
     """The model of a share file, in evaluation mode, with its spec and header."""
     header = read_header(path)
     spec = spec_of(header, path)
-    model = build_unfilled(spec, header.event)
+    with told_of(path):
+        model = build_unfilled(spec, header)
     restore(model, path, header)
     return model.eval(), spec, header
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -90,6 +91,16 @@ def spec_of(header: Header, path: Path) -> Spec:
         if not any((need.kind, need.name) == (part.kind, part.name) for need in found):
             raise DamagedFile(f"{path} does not record who brings {part.kind} '{part.name}'")
     return spec
+
+
+@contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """Within this block what is wrong with a spec is told of the share file that carries it."""
+    try:
+        yield
+    except SpecError as error:
+        problems = [Problem(None, f"{path}: {problem.path}", problem.message) for problem in error.problems]
+        raise SpecError(problems) from error.__cause__
 
 
 class _Stored:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,27 +10,36 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .assembly import build
+from .budget import Bounded, Budget, Exceeded, memory_of, tensors_in
 from .errors import SpecError
-from .event import Event
+from .header import Header
 from .interfaces import Model
 from .randomness import seeded
 from .spec import Spec
 
 
-def build_unfilled(spec: Spec, event: Event) -> Model:
-    """The model that a spec declares; parameters and persistent buffers hold anything, all else has its true value.
+def build_unfilled(spec: Spec, header: Header) -> Model:
+    """The model of a share file; parameters and persistent buffers hold anything, all else has its true value.
 
     Memory that nothing has written to is not taken from the system, and nothing is drawn at random. Where a value that
-    outlives the build depends on such draws, and the file will not bring it, the model is built in full.
+    outlives the build depends on such draws, and the file will not bring it, the model is built in full. Raises
+    `zoo.SpecError` where a component cannot be built, or takes far more than the file's tensors explain.
     """
     without = _WithoutDraws()
     try:
-        with seeded(torch.device("cpu"), spec.train.seed, "init"), without:
-            model = spec.model(event)
-    except (SpecError, NotImplementedError):
+        with seeded(torch.device("cpu"), spec.train.seed, "init"), Bounded(Budget(header.tensors)), without:
+            model = spec.model(header.event)
+    except (SpecError, NotImplementedError) as error:
         # Without draws a component may have met what it never meets; its own errors come again.
-        return build(spec, event)
-    return build(spec, event) if without.left_in(model) else model
+        if isinstance(error.__cause__, Exceeded):
+            raise
+        return _in_full(spec, header)
+    return _in_full(spec, header) if without.left_in(model) else model
+
+
+def _in_full(spec: Spec, header: Header) -> Model:
+    with Bounded(Budget(header.tensors)):
+        return build(spec, header.event)
 
 
 class _ValueNeeded(Exception):
@@ -53,11 +61,11 @@ class _WithoutDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         drawn = torch.Tag.nondeterministic_seeded in func.tags and kwargs.get("generator") is None
-        given = [*_tensors(args), *_tensors(kwargs)]
-        unset = any(_memory(tensor) in self._unset for tensor in given)
+        given = [*tensors_in(args), *tensors_in(kwargs)]
+        unset = any(memory_of(tensor) in self._unset for tensor in given)
         if unset and not _KNOWABLE.isdisjoint(func.tags):
             raise _ValueNeeded(str(func))
-        if _overwrites(func, args) and (drawn or _memory(args[0]) in self._unset):
+        if _overwrites(func, args) and (drawn or memory_of(args[0]) in self._unset):
             return self._marked(args[0], drawn)
         result = func(*args, **kwargs)
         if drawn or unset:
@@ -66,17 +74,17 @@ class _WithoutDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def left_in(self, model: nn.Module) -> bool:
         """Whether a model keeps unset memory that is not part of its state."""
-        filled = {_memory(tensor) for tensor in _tensors(model.state_dict(keep_vars=True))}
+        filled = {memory_of(tensor) for tensor in tensors_in(model.state_dict(keep_vars=True))}
         # Parameters, buffers, and tensors that are plain attributes, alone or in containers.
-        kept = {_memory(tensor) for module in model.modules() for tensor in _tensors(vars(module))}
+        kept = {memory_of(tensor) for module in model.modules() for tensor in tensors_in(vars(module))}
         return not (kept & self._unset) <= filled
 
     def _marked(self, value: Any, drawn: bool) -> Any:
-        for tensor in _tensors(value):
+        for tensor in tensors_in(value):
             if drawn and not tensor.is_floating_point():
                 # Whole numbers are choices and orders: code may read them past torch.
                 raise _ValueNeeded("a whole number is drawn")
-            self._unset.add(_memory(tensor))
+            self._unset.add(memory_of(tensor))
         return value
 
 
@@ -88,15 +96,3 @@ def _overwrites(func: Any, args: Any) -> bool:
     """Whether an operation gives its first argument other values and leaves its form: ``uniform_``."""
     own = func._schema.is_mutable and func._schema.name.endswith("_") and torch.Tag.inplace_view not in func.tags
     return bool(own and isinstance(args[0], Tensor))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple | dict):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(inner)
-
-
-def _memory(tensor: Tensor) -> StorageWeakRef:
-    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]

@@ -63,7 +63,7 @@ def verify(run_or_file: str | Path) -> Verification:
     header = read_header(file)
     check_seal(file, header, hash_file(file, header))
 
-    from .stored import needs, require, spec_of
+    from .stored import needs, require, spec_of, told_of
     from .tensors import compare
     from .unfilled import build_unfilled
 
@@ -72,7 +72,9 @@ def verify(run_or_file: str | Path) -> Verification:
         require(file, components)
     except PluginError as missing:
         return Verification(file, header, None, components, missing)
-    model = build_unfilled(spec_of(header, file), header.event)
+    spec = spec_of(header, file)
+    with told_of(file):
+        model = build_unfilled(spec, header)
     compare(model, file, header)
     return Verification(file, header, sum(p.numel() for p in model.parameters()), components, None)
 

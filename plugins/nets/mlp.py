@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Annotated
 
 import torch
@@ -43,9 +43,9 @@ class MLP(Conditioner):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
         super().__init__(in_shape, out_shape)
-        sizes = [in_shape.size] + [width] * depth
         layers: list[nn.Module] = []
-        for before, after in pairwise(sizes):
+        # Not as a list: a stranger's depth could fill the memory before a layer is built.
+        for before, after in pairwise(chain([in_shape.size], repeat(width, depth))):
             layers += _hidden(before, after, activation, dropout)
         last = nn.Linear(width, out_shape.size)
         nn.init.zeros_(last.weight)
