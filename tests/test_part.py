@@ -45,7 +45,7 @@ class Everything(Gadget):
         many: list[PositiveInt] = [],  # noqa: B006
         table: dict[str, int] = {},  # noqa: B006
         inner: Inner | None = None,
-        net: Part[Conditioner] = named("mlp", width=4),  # noqa: B008
+        net: Part[Conditioner] = named("mlp", width=4),
         maybe: Part[Mask] | None = None,
         masks: list[Part[Mask]] = [],  # noqa: B006
         either: float | Part[Mask] = 1.0,
