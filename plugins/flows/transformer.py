@@ -1,0 +1,53 @@
+"""The kind of increasing maps of a number whose parameters a network gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from zoo import Component, Contract
+
+
+class Transformer(Component, nn.Module, ABC):
+    r"""An increasing map :math:`y = \tau(x; h)` of every element of an event, each with parameters of its own.
+
+    Couplings and autoregressive layers share it: they differ in what the parameters may depend on. It holds no
+    parameters itself, and :math:`h = 0` is the identity.
+
+    Shapes: ``x`` and ``y`` are ``[B, *shape]``, ``h`` is ``[B, count, *shape]``, and the logarithm of the derivative is
+    ``[B, *shape]``, in nats and in the dtype of ``x``.
+    """
+
+    count: int
+    """How many parameters an element has."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """``x -> (y, log dy/dx)``."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """``y -> (x, log dx/dy)``."""
+
+    def decode(self, y: Tensor, h: Tensor) -> Tensor:
+        """``y -> x``: a hook for what can save work where no derivative is wanted, as in sampling."""
+        return self.inverse(y, h)[0]
+
+    @staticmethod
+    def _takes(transformer: Any, args: tuple[Any, ...]) -> str | None:
+        x, h = args
+        wanted = [len(x), transformer.count, *x.shape[1:]]
+        return None if list(h.shape) == wanted else f"the parameters are {list(h.shape)}, not {wanted}"
+
+    @staticmethod
+    def _gives(transformer: Any, result: Any) -> str | None:
+        y, slope = result
+        return None if y.shape == slope.shape else f"its log-derivative is {list(slope.shape)}, not {list(y.shape)}"
+
+    contracts: ClassVar[Mapping[str, Contract]] = {
+        "forward": Contract(_takes, _gives),
+        "inverse": Contract(_takes, _gives),
+    }
