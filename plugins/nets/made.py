@@ -1,0 +1,136 @@
+"""Masked autoencoder for distribution estimation."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from zoo import Shape, component
+
+from .activation import Activation
+from .activation import activation as nonlinearity
+from .autoregressive_net import AutoregressiveNet, Solve
+from .degrees import drawn_degrees, spread_degrees
+from .masked_linear import MaskedLinear
+
+
+@component("made", example={"width": 8})
+class MADE(AutoregressiveNet):
+    r"""MADE: a multi-layer perceptron whose weights are masked so that no element reaches its own parameters.
+
+    .. math:: a_0 = x, \qquad a_l = \phi((W_l \odot M_l)\, a_{l-1} + b_l), \qquad h = (W \odot M)\, a_L + b
+
+    with ``depth`` hidden layers of ``width`` units. Unit k has a degree :math:`m_k` from 1 to D - 1 and sees the
+    elements up to :math:`x_{m_k}` and the units of degrees up to its own; :math:`h_i` sees the units of degrees below
+    i. The degrees are spread evenly, or drawn by ``degrees_seed``; they ascend with k and are the same in all layers,
+    so that ``residual`` can add to each layer after the first what went into it. ``W`` and ``b`` start at zero. The
+    context is not used.
+
+    `unroll` costs about what one dense pass does: units of degree i are computed once, when :math:`x_i` is known.
+
+    References: Germain et al., MADE, 2015, arXiv:1502.03509, eq. 8-9 and 12-13.
+
+    Shapes: ``[B, *shape] -> [B, count, *shape]``.
+
+    >>> import torch, zoo
+    >>> from zoo.plugins.nets.autoregressive_net import AutoregressiveNet
+    >>> net = zoo.declare(AutoregressiveNet, {"type": "made", "width": 8})(zoo.Shape(3), 2)
+    >>> h = net(torch.ones(5, 3))
+    >>> tuple(h.shape), h.abs().max().item()
+    ((5, 2, 3), 0.0)
+    >>> net.unroll(lambda i, h: h[:, 0] + i, 5)[0].tolist()    # each element by those before it
+    [0.0, 1.0, 2.0]
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        count: int,
+        *,
+        width: PositiveInt = 64,
+        depth: PositiveInt = 2,
+        activation: Activation = "relu",
+        residual: bool = False,
+        degrees_seed: NonNegativeInt | None = None,
+    ) -> None:
+        super().__init__(shape, count)
+        D = shape.size
+        most = max(1, D - 1)
+        degrees = spread_degrees(width, most) if degrees_seed is None else drawn_degrees(width, most, degrees_seed)
+        places = torch.arange(D, device="cpu")
+        self.first = MaskedLinear(1 + places, degrees)
+        self.hidden = nn.ModuleList(MaskedLinear(degrees, degrees) for _ in range(depth - 1))
+        self.last = MaskedLinear(degrees, places.repeat(count))
+        nn.init.zeros_(self.last.linear.weight)
+        nn.init.zeros_(self.last.linear.bias)
+        self.phi = nonlinearity(activation)
+        self.residual = residual
+        self._sizes = (count, *shape)
+        # The units whose degree is that of an element are a slice: the one that it completes.
+        self._completed = degrees.bincount(minlength=D + 1)[1:].tolist()
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        a = self.phi(self.first(x.flatten(1)))
+        for layer in self.hidden:
+            a = self._above(a, layer(a))
+        return torch.unflatten(self.last(a), 1, self._sizes)
+
+    def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
+        first, *above = self._columns()
+        sums = self._sums(n)
+        elements: list[Tensor] = []
+        rest = 0
+        for i, completed in enumerate(self._completed):
+            x = solve(i, sums[-1][: self.count].t())
+            elements.append(x)
+            sums[-1] = sums[-1][self.count :]
+            sums[0] = _add(sums[0], first[i][rest:], x.unsqueeze(0))
+            if completed:
+                rows = [rest] * (len(above) - 1) + [(i + 1) * self.count]
+                self._complete(completed, [W[i][row:] for W, row in zip(above, rows, strict=True)], sums)
+                rest += completed
+        return torch.unflatten(torch.stack(elements, dim=1), 1, self._sizes[1:])
+
+    def _columns(self) -> list[tuple[Tensor, ...]]:
+        """Each layer's weights by the element that completes what they multiply; rows as in `_sums`.
+
+        None that a mask leaves out is among the rows that are used.
+        """
+        first, *hidden, last = [layer.linear.weight for layer in (self.first, *self.hidden, self.last)]
+        above = [W.split_with_sizes(self._completed, 1) for W in (*hidden, _by_element(last, self.count))]
+        return [first.split_with_sizes([1] * len(self._completed), 1), *above]
+
+    def _sums(self, n: int) -> list[Tensor]:
+        """What each layer's units add up to before anything is known, ``[units, n]``: rows are cheap to cut off.
+
+        Those of the last layer are ordered by element and then by parameter.
+        """
+        *below, last = [layer.linear.bias.unsqueeze(1) for layer in (self.first, *self.hidden, self.last)]
+        biases = (*below, _by_element(last, self.count))
+        return [bias.expand(-1, n).clone(memory_format=torch.contiguous_format) for bias in biases]
+
+    def _complete(self, completed: int, columns: list[Tensor], sums: list[Tensor]) -> None:
+        """Take the first units off the sums of every hidden layer, and add what they give to the layer above."""
+        a, sums[0] = self.phi(sums[0][:completed]), sums[0][completed:]
+        for k, W in enumerate(columns[:-1], 1):
+            total = _add(sums[k], W, a)
+            a, sums[k] = self._above(a, total[:completed]), total[completed:]
+        sums[-1] = _add(sums[-1], columns[-1], a)
+
+    def _above(self, a: Tensor, sums: Tensor) -> Tensor:
+        """A hidden layer's units from its sums and the layer below."""
+        added: Tensor = self.phi(sums)
+        return a + added if self.residual else added
+
+
+def _by_element(x: Tensor, count: int) -> Tensor:
+    """``[count * D, K] -> [D * count, K]``."""
+    return torch.unflatten(x, 0, (count, -1)).transpose(0, 1).flatten(0, 1)
+
+
+def _add(sums: Tensor, W: Tensor, a: Tensor) -> Tensor:
+    """``sums + W a``; in the memory of ``sums`` where no gradient asks for what was there."""
+    if torch.is_grad_enabled() and (sums.requires_grad or W.requires_grad or a.requires_grad):
+        return torch.addmm(sums, W, a)
+    return sums.addmm_(W, a)

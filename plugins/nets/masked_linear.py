@@ -1,0 +1,34 @@
+"""Linear layer with some of its weights left out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+
+class MaskedLinear(nn.Module):
+    r"""Linear layer without the connections that its mask leaves out.
+
+    .. math:: y = (W \odot M) x + b
+
+    Output i sees input j where ``sees[i] >= holds[j]``. The mask is applied in the graph, so that what is left out
+    has no gradient, and it is no part of the state.
+
+    Shapes: ``[B, len(holds)] -> [B, len(sees)]``.
+
+    >>> layer = MaskedLinear(torch.tensor([1, 2]), torch.tensor([0, 1, 2]))
+    >>> layer.mask.tolist()
+    [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]
+    """
+
+    mask: Tensor
+
+    def __init__(self, holds: Tensor, sees: Tensor) -> None:
+        super().__init__()
+        self.linear = nn.Linear(len(holds), len(sees))
+        # Numbers, not truth values: a product of two numbers is the cheapest way to leave a weight out.
+        self.register_buffer("mask", (sees.unsqueeze(1) >= holds).to(self.linear.weight), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.linear.weight * self.mask, self.linear.bias)
