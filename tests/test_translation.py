@@ -127,6 +127,13 @@ COVERED: list[tuple[str, list[str], bool, str, tuple[str, ...]]] = [
     ("realnvp-mnist", [], False, "sample", tuple(FORMATS)),
     ("realnvp-cifar10", [], True, "sample", ("onnx", "pt2")),
     ("realnvp", [], False, "sample", tuple(FORMATS)),
+    ("nice", [], True, "sample", ("onnx", "pt2")),
+    ("nsf-coupling", ["model.transforms.1.repeat=1"], True, "sample", ("onnx", "pt2")),
+    ("maf", SHALLOW, True, "sample", ()),
+    ("iaf", SHALLOW, True, "sample", ()),
+    ("nsf-autoregressive", ["model.transforms.1.repeat=1"], True, "sample", ("onnx", "pt2")),
+    ("planar-2d", ["model.transforms.1.repeat=1"], True, "sample", ("onnx", "pt2")),
+    ("radial-2d", ["model.transforms.1.repeat=2"], True, "sample", ()),
 ]
 """Specs, overrides and whether in small; a function, and the formats in which it takes long."""
 
