@@ -174,7 +174,7 @@ def test_an_image_is_no_image_without_a_picture() -> None:
     point = META | {"event": {"name": "point", "shape": [2], "levels": None}}
     values, body = parts(text_of(SPEC, point))
     assert "pipeline_tag" not in values
-    assert "| one example | point, 2, continuous |" in body
+    assert "| one example | point, 2, real numbers |" in body
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,9 @@ def test_rows_are_means_since_the_last(device: str, tmp_path: Path) -> None:
 def test_a_run_leaves_its_files(device: str, tmp_path: Path) -> None:
     run = zoo.train(spec_of(device, sample_every=3), runs=tmp_path, name="x")
     assert run.directory == tmp_path / "tiny" / "x"
-    assert {path.name for path in (run.directory / "samples").iterdir()} == {"step-3.png", "step-6.png"}
+    assert {path.name for path in (run.directory / "samples").iterdir()} == {
+        "step-3.png", "step-6.png", "density-step-6.png"
+    }  # fmt: skip
     assert {path.name for path in run.directory.iterdir()} == {
         "spec.yaml", "resolved.yaml", "metrics.jsonl", "samples", "checkpoints", MODEL, RUN
     }  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .assembly import build
+    from .densities import density_picture, density_problem
     from .drawing import heat_map
     from .errors import DamagedFile, DataError, Diverged, PluginError, SpecError, UsageError, ZooError
     from .event import Event
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         Dataset,
         Decodes,
         Distribution,
+        Energy,
         Examples,
         InMemory,
         Mask,
@@ -42,10 +44,13 @@ if TYPE_CHECKING:
         Schedule,
         Scores,
         Sink,
+        TakesContext,
         Terms,
         View,
         component,
+        misshapen,
         sum_event,
+        wrong_context,
     )
     from .migrating import migration
     from .part import Part, named
@@ -61,6 +66,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "assembly": ("build",),
     "errors": ("DamagedFile", "DataError", "Diverged", "PluginError", "SpecError", "UsageError", "ZooError"),
+    "densities": ("density_picture", "density_problem"),
     "drawing": ("heat_map",),
     "event": ("Event",),
     "exporting": ("load",),
@@ -78,11 +84,12 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AfterStep", "Augmentation", "Batch", "Bijection", "Clock", "Component", "Conditioner", "Contract", "DamagedFile",
-    "DataDependent", "DataError", "Dataset", "Decodes", "Distribution", "Diverged", "Event", "Examples", "InMemory",
-    "Mask", "Measurement", "Metric", "Model", "Optimizer", "ParameterGroup", "Part", "Player", "PluginError", "Run",
-    "RunningStatistics", "Samples", "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "Terms",
-    "UsageError", "View", "ZooError", "build", "component", "declare", "heat_map", "load", "load_spec", "migration",
-    "named", "resume", "sum_event", "train",
+    "DataDependent", "DataError", "Dataset", "Decodes", "Distribution", "Diverged", "Energy", "Event", "Examples",
+    "InMemory", "Mask", "Measurement", "Metric", "Model", "Optimizer", "ParameterGroup", "Part", "Player",
+    "PluginError", "Run", "RunningStatistics", "Samples", "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec",
+    "SpecError", "TakesContext", "Terms", "UsageError", "View", "ZooError", "build", "component", "declare",
+    "density_picture", "density_problem", "heat_map", "load", "load_spec", "migration", "misshapen", "named", "resume",
+    "sum_event", "train", "wrong_context",
 ]  # fmt: skip
 
 

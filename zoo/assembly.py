@@ -102,7 +102,7 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
                 model(batch, Clock(torch.zeros((), dtype=torch.int64), spec.train.steps, player.name))
         if isinstance(model, Scores):
             with _watched(model, seen), torch.no_grad():
-                model.eval().log_prob(batch[event.name])
+                model.eval().log_prob(batch[event.name], model.given(batch))
     _check_uses(spec, model)
     weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
     trained = sum(p.numel() * p.element_size() for p in model.parameters())
@@ -144,6 +144,9 @@ def check_pictures(model: Model, spec: Spec) -> Iterator[Problem]:
         return
     if not isinstance(model, Samples):
         yield Problem(None, "train.sample_every", f"model '{spec.model.name}' does not sample")
+    elif model.conditioned_on not in (None, "label"):
+        text = f"model '{spec.model.name}' draws what is given {model.conditioned_on}, and training has none to give"
+        yield Problem(None, "train.sample_every", text)
     elif not has_picture(model.event):
         yield Problem(None, "train.sample_every", f"data of shape {model.event.shape} has no picture")
 

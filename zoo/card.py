@@ -133,7 +133,7 @@ def _measured(figure: Any) -> list[str]:
 
 def _facts(meta: Mapping[str, Any], parameters: int) -> str:
     event = meta["event"]
-    levels = f"{event['levels']} levels" if event["levels"] is not None else "continuous"
+    levels = f"{event['levels']} levels" if event["levels"] is not None else "real numbers"
     rows = {
         "parameters": f"{parameters:,}",
         "one example": f"{event['name']}, {' x '.join(map(str, event['shape']))}, {levels}",

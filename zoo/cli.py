@@ -268,23 +268,34 @@ def sample(
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 0,
     temperature: Annotated[float | None, typer.Option(help="Above 0; below 1 draws nearer to the mode.")] = None,
     view: Annotated[str | None, typer.Option(metavar="V", help="A picture of this kind instead of draws.")] = None,
+    density: Annotated[
+        bool, typer.Option("--density", help="The learned density instead, beside a run's data: of one or two numbers.")
+    ] = False,
+    label: Annotated[int | None, typer.Option(min=0, help="Of this class, where a model is conditioned on it.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Given these: a .npy or .csv file with one row of features, or one a draw.")
+    ] = None,
     sets: Set = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Draw from a model."""
-    from .sampling import sample_file
+    if density and view is not None:
+        raise UsageError("--density is a picture and --view is another: one of the two")
+    if (density or view is not None) and (label is not None or features is not None):
+        raise UsageError("--label and --features are of draws: no picture takes them")
 
-    drawn = sample_file(
-        target,
-        output,
-        n=n,
-        seed=seed,
-        temperature=temperature,
-        view=view,
-        overrides=sets or [],
-        device=device or "auto",
-    )
+    from .sampling import sample_file
+    from .viewing import density_file, view_file
+
+    how: dict[str, Any] = {"n": n, "seed": seed, "temperature": temperature, "overrides": sets or []}
+    how["device"] = device or "auto"
+    if density:
+        drawn = density_file(target, output, **how)
+    elif view is not None:
+        drawn = view_file(target, output, view, **how)
+    else:
+        drawn = sample_file(target, output, label=label, features=features, **how)
     if as_json:
         _print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
     else:

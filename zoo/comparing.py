@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .conditions import placeholder
 from .evaluation import evaluate
 from .exporting import open_share
 from .interfaces import Samples
@@ -42,9 +43,10 @@ def compare(run_or_file: str | Path) -> Row:
         figures = {name: {"value": m.value, "n": m.n, "kind": m.kind} for name, m in measured.items()}
     took = None
     if isinstance(model, Samples):
-        sample(model, SAMPLES, temperature=1.0, seed=0)
+        context = placeholder(model, SAMPLES)
+        sample(model, SAMPLES, temperature=1.0, seed=0, context=context)
         began = time.perf_counter()
-        sample(model, SAMPLES, temperature=1.0, seed=0)
+        sample(model, SAMPLES, temperature=1.0, seed=0, context=context)
         took = (time.perf_counter() - began) / SAMPLES
     count = sum(p.numel() for p in model.parameters())
     return Row(str(run_or_file), spec.name, count, header.meta["step"], figures, _seconds(run_or_file), took)

@@ -1,4 +1,4 @@
-"""Samples as a picture: a grid of images, or a map of how dense points lie."""
+"""Samples as a picture: a grid of images, a map of how dense points lie, or a histogram."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .axes import INK, Span, to_pil
+from .chart import chart
 from .errors import UsageError
 from .event import Event
 
 TILE = 48
 """Smaller images are enlarged by a whole factor to at least this many pixels."""
 MAP = 320
-INK = (0.10, 0.16, 0.38)
 
 
 def has_picture(event: Event) -> bool:
     """Whether data of an event can be drawn."""
-    return tuple(event.shape) == (2,) or (len(event.shape) == 3 and event.shape[0] in (1, 3))
+    return tuple(event.shape) in {(1,), (2,)} or (len(event.shape) == 3 and event.shape[0] in (1, 3))
 
 
 def picture(x: Tensor, event: Event) -> Tensor:
     """Data of an event as an RGB image ``[3, H, W]`` of bytes."""
     if not has_picture(event):
         raise UsageError(f"data of shape {event.shape} has no picture; write .npy, .pt or .csv")
-    return grid(shades(x, event)) if len(event.shape) == 3 else density_map(x)
+    if len(event.shape) == 3:
+        return grid(shades(x, event))
+    return density_map(x) if event.shape.size == 2 else chart(frame_of(x)[0], f"{len(x)} draws", data=x)
 
 
 def shades(x: Tensor, event: Event) -> Tensor:
@@ -54,17 +57,29 @@ def grid(images: Tensor) -> Tensor:
 
 def density_map(points: Tensor) -> Tensor:
     """Points ``[N, 2]`` counted on a square grid: the darker, the more of them; the second axis points up."""
+    cells = max(24, min(160, math.isqrt(len(points))))
+    x, y = frame_of(points)
+    return heat_map(counted(points, x, y, cells))
+
+
+def frame_of(points: Tensor) -> list[Span]:
+    """The interval along each axis, all of one length, with points ``[N, D]`` but for the few furthest out."""
     points = points.double().cpu()
     points = points[points.isfinite().all(1)]
     if not len(points):
         raise UsageError("there is no finite point to draw")
     low, high = points.quantile(0.002, dim=0), points.quantile(0.998, dim=0)
-    centre, half = (low + high) / 2, float((high - low).max().clamp_min(1e-6)) * 0.6
-    cells = max(24, min(160, math.isqrt(len(points))))
-    span = [float(v) for c in centre for v in (c - half, c + half)]
-    counts = torch.histogramdd(points, [cells, cells], range=span).hist
+    half = float((high - low).max().clamp_min(1e-6)) * 0.6
+    return [(centre - half, centre + half) for centre in ((low + high) / 2).tolist()]
+
+
+def counted(points: Tensor, x: Span, y: Span, cells: int) -> Tensor:
+    """How dense points ``[N, 2]`` lie in a frame, the root of it between 0 and 1: ``[cells, cells]``, top row first."""
+    points = points.double().cpu()
+    points = points[points.isfinite().all(1)]
+    counts = torch.histogramdd(points, [cells, cells], range=[*x, *y]).hist
     top = counts.flatten().quantile(0.995).clamp_min(1.0)
-    return heat_map((counts / top).clamp(0, 1).sqrt().T.flip(0))
+    return (counts / top).clamp(0, 1).sqrt().T.flip(0)
 
 
 def heat_map(values: Tensor) -> Tensor:
@@ -76,7 +91,7 @@ def heat_map(values: Tensor) -> Tensor:
     """
     scale = max(1, MAP // max(values.shape))
     ink = values.double().cpu().repeat_interleave(scale, 0).repeat_interleave(scale, 1)
-    colour = torch.tensor(INK, dtype=torch.float64).reshape(3, 1, 1)
+    colour = torch.tensor(INK, dtype=torch.float64).reshape(3, 1, 1) / 255
     return to_bytes(1 - ink * (1 - colour))
 
 
@@ -86,6 +101,4 @@ def to_bytes(image: Tensor) -> Tensor:
 
 def write_png(image: Tensor, path: Path) -> None:
     """An image ``[3, H, W]`` of bytes as a file."""
-    from PIL import Image
-
-    Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy()).save(path, format="PNG")
+    to_pil(image).save(path, format="PNG")

@@ -22,7 +22,8 @@ class Event:
 
     ``name`` is the key of the modelled tensor in a batch (``image``, ``point``, ``tokens`` ...). Discrete data has
     ``levels`` (its values are the integers ``0 ... levels - 1``); continuous data has none, and a ``range`` where it
-    is bounded. ``classes`` says that a batch has an integer ``label`` below that number.
+    is bounded. ``classes`` says that a batch has an integer ``label`` below that number, ``features`` that it has so
+    many numbers ``features`` beside each example.
 
     >>> event = Event("image", Shape(1, 8, 8), levels=17)
     >>> round(event.bits_per_dim(100.0), 4)
@@ -37,6 +38,7 @@ class Event:
     range: tuple[float, float] | None = None
     classes: int | None = None
     vocabulary: int | None = None
+    features: int | None = None
 
     def bits_per_dim(self, nats: float) -> float:
         """Nats summed over the event, in bits for each dimension."""
@@ -55,6 +57,9 @@ class Event:
         batch = {self.name: x}
         if self.classes is not None:
             batch["label"] = torch.arange(n, device=device).remainder(self.classes)
+        if self.features is not None:
+            numbers = torch.linspace(-1.0, 1.0, n * self.features, device=device)
+            batch["features"] = numbers.reshape(n, self.features)
         return batch
 
     def to_dict(self) -> dict[str, Any]:

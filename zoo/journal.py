@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from . import run
+from .densities import density_picture
 from .engine import Choices
 from .exporting import export
-from .interfaces import Examples, Model, Samples
+from .interfaces import Batch, Examples, Model, Samples
 from .progress import Progress
 from .run import MetricsLog
 from .sampling import draw
 from .spec import Spec
+from .viewing import draw_picture
 
 
 class Journal(ABC):
@@ -32,6 +34,10 @@ class Journal(ABC):
     @abstractmethod
     def picture(self, model: Model, step: int) -> None:
         """Draws of a model, where it samples."""
+
+    @abstractmethod
+    def density(self, model: Model, step: int, data: Batch) -> None:
+        """The density of a model beside data."""
 
     @abstractmethod
     def publish(self, model: Model, step: int) -> None:
@@ -54,6 +60,8 @@ class Unwritten(Journal):
     def sync(self) -> None: ...
 
     def picture(self, model: Model, step: int) -> None: ...
+
+    def density(self, model: Model, step: int, data: Batch) -> None: ...
 
     def publish(self, model: Model, step: int) -> None: ...
 
@@ -98,6 +106,12 @@ class Written(Journal):
         if isinstance(model, Samples):
             path = self.directory / run.SAMPLES / f"step-{step}.png"
             draw(model, path, n=self.spec.sample.n, temperature=self.spec.sample.temperature, seed=self.spec.train.seed)
+
+    def density(self, model: Model, step: int, data: Batch) -> None:
+        path = self.directory / run.SAMPLES / f"density-step-{step}.png"
+        asked = self.spec.sample
+        n, temperature, seed = asked.n, asked.temperature, self.spec.train.seed
+        draw_picture(density_picture, model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def publish(self, model: Model, step: int) -> None:
         if self._fingerprint is None:

@@ -88,6 +88,9 @@ def program_of(model: Model, name: str | None = None) -> Program:
     """
     if name is not None and name not in PROGRAMS:
         raise UsageError(f"there is no function '{name}'{nearest(name, PROGRAMS)}")
+    called = model.declaration.name if model.declaration else type(model).__name__
+    if model.conditioned_on is not None:
+        raise UsageError(f"model '{called}' is conditioned on its {model.conditioned_on}: a program takes one input")
     reasons = []
     for kind in PROGRAMS.values() if name is None else (PROGRAMS[name],):
         program = kind(model).eval()
@@ -95,7 +98,6 @@ def program_of(model: Model, name: str | None = None) -> Program:
         if reason is None:
             return program
         reasons.append(f"{kind.name}: {reason}")
-    called = model.declaration.name if model.declaration else type(model).__name__
     raise UsageError(f"model '{called}' gives no function for other runtimes ({'; '.join(reasons)})")
 
 

@@ -32,7 +32,7 @@ def table_of_parts(summary: Summary) -> str:
         for part in summary.parts
     ]
     event = summary.event
-    levels = f"{event.levels} levels" if event.levels is not None else "continuous"
+    levels = f"{event.levels} levels" if event.levels is not None else "real numbers"
     return "\n".join(
         [
             f"{summary.name}: {event.name} {event.shape}, {levels}",

@@ -13,35 +13,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .conditions import condition
 from .drawing import picture, write_png
 from .engine import find_device, place, prepare
-from .errors import SpecError, UsageError
+from .errors import UsageError
 from .exporting import open_share, respecified
 from .files import write_whole
-from .interfaces import Model, Samples, View
+from .interfaces import Model, Samples
 from .randomness import seeded
-from .registry import declare_named
 from .run import model_file
+from .spec import Spec
 
 BATCH = 1000
 ENDINGS = (".png", ".npy", ".pt", ".csv")
 
 
-def draw(model: Model, path: Path, *, n: int, temperature: float, seed: int) -> Tensor:
+def draw(
+    model: Model, path: Path, *, n: int, temperature: float, seed: int, context: Tensor | None = None
+) -> Tensor:
     """``n`` draws of a model in a file of the form that its ending names; the same seed gives the same file."""
     write = writer(path, model)
-    x = sample(model, n, temperature=temperature, seed=seed)
+    x = sample(model, n, temperature=temperature, seed=seed, context=context)
     write_whole(path, lambda aside: write(x, aside))
     return x
 
 
 @torch.no_grad()
-def sample(model: Model, n: int, *, temperature: float, seed: int) -> Tensor:
-    """``n`` draws, ``[n, *shape]``, on the CPU."""
+def sample(model: Model, n: int, *, temperature: float, seed: int, context: Tensor | None = None) -> Tensor:
+    """``n`` draws, ``[n, *shape]``, on the CPU; without a context those of a model of labels take each in turn."""
     if not isinstance(model, Samples):
         raise UsageError(f"'{model.declaration.name if model.declaration else type(model).__name__}' does not sample")
-    with seeded(device_of(model), seed, "sample"):
-        pieces = [model.sample(min(BATCH, n - start), temperature=temperature).cpu() for start in range(0, n, BATCH)]
+    device = device_of(model)
+    context = condition(model, n) if context is None else context
+    pieces = []
+    with seeded(device, seed, "sample"):
+        for start in range(0, n, BATCH):
+            told = None if context is None else context[start : start + BATCH].to(device)
+            pieces.append(model.sample(min(BATCH, n - start), told, temperature).cpu())
     return torch.cat(pieces)
 
 
@@ -58,6 +66,16 @@ class Drawn:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A model to draw from, where it is to draw, and how much."""
+
+    model: Model
+    spec: Spec
+    n: int
+    temperature: float
+
+
 def sample_file(
     run_or_file: str | Path,
     output: Path,
@@ -65,11 +83,23 @@ def sample_file(
     n: int | None = None,
     seed: int = 0,
     temperature: float | None = None,
-    view: str | None = None,
     overrides: Sequence[str] = (),
     device: str = "auto",
+    label: int | None = None,
+    features: Path | None = None,
 ) -> Drawn:
     """Draw from a run or a share file into a file; what is not said, its spec says."""
+    opened = open_to_draw(run_or_file, n, temperature, overrides, device)
+    context = condition(opened.model, opened.n, label=label, features=features)
+    began = time.monotonic()
+    draw(opened.model, output, n=opened.n, temperature=opened.temperature, seed=seed, context=context)
+    return Drawn(opened.n, time.monotonic() - began)
+
+
+def open_to_draw(
+    run_or_file: str | Path, n: int | None, temperature: float | None, overrides: Sequence[str], device: str
+) -> Opened:
+    """The model of a run or a share file on a device; what is not said of the draws, its spec says."""
     if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(f"the temperature is above 0, not {temperature}")
     file = model_file(run_or_file)
@@ -77,26 +107,7 @@ def sample_file(
     on = find_device(device)
     prepare(spec, on)
     model = place(open_share(file)[0], on, spec.engine.channels_last)
-    count, heat = n or spec.sample.n, temperature or spec.sample.temperature
-    began = time.monotonic()
-    if view is None:
-        draw(model, output, n=count, temperature=heat, seed=seed)
-    else:
-        draw_view(model, view, output, n=count, temperature=heat, seed=seed)
-    return Drawn(count, time.monotonic() - began)
-
-
-def draw_view(model: Model, name: str, path: Path, *, n: int, temperature: float, seed: int) -> None:
-    """A picture that a view makes of a model."""
-    if path.suffix != ".png":
-        raise UsageError(f"a view is a picture: '{path}' should end in .png")
-    view = declare_named(View, name)
-    with torch.no_grad(), seeded(device_of(model), seed, "view", name):
-        try:
-            image = view(model).draw(n, temperature)
-        except SpecError as error:
-            raise UsageError(error.problems[0].message) from None
-    write_whole(path, lambda aside: write_png(image, aside))
+    return Opened(model, spec, n or spec.sample.n, temperature or spec.sample.temperature)
 
 
 def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:

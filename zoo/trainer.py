@@ -17,6 +17,7 @@ from . import beginning, run
 from .assembly import build
 from .averaging import Averaged
 from .data import Shuffled, held_out, sources
+from .densities import density_problem
 from .engine import Choices, Runtime, place, prepare
 from .errors import Interrupted, ZooError
 from .evaluation import measure, protocol
@@ -33,6 +34,7 @@ from .signals import Request, stop_requests
 from .spec import Spec
 from .tally import Tally
 from .turns import Turn
+from .viewing import BESIDE
 
 
 class Trainer:
@@ -151,6 +153,8 @@ class Trainer:
                 self.publish_if_unjudged()
                 raise Interrupted(stop, str(self.directory), self.step, told=not self.processes.first)
         self.publish_if_unjudged()
+        if self.finished() and density_problem(self.model) is None:
+            self.draw_density()
         return figures or dict(self.tally.read().items())
 
     def one_step(self) -> None:
@@ -221,6 +225,11 @@ class Trainer:
         """Without a judge the latest weights are the run's model."""
         if self.best is None:
             self.journal.publish(self.evaluated(), self.step)
+
+    def draw_density(self) -> None:
+        """What the averaged weights have learned, beside what was held out, or else trained on."""
+        source = self.held_source if len(self.held_source) else self.train_source
+        self.journal.density(self.evaluated(), self.step, next(source.in_order(BESIDE)))
 
     def score(self) -> dict[str, Measurement]:
         """Measure what was published on the test split, and write the figures into the share file."""

@@ -30,7 +30,7 @@ class ImageFolder(Dataset):
     classes than declared, or an image that cannot be decoded, with its name.
 
     >>> ImageFolder(train="cats.tar", size=64).event
-    Event(name='image', shape=Shape(3, 64, 64), levels=256, range=None, classes=None, vocabulary=None)
+    Event(name='image', shape=Shape(3, 64, 64), levels=256, range=None, classes=None, vocabulary=None, features=None)
     """
 
     def __init__(

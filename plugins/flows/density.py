@@ -1,43 +1,33 @@
-"""The density of a model in the plane."""
+"""The density of a model of one or two numbers."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from zoo import Model, Samples, Scores, View, component, heat_map
-
-CELLS = 160
-"""Points of the grid along each axis."""
+from zoo import Batch, Model, View, component, density_picture, density_problem
 
 
 @component("density")
 class Density(View):
-    """The density of a model of points in the plane: the darker, the likelier; the second axis points up.
+    """The density of a model of one or two numbers, beside held-out data where there is some.
 
-    The frame is that of ``n`` draws (at least 1000). Raises ValueError for a model that does not score and sample, or
-    of data other than points ``[2]``.
+    A curve over the data's histogram, or two maps: the darker, the likelier (its root is shown); the second axis points
+    up. The frame is that of the data, else of ``n`` draws (at least 1000). ValueError for a model that does not score
+    and sample, is conditional, or of other data.
 
     >>> import torch, zoo
     >>> node = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
     >>> flow = zoo.declare(zoo.Model, node)(zoo.Event("point", zoo.Shape(2)))
-    >>> Density(flow).draw(1000, 1.0).shape
-    torch.Size([3, 320, 320])
+    >>> alone, beside = Density(flow).draw(1000, 1.0), Density(flow).draw(1, 1.0, {"point": torch.randn(100, 2)})
+    >>> beside.shape[2] == 2 * alone.shape[2]
+    True
     """
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
-        if not (isinstance(model, Scores) and isinstance(model, Samples)):
-            raise ValueError("needs a model that scores and samples")
-        if tuple(model.event.shape) != (2,):
-            raise ValueError(f"needs points in the plane, not data of shape {model.event.shape}")
-        self.scores, self.samples = model, model
+        problem = density_problem(model)
+        if problem is not None:
+            raise ValueError(problem)
 
-    def draw(self, n: int, temperature: float) -> Tensor:
-        points = self.samples.sample(max(n, 1000), temperature=temperature)
-        low, high = points.amin(0), points.amax(0)
-        centre, half = (low + high) / 2, (high - low).max() / 2
-        steps = torch.linspace(-1.0, 1.0, CELLS, device=points.device, dtype=points.dtype) * half
-        grid = torch.cartesian_prod(centre[0] + steps, centre[1] + steps)
-        log_p = self.scores.log_prob(grid).reshape(CELLS, CELLS)
-        return heat_map((log_p - log_p.max()).exp().sqrt().T.flip(0))
+    def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
+        return density_picture(self.model, n, temperature, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
 from zoo import Batch, DataError, Measurement, Model, Scores
 
@@ -16,18 +17,24 @@ def scores(model: Model) -> Scores:
     return model
 
 
-def negative_log_likelihood(model: Model, batches: Iterable[Batch], draws: int) -> Measurement:
-    """The mean over examples, and over ``draws`` evaluations of each, of :math:`-\\log p(x)` in nats.
+def log_likelihoods(model: Model, batches: Iterable[Batch], draws: int) -> Tensor:
+    """:math:`\\log p(x)` of each example, in nats, as the mean over ``draws`` evaluations: ``[N]``, in float64.
 
-    The values stay on the device until all batches are done, and are averaged in float64.
+    The values stay on the device until all batches are done. Raises `zoo.DataError` where there are none.
     """
     scored = scores(model)
     values = []
     with torch.no_grad():
         for batch in batches:
             x = batch[model.event.name]
-            values += [-scored.log_prob(x) for _ in range(draws)]
+            context = model.given(batch)
+            values.append(torch.stack([scored.log_prob(x, context) for _ in range(draws)]))
     if not values:
         raise DataError("there are no examples to measure on")
-    nats = torch.cat(values).cpu().double()
-    return Measurement(nats.mean().item(), len(nats) // draws, "exact" if scored.exact else "bound")
+    return torch.cat(values, dim=1).cpu().double().mean(0)
+
+
+def negative_log_likelihood(model: Model, batches: Iterable[Batch], draws: int) -> Measurement:
+    """The mean over examples, and over ``draws`` evaluations of each, of :math:`-\\log p(x)` in nats."""
+    nats = -log_likelihoods(model, batches, draws)
+    return Measurement(nats.mean().item(), len(nats), "exact" if scores(model).exact else "bound")

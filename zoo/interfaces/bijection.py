@@ -25,6 +25,12 @@ class Bijection(Component, nn.Module, ABC):
     domain: tuple[float, float] | None = None
     """The interval in which each element of ``x`` lies, unless it is the whole line."""
 
+    exact: bool = True
+    """Whether ``log_det`` is the log-determinant itself; otherwise it is random, with that as its mean."""
+
+    differentiates: bool = False
+    """Whether ``forward`` runs automatic differentiation: then it compiles, but torch exports no graph of it."""
+
     def __init__(self, shape: Shape, out_shape: Shape | None = None) -> None:
         super().__init__()
         self.shape = shape

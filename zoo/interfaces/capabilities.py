@@ -19,7 +19,10 @@ class Scores(ABC):
 
     @abstractmethod
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """:math:`\\log p(x)` of data as the event describes it, ``[B, *shape] -> [B]``, in nats."""
+        """:math:`\\log p(x)` of data as the event describes it, ``[B, *shape] -> [B]``, in nats.
+
+        The ``context`` is what the model is conditioned on, as it is in a batch: labels ``[B]``, features ``[B, N]``.
+        """
 
 
 class Samples(ABC):
@@ -27,7 +30,7 @@ class Samples(ABC):
 
     @abstractmethod
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """``n`` draws, data as the event describes it, ``[n, *shape]``."""
+        """``n`` draws, data as the event describes it, ``[n, *shape]``; the context as in `Scores.log_prob`."""
 
 
 class Decodes(Samples, ABC):
@@ -55,6 +58,17 @@ class Decodes(Samples, ABC):
     @torch.no_grad()
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return self.decode(self.draw_latent(n, context, temperature), context)
+
+
+class TakesContext(ABC):
+    """A part that can be told what a density or a draw is conditioned on, beside the data: its ``context`` argument.
+
+    The spec says how much of it: ``context: 16`` on a conditioner declares vectors ``[B, 16]``, or images
+    ``[B, 16, H, W]`` where it is convolutional.
+    """
+
+    context: int
+    """How many numbers, or channels, of context it takes; 0 where it takes none."""
 
 
 class AfterStep(ABC):

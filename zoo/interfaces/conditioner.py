@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..shape import Shape
 from .component import Component, Contract
-from .contracts import misshapen
+from .contracts import misshapen, wrong_context
 
 
 class Conditioner(Component, nn.Module, ABC):
@@ -30,7 +30,7 @@ class Conditioner(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(conditioner: Any, args: tuple[Any, ...]) -> str | None:
-        return misshapen("the input", args[0], conditioner.in_shape)
+        return misshapen("the input", args[0], conditioner.in_shape) or wrong_context(conditioner, args)
 
     @staticmethod
     def _gives(conditioner: Any, result: Any) -> str | None:

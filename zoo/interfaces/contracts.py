@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..shape import Shape
+from .capabilities import TakesContext
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,17 @@ def not_a_pair(what: str, result: Any) -> str | None:
     if isinstance(result, tuple) and len(result) == 2:
         return None
     return f"{what} is {type(result).__name__}, not a pair"
+
+
+def wrong_context(part: Any, args: tuple[Any, ...]) -> str | None:
+    """A complaint where the second argument is not the context that a part declares: ``[B, context, ...]``."""
+    wanted = part.context if isinstance(part, TakesContext) else 0
+    if wanted == 0:
+        return None
+    context = args[1] if len(args) > 1 else None
+    if context is None:
+        return f"there is no context, and it takes one of {wanted} numbers"
+    return None if context.shape[1] == wanted else f"the context has {context.shape[1]} numbers, not {wanted}"
 
 
 def sum_event(x: Tensor) -> Tensor:

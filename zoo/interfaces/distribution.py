@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..shape import Shape
 from .component import Component, Contract
-from .contracts import misshapen, not_per_sample
+from .contracts import misshapen, not_per_sample, wrong_context
 
 
 class Distribution(Component, nn.Module, ABC):
@@ -18,6 +18,9 @@ class Distribution(Component, nn.Module, ABC):
 
     Shapes: an event is ``[B, *shape]``; a log-probability is ``[B]``, in nats, summed over the event.
     """
+
+    support: tuple[float, float] | None = None
+    """The interval that each number of an event lies in, unless it is the whole line; beyond, the density is zero."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -33,7 +36,7 @@ class Distribution(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(distribution: Any, args: tuple[Any, ...]) -> str | None:
-        return misshapen("the event", args[0], distribution.shape)
+        return misshapen("the event", args[0], distribution.shape) or wrong_context(distribution, args)
 
     @staticmethod
     def _gives(distribution: Any, result: Any) -> str | None:
@@ -41,7 +44,7 @@ class Distribution(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes_number(distribution: Any, args: tuple[Any, ...]) -> str | None:
-        return None
+        return wrong_context(distribution, args)
 
     @staticmethod
     def _gives_draws(distribution: Any, result: Any) -> str | None:

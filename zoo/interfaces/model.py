@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, final
 
 from torch import Tensor, nn
 
@@ -73,6 +73,14 @@ class Model(Component, nn.Module, ABC):
     def forward(self, batch: Batch, clock: Clock) -> Terms:
         """The training objective on one batch."""
 
+    conditioned_on: str | None = None
+    """The entry of a batch that densities and draws are conditioned on (``label``), unless they are of data alone."""
+
+    @final
+    def given(self, batch: Batch) -> Tensor | None:
+        """What the model is told of a batch beside the data: the ``context`` of `Scores` and `Samples`."""
+        return None if self.conditioned_on is None else batch[self.conditioned_on]
+
     def players(self) -> Sequence[Player]:
         """Who is trained in turn; a hook for models with more than one objective."""
         return (Player("model"),)
@@ -82,7 +90,8 @@ class Model(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(model: Any, args: tuple[Any, ...]) -> str | None:
-        return None if model.event.name in args[0] else f"the batch has no '{model.event.name}'"
+        missing = {model.event.name, model.conditioned_on} - {None, *args[0]}
+        return f"the batch has no '{missing.pop()}'" if missing else None
 
     @staticmethod
     def _gives(model: Any, result: Any) -> str | None:

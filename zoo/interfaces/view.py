@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from .component import Component
-from .model import Model
+from .model import Batch, Model
 
 
 class View(Component, ABC):
@@ -17,5 +17,9 @@ class View(Component, ABC):
         self.model = model
 
     @abstractmethod
-    def draw(self, n: int, temperature: float) -> Tensor:
-        """An image ``[3, H, W]`` of bytes."""
+    def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
+        """An image ``[3, H, W]`` of bytes.
+
+        ``data`` are held-out examples to compare with or to start from, where there are some: a share file alone
+        comes without.
+        """

@@ -1,0 +1,114 @@
+"""Pictures of a model, as files: the views, and the density that it learned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .data import held_out
+from .densities import density_picture, density_problem
+from .drawing import write_png
+from .errors import DataError, SpecError, UsageError
+from .files import write_whole
+from .interfaces import Batch, Model, View
+from .randomness import seeded
+from .registry import declare_named
+from .run import is_run
+from .sampling import Drawn, Opened, device_of, open_to_draw
+
+BESIDE = 10_000
+"""Examples of the data that a picture is drawn beside, at most."""
+
+Picture = Callable[[Model, int, float, Batch | None], Tensor]
+"""A picture of a model: of how many draws, at what temperature, beside what data."""
+
+
+def view_file(
+    run_or_file: str | Path,
+    output: Path,
+    view: str,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    temperature: float | None = None,
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+) -> Drawn:
+    """What a view makes of a run or a share file, as a file."""
+    opened = open_to_draw(run_or_file, n, temperature, overrides, device)
+    return _picture_file(run_or_file, output, _viewed(view), opened, seed, overrides)
+
+
+def density_file(
+    run_or_file: str | Path,
+    output: Path,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    temperature: float | None = None,
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+) -> Drawn:
+    """The density that a run or a share file learned, as a file; beside the run's data."""
+    opened = open_to_draw(run_or_file, n, temperature, overrides, device)
+    problem = density_problem(opened.model)
+    if problem is not None:
+        raise UsageError(f"the density of {run_or_file} cannot be drawn: it {problem}")
+    return _picture_file(run_or_file, output, density_picture, opened, seed, overrides)
+
+
+def draw_picture(
+    draw: Picture, model: Model, path: Path, *, n: int, temperature: float, seed: int, data: Batch | None
+) -> None:
+    """A picture of a model in a file; the same seed gives the same file."""
+    if path.suffix != ".png":
+        raise UsageError(f"this is a picture: '{path}' should end in .png")
+    with torch.no_grad(), seeded(device_of(model), seed, "view"):
+        image = draw(model, n, temperature, data)
+    write_whole(path, lambda aside: write_png(image, aside))
+
+
+def _picture_file(
+    run_or_file: str | Path, output: Path, draw: Picture, opened: Opened, seed: int, overrides: Sequence[str]
+) -> Drawn:
+    data = _data_of(run_or_file, opened, overrides)
+    began = time.monotonic()
+    model, n, temperature = opened.model, opened.n, opened.temperature
+    draw_picture(draw, model, output, n=n, temperature=temperature, seed=seed, data=data)
+    return Drawn(n, time.monotonic() - began)
+
+
+def _viewed(name: str) -> Picture:
+    part = declare_named(View, name)
+
+    def draw(model: Model, n: int, temperature: float, data: Batch | None) -> Tensor:
+        try:
+            view: View = part(model)
+            return view.draw(n, temperature, data)
+        except SpecError as error:
+            raise UsageError(error.problems[0].message) from None
+
+    return draw
+
+
+def _data_of(run_or_file: str | Path, opened: Opened, overrides: Sequence[str]) -> Batch | None:
+    """Held-out examples of a run, or of what an override says; None where there are none.
+
+    What data a share file names is its author's choice, and is not read.
+    """
+    chosen = any(override.startswith("data") for override in overrides)
+    if not chosen and not is_run(Path(run_or_file)):
+        return None
+    dataset, event = opened.spec.data(), opened.model.event
+    if (dataset.event.name, dataset.event.shape) != (event.name, event.shape):
+        raise UsageError(f"the model is of '{event.name}' {event.shape}, the data of '{dataset.event.name}'")
+    try:
+        return next(held_out(dataset, device_of(opened.model)).in_order(BESIDE))
+    except DataError:
+        if chosen:
+            raise
+        return None
