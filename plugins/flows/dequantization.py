@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zoo import Component, Contract, Event, Shape
+from zoo import Component, Contract, Event, misshapen
 
 
 class Dequantization(Component, nn.Module, ABC):
@@ -39,26 +39,22 @@ class Dequantization(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(dequantization: Any, args: tuple[Any, ...]) -> str | None:
-        return _misshapen("the input", args[0], dequantization.event.shape)
+        return misshapen("the input", args[0], dequantization.event.shape)
 
     @staticmethod
     def _gives(dequantization: Any, result: Any) -> str | None:
         v, log_det = result
         if log_det.dim() != 1:
             return f"its log_det is {list(log_det.shape)}, not [B]: one number a sample"
-        return _misshapen("its v", v, dequantization.event.shape)
+        return misshapen("its v", v, dequantization.event.shape)
 
     @staticmethod
     def _gives_levels(dequantization: Any, result: Any) -> str | None:
         if result.dtype not in (torch.uint8, torch.int64):
             return f"its inverse gives {result.dtype}, not integers"
-        return _misshapen("its x", result, dequantization.event.shape)
+        return misshapen("its x", result, dequantization.event.shape)
 
     contracts: ClassVar[Mapping[str, Contract]] = {
         "forward": Contract(_takes, _gives),
         "inverse": Contract(_takes, _gives_levels),
     }
-
-
-def _misshapen(what: str, x: Tensor, shape: Shape) -> str | None:
-    return None if tuple(x.shape[1:]) == tuple(shape) else f"{what} is {list(x.shape)}, not [B, {shape}]"

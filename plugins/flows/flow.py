@@ -5,10 +5,24 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from zoo import Batch, Bijection, Clock, Decodes, Distribution, Event, Model, Part, Scores, Terms, component
+from zoo import (
+    Batch,
+    Bijection,
+    Clock,
+    Decodes,
+    Distribution,
+    Event,
+    Model,
+    Part,
+    Scores,
+    TakesContext,
+    Terms,
+    component,
+)
 
+from ..nets.context import Context
 from .chain import Chain
 from .dequantization import Dequantization
 
@@ -23,16 +37,21 @@ from .dequantization import Dequantization
     },
 )
 class Flow(Model, Scores, Decodes):
-    r"""Normalizing flow: bijections from data to a base distribution, trained by maximum likelihood.
+    r"""Normalizing flow: bijections from data to a base distribution.
 
     .. math:: \log p(x) = \log p_Z(f(x)) + \log|\det \partial f(x) / \partial x|, \qquad f = f_n \circ \dots \circ f_1
 
     ``transforms`` run from data to latent. Data with levels is dequantised first, and ``log_prob`` is then a
     stochastic lower bound; ValueError where such data comes without ``dequantize``, or other data with it.
 
+    With a ``context`` it is a flow of data given labels or features, :math:`p(x \mid c)`: couplings whose conditioners
+    declare ``context: N`` get it, and so does a conditional base. ValueError where a context is declared and nothing
+    takes it, or the other way round.
+
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, eq. 2-3.
 
-    Shapes: data ``[B, *event.shape]``, integers where the event has levels; ``log_prob`` ``[B]``, in nats.
+    Shapes: data ``[B, *event.shape]``, integers where the event has levels; ``log_prob`` ``[B]``, in nats. The context
+    of ``log_prob`` and ``sample`` is what the batch has: labels ``[B]`` or features ``[B, N]``.
 
     >>> import torch, zoo
     >>> node = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
@@ -50,37 +69,69 @@ class Flow(Model, Scores, Decodes):
         base: Part[Distribution],
         transforms: Annotated[list[Part[Bijection]], Field(min_length=1)],
         dequantize: Part[Dequantization] | None = None,
+        context: Part[Context] | None = None,
     ) -> None:
         super().__init__(event)
         if event.levels is not None and dequantize is None:
             raise ValueError(f"'{event.name}' has {event.levels} levels: declare dequantize, such as 'uniform'")
         if event.levels is None and dequantize is not None:
             raise ValueError(f"'{event.name}' is continuous: leave out dequantize")
-        self.exact = dequantize is None
         self.dequantize = dequantize(event) if dequantize else None
         self.transforms = Chain(event.shape, of=transforms)
+        self.exact = dequantize is None
         self.base = base(self.transforms.out_shape)
+        self.context = context(event) if context else None
+        _check_context(self.context, nn.ModuleList([self.transforms, self.base]))
+        self.conditioned_on = self.context.source if self.context else None
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:
-        nll = -self.log_prob(batch[self.event.name])
+        nll = -self.log_prob(batch[self.event.name], self.given(batch))
         return Terms(nll.mean(), {"nll": nll})
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        z, log_det = self.encode(x, context)
-        return self.base.log_prob(z, context) + log_det
+        c = self.condition(context)
+        z, log_det = self._encode(x, c)
+        return self.base.log_prob(z, c) + log_det
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``x -> (z, log_det)``: the latent of data, dequantised where it is discrete."""
-        if self.dequantize is None:
-            z, log_det = self.transforms(x, context)
-            return z, log_det
-        v, noise_log_det = self.dequantize(x)
-        z, log_det = self.transforms(v, context)
-        return z, log_det + noise_log_det
+        return self._encode(x, self.condition(context))
 
     def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return self.base.sample(n, context, temperature)
+        return self.base.sample(n, self.condition(context), temperature)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        x = self.transforms.decode(z, context)
+        x = self.transforms.decode(z, self.condition(context))
         return x if self.dequantize is None else self.dequantize.inverse(x)
+
+    def condition(self, context: Tensor | None) -> Tensor | None:
+        """What the parts are told, ``[B, N]``, of what a batch says."""
+        if self.context is None:
+            if context is not None:
+                raise ValueError("this flow is of data alone: it takes no context")
+            return None
+        if context is None:
+            raise ValueError(f"this flow is of data given its {self.context.source}: it needs that as context")
+        c: Tensor = self.context(context)
+        return c
+
+    def continuous(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """``x -> (v, log_det)``: data with a density, as the transforms take it; None where it had one already."""
+        if self.dequantize is None:
+            return x, None
+        v, log_det = self.dequantize(x)
+        return v, log_det
+
+    def _encode(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+        v, noise_log_det = self.continuous(x)
+        z, log_det = self.transforms(v, c)
+        return z, log_det if noise_log_det is None else log_det + noise_log_det
+
+
+def _check_context(context: Context | None, parts: nn.Module) -> None:
+    taking = [part for part in parts.modules() if isinstance(part, TakesContext) and part.context]
+    if context is None and taking:
+        name = type(taking[0]).__name__
+        raise ValueError(f"its {name} takes a context of {taking[0].context} numbers: declare the model's 'context'")
+    if context is not None and not taking:
+        raise ValueError(f"no part takes its context: declare 'context: {context.size}' on the conditioners")

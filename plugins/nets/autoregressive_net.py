@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from zoo import Component, Contract, Shape
+from zoo import Component, Contract, Shape, misshapen, wrong_context
 
 Solve = Callable[[int, Tensor], Tensor]
 """``(i, h) -> x_i``: an element, ``[B]``, once its parameters ``[B, count]`` are known."""
@@ -40,25 +40,21 @@ class AutoregressiveNet(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(net: Any, args: tuple[Any, ...]) -> str | None:
-        return _misshapen("the input", args[0], tuple(net.shape))
+        return misshapen("the input", args[0], net.shape) or wrong_context(net, args)
 
     @staticmethod
     def _gives(net: Any, result: Any) -> str | None:
-        return _misshapen("its output", result, (net.count, *net.shape))
+        return misshapen("its output", result, Shape(net.count, *net.shape))
 
     @staticmethod
     def _takes_solve(net: Any, args: tuple[Any, ...]) -> str | None:
-        return None
+        return wrong_context(net, args[1:])
 
     @staticmethod
     def _gives_events(net: Any, result: Any) -> str | None:
-        return _misshapen("its x", result, tuple(net.shape))
+        return misshapen("its x", result, net.shape)
 
     contracts: ClassVar[Mapping[str, Contract]] = {
         "forward": Contract(_takes, _gives),
         "unroll": Contract(_takes_solve, _gives_events),
     }
-
-
-def _misshapen(what: str, x: Tensor, sizes: tuple[int, ...]) -> str | None:
-    return None if tuple(x.shape[1:]) == sizes else f"{what} is {list(x.shape)}, not [B, {', '.join(map(str, sizes))}]"

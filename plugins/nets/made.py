@@ -6,7 +6,7 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from zoo import Shape, component
+from zoo import Shape, TakesContext, component
 
 from .activation import Activation
 from .activation import activation as nonlinearity
@@ -16,7 +16,7 @@ from .masked_linear import MaskedLinear
 
 
 @component("made", example={"width": 8})
-class MADE(AutoregressiveNet):
+class MADE(AutoregressiveNet, TakesContext):
     r"""MADE: a multi-layer perceptron whose weights are masked so that no element reaches its own parameters.
 
     .. math:: a_0 = x, \qquad a_l = \phi((W_l \odot M_l)\, a_{l-1} + b_l), \qquad h = (W \odot M)\, a_L + b
@@ -24,8 +24,10 @@ class MADE(AutoregressiveNet):
     with ``depth`` hidden layers of ``width`` units. Unit k has a degree :math:`m_k` from 1 to D - 1 and sees the
     elements up to :math:`x_{m_k}` and the units of degrees up to its own; :math:`h_i` sees the units of degrees below
     i. The degrees are spread evenly, or drawn by ``degrees_seed``; they ascend with k and are the same in all layers,
-    so that ``residual`` can add to each layer after the first what went into it. ``W`` and ``b`` start at zero. The
-    context is not used.
+    so that ``residual`` can add to each layer after the first what went into it. ``W`` and ``b`` start at zero.
+
+    A ``context`` c of that many numbers is added to the first layer as :math:`V c`. Degrees then start at zero, for
+    units that see nothing else: without them the first element would never hear of it.
 
     `unroll` costs about what one dense pass does: units of degree i are computed once, when :math:`x_i` is known.
 
@@ -53,25 +55,34 @@ class MADE(AutoregressiveNet):
         activation: Activation = "relu",
         residual: bool = False,
         degrees_seed: NonNegativeInt | None = None,
+        context: NonNegativeInt = 0,
     ) -> None:
         super().__init__(shape, count)
+        self.context = context
         D = shape.size
-        most = max(1, D - 1)
-        degrees = spread_degrees(width, most) if degrees_seed is None else drawn_degrees(width, most, degrees_seed)
+        least, most = (0, D - 1) if context else (1, max(1, D - 1))
+        if degrees_seed is None:
+            degrees = spread_degrees(width, least, most)
+        else:
+            degrees = drawn_degrees(width, least, most, degrees_seed)
         places = torch.arange(D, device="cpu")
         self.first = MaskedLinear(1 + places, degrees)
         self.hidden = nn.ModuleList(MaskedLinear(degrees, degrees) for _ in range(depth - 1))
         self.last = MaskedLinear(degrees, places.repeat(count))
+        self.from_context = nn.Linear(context, width, bias=False) if context else None
         nn.init.zeros_(self.last.linear.weight)
         nn.init.zeros_(self.last.linear.bias)
         self.phi = nonlinearity(activation)
         self.residual = residual
         self._sizes = (count, *shape)
-        # The units whose degree is that of an element are a slice: the one that it completes.
-        self._completed = degrees.bincount(minlength=D + 1)[1:].tolist()
+        # The units of a degree are a slice: the one that the element of this number completes, the context that of 0.
+        self._completed = degrees.bincount(minlength=D + 1).tolist()
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        a = self.phi(self.first(x.flatten(1)))
+        sums = self.first(x.flatten(1))
+        if self.from_context is not None and context is not None:
+            sums = sums + self.from_context(context)
+        a = self.phi(sums)
         for layer in self.hidden:
             a = self._above(a, layer(a))
         return torch.unflatten(self.last(a), 1, self._sizes)
@@ -79,30 +90,33 @@ class MADE(AutoregressiveNet):
     def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
         first, *above = self._columns()
         sums = self._sums(n)
+        if self.from_context is not None and context is not None:
+            sums[0] = sums[0] + self.from_context(context).t()
         elements: list[Tensor] = []
         rest = 0
-        for i, completed in enumerate(self._completed):
-            x = solve(i, sums[-1][: self.count].t())
-            elements.append(x)
-            sums[-1] = sums[-1][self.count :]
-            sums[0] = _add(sums[0], first[i][rest:], x.unsqueeze(0))
+        for degree, completed in enumerate(self._completed):
+            if degree > 0:
+                x = solve(degree - 1, sums[-1][: self.count].t())
+                elements.append(x)
+                sums[-1] = sums[-1][self.count :]
+                sums[0] = _add(sums[0], first[degree - 1][rest:], x.unsqueeze(0))
             if completed:
-                rows = [rest] * (len(above) - 1) + [(i + 1) * self.count]
-                self._complete(completed, [W[i][row:] for W, row in zip(above, rows, strict=True)], sums)
+                rows = [rest] * (len(above) - 1) + [degree * self.count]
+                self._complete(completed, [W[degree][row:] for W, row in zip(above, rows, strict=True)], sums)
                 rest += completed
         return torch.unflatten(torch.stack(elements, dim=1), 1, self._sizes[1:])
 
     def _columns(self) -> list[tuple[Tensor, ...]]:
-        """Each layer's weights by the element that completes what they multiply; rows as in `_sums`.
+        """The first layer's weights by element, the others' by the degree that they multiply; rows as in `_sums`.
 
         None that a mask leaves out is among the rows that are used.
         """
         first, *hidden, last = [layer.linear.weight for layer in (self.first, *self.hidden, self.last)]
         above = [W.split_with_sizes(self._completed, 1) for W in (*hidden, _by_element(last, self.count))]
-        return [first.split_with_sizes([1] * len(self._completed), 1), *above]
+        return [first.split_with_sizes([1] * (len(self._completed) - 1), 1), *above]
 
     def _sums(self, n: int) -> list[Tensor]:
-        """What each layer's units add up to before anything is known, ``[units, n]``: rows are cheap to cut off.
+        """What each layer's units add up to before any element is known, ``[units, n]``: rows are cheap to cut off.
 
         Those of the last layer are ordered by element and then by parameter.
         """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -17,6 +16,7 @@ class MaskedLinear(nn.Module):
 
     Shapes: ``[B, len(holds)] -> [B, len(sees)]``.
 
+    >>> import torch
     >>> layer = MaskedLinear(torch.tensor([1, 2]), torch.tensor([0, 1, 2]))
     >>> layer.mask.tolist()
     [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]

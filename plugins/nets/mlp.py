@@ -6,22 +6,22 @@ from itertools import chain, pairwise, repeat
 from typing import Annotated
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from zoo import Conditioner, Shape, component
+from zoo import Conditioner, Shape, TakesContext, component
 
 from .activation import Activation, overwriting
 
 
 @component("mlp")
-class MLP(Conditioner):
+class MLP(Conditioner, TakesContext):
     r"""Multi-layer perceptron with ``depth`` hidden layers of ``width`` units.
 
     .. math:: h_0 = x, \qquad h_l = \phi(W_l h_{l-1} + b_l), \qquad y = W h_L + b
 
     ``W`` and ``b`` start at zero. Any shape goes in and comes out: the input is flattened, the output is given its
-    shape. The context is not used.
+    shape. A ``context`` of that many numbers is put beside the input, :math:`h_0 = (x, c)`.
 
     Shapes: ``[B, *in_shape] -> [B, *out_shape]``.
 
@@ -41,11 +41,13 @@ class MLP(Conditioner):
         depth: PositiveInt = 2,
         activation: Activation = "relu",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        context: NonNegativeInt = 0,
     ) -> None:
         super().__init__(in_shape, out_shape)
+        self.context = context
         layers: list[nn.Module] = []
         # Not as a list: a stranger's depth could fill the memory before a layer is built.
-        for before, after in pairwise(chain([in_shape.size], repeat(width, depth))):
+        for before, after in pairwise(chain([in_shape.size + context], repeat(width, depth))):
             layers += _hidden(before, after, activation, dropout)
         last = nn.Linear(width, out_shape.size)
         nn.init.zeros_(last.weight)
@@ -54,7 +56,14 @@ class MLP(Conditioner):
         self._sizes = tuple(out_shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h: Tensor = self.layers(x if x.dim() == 2 else x.flatten(1))
+        x = x if x.dim() == 2 else x.flatten(1)
+        if context is not None and self.context:
+            if context.dim() != 2:
+                raise ValueError(
+                    f"takes vectors as context, not {list(context.shape)}: use a convolutional conditioner"
+                )
+            x = torch.cat((x, context), dim=1)
+        h: Tensor = self.layers(x)
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from zoo import Conditioner, Shape, component
+from zoo import Conditioner, Shape, TakesContext, component
 
 from .activation import Activation, activation
+from .context_conv import ContextConv
 from .residual import ResidualBlock, normed_conv
+from .same_size import check_same_size
 
 
 def _odd(kernels: tuple[int, int]) -> tuple[int, int]:
@@ -20,14 +22,15 @@ def _odd(kernels: tuple[int, int]) -> tuple[int, int]:
 
 
 @component("resnet")
-class ResNet(Conditioner):
+class ResNet(Conditioner, TakesContext):
     r"""Convolutional residual network: an input convolution, ``blocks`` residual blocks, a 1x1 output convolution.
 
     ``kernels`` are the sizes of a block's two convolutions; the input convolution has the first.
 
     Every convolution is weight-normalised, :math:`w = g\, v / \lVert v \rVert`; a parameter group with ``match:
     "*.original0"`` holds all scales :math:`g`. Those of the output convolution and its bias start at zero, and so
-    does the output, while its directions are random. The context is not used.
+    does the output, while its directions are random. A ``context`` of that many channels, a vector or an image, is
+    added after the input convolution by a 1x1 convolution.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.7 and 4.1.
 
@@ -50,25 +53,27 @@ class ResNet(Conditioner):
         kernels: Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_odd)] = (3, 3),
         activation: Activation = "relu",
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        context: NonNegativeInt = 0,
     ) -> None:
         super().__init__(in_shape, out_shape)
-        _check(in_shape, out_shape)
+        self.context = context
+        check_same_size(in_shape, out_shape)
         self.layers = nn.Sequential(
             normed_conv(in_shape[0], width, kernels[0]),
             *(ResidualBlock(width, kernels, activation, dropout) for _ in range(blocks)),
             _output(width, out_shape[0], activation),
         )
+        self.context_conv = ContextConv(context, width) if context else None
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        y: Tensor = self.layers(x)
-        return y
-
-
-def _check(in_shape: Shape, out_shape: Shape) -> None:
-    if len(in_shape) != 3 or len(out_shape) != 3:
-        raise ValueError(f"needs images [C, H, W], not {in_shape} -> {out_shape}: use mlp for vectors")
-    if tuple(in_shape)[1:] != tuple(out_shape)[1:]:
-        raise ValueError(f"keeps height and width, so it cannot map {in_shape} to {out_shape}: use mlp")
+        if self.context_conv is None or context is None:
+            y: Tensor = self.layers(x)
+            return y
+        first, *others = self.layers
+        h: Tensor = self.context_conv(first(x), context)
+        for layer in others:
+            h = layer(h)
+        return h
 
 
 def _output(width: int, channels: int, phi: Activation) -> nn.Sequential:

@@ -15,6 +15,7 @@ from ..part import Part, example_of
 from ..registry import declare, installed
 from ..shape import Shape
 from .broken import LawBroken
+from .given import given
 
 SHAPES = (Shape(2), Shape(5), Shape(1, 4, 4), Shape(3, 4, 6), Shape(4, 4, 4))
 PAIRS = (
@@ -34,10 +35,10 @@ class Case:
     given: tuple[Shape, ...]
 
     def build(self, seed: int = 0) -> Any:
-        """The component, its random start fixed by the seed."""
+        """The component, its random start fixed by the seed; one that takes a context is given one."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.part(*self.given)
+            return given(self.part(*self.given), seed)
 
     def __str__(self) -> str:
         return f"{self.label}-{'-'.join(map(str, self.given))}"

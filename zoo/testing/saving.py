@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..interfaces.bijection import Bijection
 from .broken import require
+from .given import GivenBijection
 from .liven import perturb
 
 
@@ -28,6 +29,8 @@ def state_is_complete(bijection: Bijection, x: Tensor) -> None:
 
 def _another(bijection: Bijection) -> Bijection:
     """The component built again by other draws: only what its declaration decides is the same."""
+    if isinstance(bijection, GivenBijection):
+        return GivenBijection(_another(bijection.of), torch.zeros_like(bijection.context)).eval()
     declared = bijection.__dict__.get("declaration")
     if declared is None:
         other = copy.deepcopy(bijection)

@@ -1,0 +1,30 @@
+"""What a convolutional network makes of a context."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+
+class ContextConv(nn.Module):
+    r"""Adds a context to the channels of an image: :math:`h + w * c`, with a 1x1 convolution.
+
+    A vector is the same at every place. Images of another height and width are averaged over what falls on a place.
+
+    Shapes: ``[B, width, H, W]`` and a context ``[B, context]`` or ``[B, context, H', W']`` to ``[B, width, H, W]``.
+
+    >>> import torch
+    >>> ContextConv(3, 4)(torch.zeros(2, 4, 5, 5), torch.ones(2, 3)).shape
+    torch.Size([2, 4, 5, 5])
+    """
+
+    def __init__(self, context: int, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(context, width, 1, bias=False)
+
+    def forward(self, h: Tensor, context: Tensor) -> Tensor:
+        c = context[..., None, None] if context.dim() == 2 else context
+        if c.shape[2:] not in (h.shape[2:], (1, 1)):
+            c = adaptive_avg_pool2d(c, (h.shape[2], h.shape[3]))
+        added: Tensor = self.conv(c)
+        return h + added
