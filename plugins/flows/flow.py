@@ -20,11 +20,13 @@ from zoo import (
     TakesContext,
     Terms,
     component,
+    named,
 )
 
 from ..nets.context import Context
 from .chain import Chain
 from .dequantization import Dequantization
+from .objective import Objective
 
 
 @component(
@@ -42,7 +44,8 @@ class Flow(Model, Scores, Decodes):
     .. math:: \log p(x) = \log p_Z(f(x)) + \log|\det \partial f(x) / \partial x|, \qquad f = f_n \circ \dots \circ f_1
 
     ``transforms`` run from data to latent. Data with levels is dequantised first, and ``log_prob`` is then a
-    stochastic lower bound; ValueError where such data comes without ``dequantize``, or other data with it.
+    stochastic lower bound; ValueError where such data comes without ``dequantize``, or other data with it. The
+    ``objective`` is maximum likelihood unless another is declared.
 
     With a ``context`` it is a flow of data given labels or features, :math:`p(x \mid c)`: couplings whose conditioners
     declare ``context: N`` get it, and so does a conditional base. ValueError where a context is declared and nothing
@@ -70,6 +73,7 @@ class Flow(Model, Scores, Decodes):
         transforms: Annotated[list[Part[Bijection]], Field(min_length=1)],
         dequantize: Part[Dequantization] | None = None,
         context: Part[Context] | None = None,
+        objective: Part[Objective] = named("max_likelihood"),
     ) -> None:
         super().__init__(event)
         if event.levels is not None and dequantize is None:
@@ -83,10 +87,11 @@ class Flow(Model, Scores, Decodes):
         self.context = context(event) if context else None
         _check_context(self.context, nn.ModuleList([self.transforms, self.base]))
         self.conditioned_on = self.context.source if self.context else None
+        self.objective = objective(event, self.transforms)
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:
-        nll = -self.log_prob(batch[self.event.name], self.given(batch))
-        return Terms(nll.mean(), {"nll": nll})
+        terms: Terms = self.objective(self, batch, clock)
+        return terms
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         c = self.condition(context)

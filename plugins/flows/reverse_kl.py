@@ -1,0 +1,63 @@
+"""Training on an energy, without data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import PositiveInt
+
+from zoo import Batch, Bijection, Clock, DataDependent, Energy, Event, Part, RunningStatistics, Terms, component
+
+from .objective import Objective
+
+if TYPE_CHECKING:
+    from .flow import Flow
+
+FIRST = 0.01
+"""The weight of the energy in the first step."""
+
+
+@component("reverse_kl", example={"energy": "u1"})
+class ReverseKL(Objective):
+    r"""Reverse Kullback-Leibler divergence: the flow's free energy, whose minimum is the density of an energy.
+
+    .. math:: L = \mathrm{E}_{x \sim q}[\log q(x) + \beta_t U(x)], \qquad
+       \beta_t = \min\Bigl(1, 0.01 + \frac{t}{t_w}\Bigr)
+
+    where :math:`t` is the step and :math:`t_w` is ``warmup``. At :math:`\beta = 1` it is
+    :math:`\mathrm{KL}(q \,\|\, \exp(-U) / Z) - \log Z`. The small weight at first keeps the flow from falling into one
+    mode of several. Of a batch nothing counts but its size: as many draws of the base go through the inverse of
+    ``transforms``. Layers that are cheap that way are those run backwards, ``{type: inverse_of, of: planar}``.
+
+    The gradient is that of the draws, so a base has to be a differentiable function of its noise: ``standard_normal``,
+    ``normal`` or ``full_normal``; the weights of a mixture learn nothing.
+
+    Logs ``free_energy`` = :math:`\log q + U`, ``energy`` = :math:`U` and ``log_q``, in nats.
+
+    ValueError for data with levels, and where the transforms have parts that learn from what goes forward through
+    them (``act_norm``, ``batch_norm``): nothing does.
+
+    References: Rezende and Mohamed, Variational inference with normalizing flows, 2015, arXiv:1505.05770, eq. 15 and
+    20.
+    """
+
+    def __init__(
+        self, event: Event, transforms: Bijection, *, energy: Part[Energy], warmup: PositiveInt = 10_000
+    ) -> None:
+        super().__init__(event, transforms)
+        if event.levels is not None:
+            raise ValueError(f"'{event.name}' has {event.levels} levels: an energy is of a density")
+        learning = [type(part) for part in transforms.modules() if isinstance(part, DataDependent | RunningStatistics)]
+        if learning:
+            raise ValueError(f"{learning[0].__name__} learns from data that goes forward through it, and none does")
+        self.energy = energy(event.shape)
+        self.warmup = warmup
+
+    def forward(self, flow: Flow, batch: Batch, clock: Clock) -> Terms:
+        c = flow.condition(flow.given(batch))
+        z = flow.base.sample(batch[flow.event.name].shape[0], c)
+        x, log_det = flow.transforms.inverse(z, c)
+        log_q, energy = flow.base.log_prob(z, c) - log_det, self.energy(x)
+        beta = (FIRST + clock.step / self.warmup).clamp(max=1.0)
+        logs = {"free_energy": log_q + energy, "energy": energy, "log_q": log_q}
+        return Terms((log_q + beta * energy).mean(), logs)
