@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from zoo import Bijection, Part, Shape, component
 
+from .recomputing import check_recomputable, recomputed
+
 
 @component("chain", example={"of": ["act_norm", "act_norm"]})
 class Chain(Bijection):
@@ -37,8 +39,21 @@ class Chain(Bijection):
         super().__init__(shape, at)
         self.of = nn.ModuleList(built)
         self.domain = built[0].domain
+        self.recompute = False
+        self.exact = all(bijection.exact for bijection in built)
+
+    def keep_nothing(self) -> None:
+        """Let backward recompute activations from the latent, here and in every chain within; ValueError where some
+        part does not invert what it did in training."""
+        check_recomputable(self)
+        for part in self.modules():
+            if isinstance(part, Chain):
+                part.recompute = True
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if self.recompute and torch.is_grad_enabled():
+            z, log_det = recomputed(self.of, x, context)
+            return z, log_det
         log_dets = []
         for bijection in self.of:
             x, log_det = bijection(x, context)
