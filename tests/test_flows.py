@@ -46,7 +46,7 @@ def flow(node: dict[str, Any], event: zoo.Event) -> Any:
 
 
 @pytest.mark.parametrize("law", CONDITIONER_LAWS)
-@pytest.mark.parametrize("case", list(cases(zoo.Conditioner)), ids=str)
+@pytest.mark.parametrize("case", list(cases(zoo.Conditioner, single={"type": "convnet", "kernels": [3]})), ids=str)
 def test_conditioner_law(case: Case, law: str) -> None:
     CONDITIONER_LAWS[law](case.build())
 
@@ -84,10 +84,13 @@ def test_planted_defect_of_a_conditioner_is_found(cls: type[Biased], law: str) -
         CONDITIONER_LAWS[law](cls())
 
 
+@pytest.mark.parametrize("net", [NET, "convnet"], ids=["resnet", "convnet"])
 @pytest.mark.parametrize("shapes", [((3,), (4,)), ((1, 4, 4), (2, 2, 4)), ((5,), (1, 4, 4))])
-def test_resnet_refuses_what_is_no_image_of_one_size(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+def test_nets_of_images_refuse_what_is_no_image_of_one_size(
+    net: Any, shapes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
     with pytest.raises(zoo.SpecError, match="use mlp"):
-        zoo.declare(zoo.Conditioner, NET)(zoo.Shape(*shapes[0]), zoo.Shape(*shapes[1]))
+        zoo.declare(zoo.Conditioner, net)(zoo.Shape(*shapes[0]), zoo.Shape(*shapes[1]))
 
 
 def test_weight_norm_scales_are_named_for_parameter_groups() -> None:
@@ -95,6 +98,23 @@ def test_weight_norm_scales_are_named_for_parameter_groups() -> None:
     scales = [p for name, p in net.named_parameters() if name.endswith("original0")]
     assert len(scales) == 4
     assert all(p.dim() == 4 and p[0].numel() == 1 for p in scales)
+
+
+def test_convnet_starts_with_normalised_layers() -> None:
+    net: Any = zoo.declare(zoo.Conditioner, {"type": "convnet", "width": 8})(zoo.Shape(2, 4, 4), zoo.Shape(2, 4, 4))
+    x = 3.0 + 5.0 * torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    x[:, 1] = 7.0
+    initialize(net, x)
+    for layer in (net.layers[0], net.layers[2]):
+        x = layer(x)
+        assert x.mean(dim=(0, 2, 3)).abs().max() < 1e-4
+        assert (x.std(dim=(0, 2, 3)) - 1).abs().max() < 1e-3
+        x = x.relu()
+
+
+def test_convnet_takes_odd_kernels_alone() -> None:
+    with pytest.raises(zoo.SpecError, match="should be odd"):
+        zoo.declare(zoo.Conditioner, {"type": "convnet", "kernels": [3, 2, 3]})
 
 
 @pytest.mark.parametrize(("odd", "first"), [(False, 1.0), (True, 0.0)])
@@ -134,6 +154,31 @@ def test_factor_out_puts_the_early_latents_first() -> None:
     part = bijection(node, 5)
     assert part.out_shape == zoo.Shape(5)
     assert part(torch.arange(5.0).double()[None])[0].tolist() == [[3, 4, 2, 0, 1]]
+
+
+def test_split_prior_is_a_normal_given_the_other_half() -> None:
+    part: Any = bijection({"type": "factor_out", "then": ["act_norm"], "prior": "mlp"}, 4)
+    perturb(part, seed=0)
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).double()
+    h, leaving = x[:, :2], x[:, 2:]
+    z, log_det = part.then(h)
+    s, t = part.prior.net(h).chunk(2, dim=1)
+    s = 2.0 * torch.tanh(s / 2.0)
+    given = normal_log_prob(leaving, -t * (-s).exp(), (-s).exp())
+    latent, found = part(x)
+    expected = normal_log_prob(z, torch.zeros_like(z), torch.ones_like(z)) + log_det + given
+    assert torch.allclose(
+        normal_log_prob(latent, torch.zeros_like(x), torch.ones_like(x)) + found, expected, atol=1e-12
+    )
+
+
+def normal_log_prob(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    return -(0.5 * ((x - mean) / scale).square() + scale.log() + 0.5 * math.log(2 * math.pi)).sum(1)
+
+
+def test_factor_out_without_a_prior_has_the_state_that_it_had() -> None:
+    names = set(bijection({"type": "factor_out", "then": ["act_norm"]}, 4).state_dict())
+    assert names == {"then.of.0.log_scale", "then.of.0.bias"}
 
 
 def test_coupling_by_hand() -> None:

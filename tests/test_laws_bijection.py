@@ -17,6 +17,13 @@ CONVOLUTIONAL: dict[str, Any] = {
     "mask": {"type": "checkerboard", "odd": True},
     "conditioner": {"type": "resnet", "width": 4, "blocks": 1, "activation": "elu"},
 }
+GLOW: list[Any] = [
+    "squeeze",
+    "act_norm",
+    "conv1x1",
+    {"type": "coupling", "mask": "channel", "conditioner": {"type": "convnet", "width": 4, "activation": "elu"}},
+    {"type": "factor_out", "then": ["act_norm"], "prior": {"type": "convnet", "kernels": [3]}},
+]
 CASES = list(
     cases(
         zoo.Bijection,
@@ -25,6 +32,8 @@ CASES = list(
         by_channel={"type": "standardize", "per": "channel"},
         logit_first={"type": "chain", "of": ["logit", "batch_norm", COUPLING]},
         two_scales={"type": "chain", "of": ["squeeze", {"type": "factor_out", "then": [COUPLING, "batch_norm"]}]},
+        split_prior={"type": "factor_out", "then": ["act_norm"], "prior": {"type": "mlp", "width": 8}},
+        glow={"type": "chain", "of": GLOW},
     )
 )
 
@@ -161,6 +170,14 @@ class LosesPrecision(Scaling):
         return x - 1e5, log_det
 
 
+class Overflowing(Scaling):
+    """Takes a root whose slope is infinite at zero out of the result again, which leaves 0 times infinity."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z, log_det = super().forward(x)
+        return torch.where(x == 0.0, z, z + x.abs().sqrt() - x.abs().sqrt()), log_det
+
+
 class AsksForValues(Scaling):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return super().forward(x if x.sum().item() < 1e9 else -x)
@@ -181,6 +198,7 @@ PLANTED = [
     (Remembering, "reset_forgets"),
     (SinglePrecision, "dtype_follows"),
     (HalfLogDet, "log_det_survives_autocast"),
+    (Overflowing, "stays_finite"),
     (AsksForValues, "runs_on_meta"),
     (AsksForValues, "compiles"),
 ]

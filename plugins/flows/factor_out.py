@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from zoo import Bijection, Part, Shape, component
+from zoo import Bijection, Conditioner, Mask, Part, Shape, component, declare
 
+from .affine_coupling import AffineCoupling
 from .chain import Chain
 
 
@@ -23,7 +24,16 @@ class FactorOut(Bijection):
     architecture, :math:`z = (z_1, z_2, \dots, z_L)`. The latents are flattened and put side by side. Of an odd number
     of channels the half that goes on is the larger.
 
-    References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.6, eq. 14-16.
+    With a ``prior``, what leaves is first freed of what the other half tells of it,
+
+    .. math:: z_1' = z_1 \odot \exp(s(h)) + t(h)
+
+    which under a standard normal base is :math:`z_1 \mid h \sim \mathcal{N}(-t e^{-s}, e^{-2s})`, standard before
+    training. It is short for an ``affine_coupling`` with the mask ``channel`` just before; any other ``coupling``
+    there is a prior too.
+
+    References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.6, eq. 14-16; the prior:
+    Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, whose code has it (``split2d_prior``).
 
     Shapes: ``[B, C, ...] -> [B, D]`` with D the size of the event; ValueError for a single channel.
 
@@ -34,28 +44,49 @@ class FactorOut(Bijection):
     [[3.0, 4.0, 1.0, 2.0]]
     """
 
-    def __init__(self, shape: Shape, *, then: Annotated[list[Part[Bijection]], Field(min_length=1)]) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        then: Annotated[list[Part[Bijection]], Field(min_length=1)],
+        prior: Part[Conditioner] | None = None,
+    ) -> None:
         on, out = (shape[0] + 1) // 2, shape[0] // 2
         if out == 0:
             raise ValueError(f"needs at least two channels, not {shape}")
         super().__init__(shape, Shape(shape.size))
         h, leaving = shape.with_channels(on), shape.with_channels(out)
         self.then = Chain(h, of=then)
+        self.exact = self.then.exact
+        # The mask has the same halves, and what it changes leaves.
+        self.prior = AffineCoupling(shape, mask=declare(Mask, "channel"), conditioner=prior) if prior else None
         # Plain tuples: a compiled graph needs no shape arithmetic.
         self._channels, self._numbers = (on, out), (leaving.size, h.size)
         self._leaving, self._latent = tuple(leaving), tuple(self.then.out_shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        h, leaving = x.split_with_sizes(self._channels, dim=1)
-        z, log_det = self.then(h, context)
-        return torch.cat((leaving.flatten(1), z.flatten(1)), dim=1), log_det
+        if self.prior is None:
+            return self._forth(x, context)
+        x, prior_log_det = self.prior(x, context)
+        z, log_det = self._forth(x, context)
+        return z, log_det + prior_log_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         leaving, latent = z.split_with_sizes(self._numbers, dim=1)
         h, log_det = self.then.inverse(torch.unflatten(latent, 1, self._latent), context)
-        return torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1), log_det
+        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)
+        if self.prior is None:
+            return x, log_det
+        x, prior_log_det = self.prior.inverse(x, context)
+        return x, log_det + prior_log_det
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         leaving, latent = z.split_with_sizes(self._numbers, dim=1)
         h = self.then.decode(torch.unflatten(latent, 1, self._latent), context)
-        return torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)
+        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)
+        return x if self.prior is None else self.prior.decode(x, context)
+
+    def _forth(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        h, leaving = x.split_with_sizes(self._channels, dim=1)
+        z, log_det = self.then(h, context)
+        return torch.cat((leaving.flatten(1), z.flatten(1)), dim=1), log_det

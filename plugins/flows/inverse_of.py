@@ -33,6 +33,7 @@ class InverseOf(Bijection):
     def __init__(self, shape: Shape, *, of: Part[Bijection]) -> None:
         super().__init__(shape)
         self.of = of(shape)
+        self.exact = self.of.exact
         if self.of.out_shape != shape:
             raise ValueError(f"needs a bijection that keeps the shape, not {shape} -> {self.of.out_shape}")
         learning = [type(part) for part in self.of.modules() if isinstance(part, DataDependent | RunningStatistics)]

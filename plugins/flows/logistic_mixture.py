@@ -109,7 +109,7 @@ class LogisticMixture(Transformer):
             bent, slope = self._bend(x, log_weight, mean, log_scale)
             return bent - v, slope
 
-        return increasing_root(equation, low, high)
+        return increasing_root(equation, low, high, bisections=12)
 
 
 def _logit_cdf(x: Tensor, log_weight: Tensor, mean: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:

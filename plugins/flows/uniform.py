@@ -10,6 +10,7 @@ from torch import Tensor
 from zoo import Event, component
 
 from .dequantization import Dequantization
+from .levels import to_levels
 from .per_sample import per_sample
 
 
@@ -48,5 +49,4 @@ class Uniform(Dequantization):
         return (u + x) / self.levels, per_sample(log_det, x)
 
     def inverse(self, v: Tensor) -> Tensor:
-        x = (v * self.levels).floor().clamp(0, self.levels - 1)
-        return x.to(torch.uint8 if self.levels <= 256 else torch.int64)
+        return to_levels(v, self.levels)

@@ -1,0 +1,93 @@
+"""Plain convolutional network with activation normalisation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from zoo import Conditioner, Shape, TakesContext, component
+
+from .act_normed_conv import ActNormedConv
+from .activation import Activation, overwriting
+from .context_conv import ContextConv
+from .same_size import check_same_size
+
+
+def _odd(kernel: int) -> int:
+    if kernel % 2 == 0:
+        raise ValueError("should be odd, so that height and width stay")
+    return kernel
+
+
+Odd = Annotated[PositiveInt, AfterValidator(_odd)]
+
+
+@component("convnet", example={"width": 8})
+class ConvNet(Conditioner, TakesContext):
+    r"""Plain convolutional network: a convolution for each of ``kernels``, an activation between any two.
+
+    .. math:: h_0 = x, \qquad h_l = \phi(\text{act\_norm}(w_l * h_{l-1})), \qquad y = w * h_{L-1} + b
+
+    The hidden layers have ``width`` channels, each normalised with a scale and a shift that start from the first batch;
+    ``w`` and ``b`` start at zero. The default is the network in Glow's couplings, ``kernels: [3]`` the one in its split
+    prior: a single convolution. A ``context`` of that many channels, a vector or an image, is added after the first
+    convolution by a 1x1 convolution.
+
+    References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, sec. 4.
+
+    Shapes: ``[B, C, H, W] -> [B, C', H, W]``; ValueError for any other.
+
+    >>> import torch, zoo
+    >>> net = zoo.declare(zoo.Conditioner, {"type": "convnet", "width": 8})(zoo.Shape(3, 4, 4), zoo.Shape(6, 4, 4))
+    >>> y = net(torch.ones(5, 3, 4, 4))
+    >>> tuple(y.shape), y.abs().max().item()
+    ((5, 6, 4, 4), 0.0)
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        *,
+        width: PositiveInt = 64,
+        kernels: Annotated[tuple[Odd, ...], Field(min_length=1)] = (3, 1, 3),
+        activation: Activation = "relu",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        context: NonNegativeInt = 0,
+    ) -> None:
+        super().__init__(in_shape, out_shape)
+        check_same_size(in_shape, out_shape)
+        self.context = context
+        *hidden, last = kernels
+        layers: list[nn.Module] = []
+        channels = in_shape[0]
+        for kernel in hidden:
+            layers += _hidden(channels, width, kernel, activation, dropout)
+            channels = width
+        self.layers = nn.Sequential(*layers, _output(channels, out_shape[0], last))
+        self.context_conv = ContextConv(context, width if hidden else out_shape[0]) if context else None
+        if self.context_conv is not None and not hidden:
+            nn.init.zeros_(self.context_conv.conv.weight)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        if self.context_conv is None or context is None:
+            y: Tensor = self.layers(x)
+            return y
+        h: Tensor = self.context_conv(self.layers[0](x), context)
+        for layer in self.layers[1:]:
+            h = layer(h)
+        return h
+
+
+def _hidden(before: int, after: int, kernel: int, phi: Activation, dropout: float) -> list[nn.Module]:
+    layers: list[nn.Module] = [ActNormedConv(before, after, kernel), overwriting(phi)]
+    return [*layers, nn.Dropout(dropout)] if dropout > 0 else layers
+
+
+def _output(before: int, after: int, kernel: int) -> nn.Conv2d:
+    conv = nn.Conv2d(before, after, kernel, padding=kernel // 2)
+    nn.init.zeros_(conv.weight)
+    nn.init.zeros_(conv.get_parameter("bias"))
+    return conv
