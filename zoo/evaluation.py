@@ -17,7 +17,6 @@ from .exporting import open_share, respecified
 from .interfaces import Measurement, Metric, Model
 from .part import Part
 from .randomness import seeded
-from .registry import declare_named
 from .run import model_file
 from .spec import Spec
 
@@ -51,11 +50,10 @@ def evaluate_file(
 ) -> dict[str, Measurement]:
     """Score a run or a share file; ``metrics`` replace those that its spec names."""
     file = model_file(run_or_file)
-    spec = respecified(file, overrides)
+    spec = respecified(file, overrides, metrics)
     if metrics:
-        given = {part.name: part for part in spec.evaluate}
-        named = [given.get(name) or declare_named(Metric, name) for name in metrics]
-        spec = spec.model_copy(update={"evaluate": named})
+        by_name = {part.name: part for part in spec.evaluate}
+        spec = spec.model_copy(update={"evaluate": [by_name[name] for name in metrics]})
     if not spec.evaluate:
         raise UsageError(f"{run_or_file} names no metric; choose one with --metric")
     return evaluate(file, spec, device)

@@ -82,14 +82,23 @@ def open_share(path: Path) -> tuple[Model, Spec, Header]:
     return model.eval(), spec, header
 
 
-def respecified(file: Path, overrides: Sequence[str]) -> Spec:
-    """A share file's spec with overrides, for scoring and sampling; the model itself stays what it is."""
+def respecified(file: Path, overrides: Sequence[str], metrics: Sequence[str] = ()) -> Spec:
+    """A share file's spec with overrides, for scoring and sampling; the model itself stays what it is.
+
+    Any ``metrics`` that it does not name are evaluated too, so that overrides can give them parameters.
+    """
     header = read_header(file)
     for override in overrides:
         if override.startswith("model"):
             raise UsageError(f"--set {override}: the model of a share file is what it is; train another")
     spec = spec_of(header, file)
-    return load_spec(spec.resolved(), overrides) if overrides else spec
+    if not overrides and not metrics:
+        return spec
+    node = spec.resolved()
+    if metrics:
+        new = [name for name in metrics if name not in {part.name for part in spec.evaluate}]
+        node = {**node, "evaluate": [*(part.resolved() for part in spec.evaluate), *new]}
+    return load_spec(node, overrides)
 
 
 def reexport(run: Path, output: Path | None, licence: str | None) -> tuple[Path, str]:

@@ -37,7 +37,10 @@ def merge(base: Any, over: Any, say: Say, path: str = "") -> Any:
 
 
 def assign(root: Entries, assignment: str, say: Say, origin: str = "--set") -> Entries:
-    """``KEY.PATH=VALUE`` laid upon a spec; numbers in the path, bare or in brackets, count list items from zero."""
+    """``KEY.PATH=VALUE`` laid upon a spec; numbers in the path, bare or in brackets, count list items from zero.
+
+    An item that is a component of its own name in the list goes by that name too: ``evaluate.nll.draws=4``.
+    """
     path, equals, text = assignment.partition("=")
     source = Source(origin, assignment)
     mark = Mark(source, 1, 1)
@@ -65,11 +68,10 @@ def _put(node: Any, keys: list[str], value: Any, marks: Marks, say: Say, path: s
     (key, *rest), mark = keys, marks[0]
     below = f"{path}.{key}" if path else key
     if isinstance(node, Items):
-        if not key.isdecimal() or int(key) >= len(node):
-            raise SpecError(Problem(mark, path, f"has {len(node)} items, numbered from 0: there is no '{key}'"))
+        at = _index(node, key, mark, path)
         items = Items(node, node.place)
         items.places = list(node.places)
-        items[int(key)] = _put(node[int(key)], rest, value, marks, say, below)
+        items[at] = _put(node[at], rest, value, marks, say, below)
         return items
     if isinstance(node, str):
         node = _named(node)
@@ -86,6 +88,17 @@ def _put(node: Any, keys: list[str], value: Any, marks: Marks, say: Say, path: s
     own = entries.value_marks.get(key) if rest and key in node else marks[1]
     entries.put(key, kept, entries.key_marks.get(key, mark) if rest else mark, own)
     return entries
+
+
+def _index(items: Items, key: str, mark: Mark | None, path: str) -> int:
+    """Which item of a list is meant."""
+    if key.isdecimal() and int(key) < len(items):
+        return int(key)
+    names = [_type_of(item) if isinstance(item, Entries) else item for item in items]
+    if names.count(key) != 1:
+        count = f"it is there {names.count(key)} times" if key in names else f"there is no '{key}'"
+        raise SpecError(Problem(mark, path, f"has {len(items)} items, numbered from 0: {count}"))
+    return names.index(key)
 
 
 def _named(name: str, path: str | None = None) -> Entries:

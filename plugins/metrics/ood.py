@@ -1,0 +1,72 @@
+"""Likelihoods of data of another kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from zoo import Batch, Dataset, Measurement, Metric, Model, Part, component
+
+from .likelihood import log_likelihoods, scores
+
+BATCH = 500
+
+
+@component("ood", example={"data": {"type": "toy2d", "figure": "rings", "size": 64, "test_size": 32}})
+class OutOfDistribution(Metric):
+    r"""How much likelier held-out examples are than those of other ``data``, to the model.
+
+    .. math:: \mathrm{ood} = P(\log p(x) > \log p(y)), \qquad x \sim \text{held-out}, \quad y \sim \text{other}
+
+    over all pairs, ties counted half: the area under the ROC curve of a test by the likelihood. One is a model that
+    tells them apart, a half one that cannot; below a half it takes the others for likelier than its own, as flows of
+    images are known to do. ``ood_nll`` is the mean of :math:`-\log p(y)` in nats, for ``nll`` to be compared with. The
+    other data is its test split; a model that bounds its likelihood is evaluated ``draws`` times on each example.
+
+    Raises ValueError for a model without a likelihood and for data of another form.
+
+    References: Nalisnick et al., Do deep generative models know what they don't know?, 2019, arXiv:1810.09136.
+    """
+
+    def __init__(self, *, data: Part[Dataset], draws: PositiveInt = 1) -> None:
+        self.data = data
+        self.draws = draws
+
+    def check(self, model: Model) -> None:
+        scores(model)
+        ours, theirs = model.event, self.data().event
+        if (ours.shape, ours.levels) != (theirs.shape, theirs.levels):
+            raise ValueError(
+                f"the model is of {ours.shape} with {ours.levels or 'no'} levels, '{self.data.name}' of {theirs.shape} "
+                f"with {theirs.levels or 'no'}: choose data of the same form"
+            )
+        if model.conditioned_on is not None:
+            raise ValueError(f"the model is of data given its {model.conditioned_on}, which other data does not have")
+
+    def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
+        self.check(model)
+        ours = log_likelihoods(model, batches, self.draws)
+        theirs = log_likelihoods(model, self._batches(model, next(model.buffers(), torch.zeros(()))), self.draws)
+        kind = "exact" if scores(model).exact else "bound"
+        return {
+            "ood": Measurement(_share_above(ours, theirs), len(theirs), kind),
+            "ood_nll": Measurement(-theirs.mean().item(), len(theirs), kind),
+            "nll": Measurement(-ours.mean().item(), len(ours), kind),
+        }
+
+    def _batches(self, model: Model, like: Tensor) -> Iterator[Batch]:
+        dataset = self.data()
+        examples, name = dataset.split("test"), dataset.event.name
+        for start in range(0, len(examples), BATCH):
+            indices = torch.arange(start, min(start + BATCH, len(examples)))
+            yield {model.event.name: examples.read(indices)[name].to(like.device)}
+
+
+def _share_above(ours: Tensor, theirs: Tensor) -> float:
+    """The share of pairs in which ours is larger, ties counted half."""
+    ordered = theirs.sort().values
+    below = torch.searchsorted(ordered, ours, right=False) + torch.searchsorted(ordered, ours, right=True)
+    return below.double().mean().item() / (2 * len(theirs))
