@@ -16,8 +16,8 @@ POINTS = {1: 20001, 2: 1601}
 
 @dataclass(frozen=True)
 class Grid:
-    """A density on a grid over [-40, 40] for each of one or two numbers: ``axis`` ``[N]``, ``p`` ``[N]`` or
-    ``[N, N]`` and ``log_p`` alike."""
+    """A density on a grid over its support, or [-40, 40], for each of one or two numbers: ``axis`` ``[N]``, ``p``
+    ``[N]`` or ``[N, N]`` and ``log_p`` alike."""
 
     axis: Tensor
     log_p: Tensor
@@ -44,7 +44,8 @@ def grid_of(distribution: Distribution) -> Grid | None:
     size = distribution.shape.size
     if size not in POINTS:
         return None
-    axis = torch.linspace(-REACH, REACH, POINTS[size], dtype=torch.float64)
+    low, high = distribution.support or (-REACH, REACH)
+    axis = torch.linspace(low, high, POINTS[size], dtype=torch.float64)
     x = torch.cartesian_prod(*[axis] * size).reshape(-1, *distribution.shape)
     return Grid(axis, distribution.log_prob(x).reshape([len(axis)] * size))
 

@@ -30,20 +30,31 @@ def draws_have_shape(distribution: Distribution) -> None:
 def draws_obey_stein(distribution: Distribution) -> None:
     r"""Draws obey Stein's identities with the gradient of ``log_prob``, in any dimension.
 
-    .. math:: \mathbb{E}[\partial_j \log p(x)] = 0, \qquad \mathbb{E}[x_j\, \partial_j \log p(x)] = -1
+    .. math:: \mathbb{E}[g(x_j)\, \partial_j \log p(x) + g'(x_j)] = 0
 
-    Both hold for smooth densities that vanish at infinity; a draw from elsewhere breaks them.
+    for :math:`g = 1` and :math:`g = x`, and for :math:`g = (x - a)(b - x)` where the support is :math:`[a, b]`. They
+    hold for densities that are smooth there; a draw from elsewhere breaks them.
     """
     x = draw(distribution, DRAWS).requires_grad_(True)
-    (score,) = torch.autograd.grad(distribution.log_prob(x).sum(), x)
-    for what, values, true in (("score", score, 0.0), ("x times score", x.detach() * score, -1.0)):
+    log_p = distribution.log_prob(x).sum()
+    score = torch.autograd.grad(log_p, x)[0] if log_p.requires_grad else torch.zeros_like(x)
+    for what, g, slope in _test_functions(distribution, x.detach()):
+        values = g * score + slope
         mean, error = values.mean(0), values.std(0) / math.sqrt(DRAWS)
-        worst = float(((mean - true).abs() / error.clamp(min=1e-12)).max())
+        worst = float((mean.abs() / error.clamp(min=1e-12)).max())
         require(
             worst <= SIGMAS,
-            f"the mean {what} of draws is {worst:.1f} standard errors away from {true:g}: sample and log_prob are of "
+            f"Stein's identity for g = {what} is off by {worst:.1f} standard errors: sample and log_prob are of "
             "different distributions",
         )
+
+
+def _test_functions(distribution: Distribution, x: Tensor) -> list[tuple[str, Tensor, Tensor]]:
+    """A name, values and slopes of each."""
+    if distribution.support is None:
+        return [("1", torch.ones_like(x), torch.zeros_like(x)), ("x", x, torch.ones_like(x))]
+    low, high = distribution.support
+    return [("(x - a)(b - x)", (x - low) * (high - x), low + high - 2 * x)]
 
 
 @torch.no_grad()

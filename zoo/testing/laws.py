@@ -16,6 +16,7 @@ from . import (
     conditioning,
     density,
     drawing,
+    extremes,
     gradients,
     inversion,
     jacobian,
@@ -45,6 +46,7 @@ BIJECTION_LAWS: Mapping[str, BijectionLaw] = _by_name(
     statistics.reset_forgets,
     precision.dtype_follows,
     precision.log_det_survives_autocast,
+    extremes.stays_finite,
     meta.runs_on_meta,
     compilation.compiles,
 )

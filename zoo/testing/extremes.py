@@ -1,0 +1,48 @@
+"""Hard inputs: what a wild step of training, or a stray example, may lead to."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..interfaces.bijection import Bijection
+from .broken import require
+from .liven import perturb
+
+Direction = Callable[[Tensor], tuple[Tensor, Tensor]]
+FAR = (0.0, 1e-30, 1.0, -30.0, 300.0)
+WILD = 3.0
+
+
+def stays_finite(bijection: Bijection, x: Tensor) -> None:
+    """With parameters far from their start, on points in the far tails, at zero and on the edges of the domain, both
+    ways give finite numbers with finite gradients, in float64 and float32."""
+    for dtype in (torch.float64, torch.float32):
+        part = copy.deepcopy(bijection).to(dtype)
+        perturb(part, seed=3, scale=WILD)
+        for at in _far(part, x.to(dtype)):
+            z = _finite("forward", part, part.forward, at)
+            _finite("inverse", part, part.inverse, z)
+
+
+def _far(bijection: Bijection, x: Tensor) -> list[Tensor]:
+    ends = FAR if bijection.domain is None else bijection.domain
+    return [torch.full_like(x[:2], end) for end in ends] + [10.0 * x[:2] if bijection.domain is None else x[:2]]
+
+
+def _finite(name: str, part: Bijection, direction: Direction, at: Tensor) -> Tensor:
+    x = at.detach().clone().requires_grad_()
+    y, log_det = direction(x)
+    where = f"at {at.flatten()[0].item():.3g} in {at.dtype}"
+    require(y.isfinite().all() and log_det.isfinite().all(), f"{name} is not finite {where}")
+    wanted = [x, *(p for p in part.parameters() if p.requires_grad)]
+    weights = torch.linspace(-1.0, 1.0, y.numel(), dtype=y.dtype).view_as(y)
+    total = (weights * y).sum() + log_det.sum()
+    if not total.requires_grad:
+        return y.detach()
+    for gradient in torch.autograd.grad(total, wanted, allow_unused=True):
+        require(gradient is None or gradient.isfinite().all(), f"the gradient of {name} is not finite {where}")
+    return y.detach()
