@@ -1,0 +1,55 @@
+"""Files of the MAF paper's archive, in forms that can be read without running code from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import DataError
+
+from .places import locate
+
+ARCHIVE = "the paper's archive, data.tar.gz of https://zenodo.org/record/1161203"
+
+
+@dataclass(frozen=True)
+class MafFile:
+    """A file under the root, and how one comes by it. What is missing or unreadable is a `zoo.DataError`."""
+
+    path: str
+    origin: str
+
+    def find(self, root: str) -> Path:
+        """Where the file lies."""
+        try:
+            return locate(str(Path(root) / self.path))
+        except DataError as error:
+            raise DataError(f"{error}. {self.hint}") from None
+
+    def array(self, root: str, columns: int) -> NDArray[Any]:
+        """The rows of an ``.npy`` file, in its own dtype: ``[N, columns]``."""
+        path = self.find(root)
+        try:
+            rows: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise DataError(f"{path} is no array of numbers: {error}. {self.hint}") from error
+        if rows.ndim != 2 or rows.shape[1] != columns or not len(rows) or rows.dtype.kind not in "fiu":
+            raise DataError(f"{path} is {rows.dtype} {list(rows.shape)}, not numbers [N, {columns}]. {self.hint}")
+        return rows
+
+    def table(self, root: str, columns: int) -> NDArray[np.float64]:
+        """The first so many columns of a ``.csv`` file below its line of names: ``[N, columns]``."""
+        path = self.find(root)
+        try:
+            return np.loadtxt(path, comments=None, delimiter=",", skiprows=1, usecols=range(columns), ndmin=2)
+        except ValueError as error:
+            raise DataError(f"{path} has no {columns} columns of numbers: {error}. {self.hint}") from error
+
+    @property
+    def hint(self) -> str:
+        """One sentence for whoever lacks the file."""
+        return f"'{self.path}' is {self.origin}"
