@@ -12,15 +12,15 @@ from zoo import assembly
 from zoo.spec import load_spec, shipped_specs
 from zoo.testing.compilation import traced
 
-ADAPTIVE = {"ffjord-2d"}
-"""What a solver decides by the values has no graph."""
 DEEP = {"conditional-realnvp", "realnvp", "realnvp-mnist", "realnvp-cifar10", "flowpp", "glow-cifar10", "planar-2d"}
 """Traced for tens of seconds."""
+UNROLLED = {"ffjord-2d", "residual-flow"}
+"""Traced for minutes, step by step."""
 
 
 def flows() -> list[Any]:
-    names = [name for name in shipped_specs() if load_spec(name).model.name == "flow" and name not in ADAPTIVE]
-    return [pytest.param(name, marks=pytest.mark.slow if name in DEEP else ()) for name in names]
+    names = [name for name in shipped_specs() if load_spec(name).model.name == "flow"]
+    return [pytest.param(name, marks=pytest.mark.slow if name in DEEP | UNROLLED else ()) for name in names]
 
 
 @pytest.mark.parametrize("name", flows())
