@@ -159,6 +159,19 @@ def test_autocast_changes_nothing(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(plain, cast, strict=True))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="TF32 is CUDA's")
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_tf32_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = built(name).cuda()
+    x = inputs(part, 3).float().cuda()
+    plain = [*part(x), *part.inverse(x)]
+    for products in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        monkeypatch.setattr(products, "allow_tf32", True)
+    for ours, theirs in zip([*part(x), *part.inverse(x)], plain, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_they_compile_under_autocast_with_gradients(name: str) -> None:
     part = built(name)

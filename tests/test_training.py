@@ -20,6 +20,7 @@ from zoo.averaging import Averaged
 from zoo.cli import app
 from zoo.data import Shuffled, Source, sources
 from zoo.engine import Choices, can_compile
+from zoo.evaluation import measure
 from zoo.exporting import open_share
 from zoo.processes import Alone
 from zoo.progress import Silent
@@ -364,6 +365,20 @@ def test_compiled_training_gives_the_same_losses(device: str, tmp_path: Path) ->
 def test_kept_memory_changes_no_number(device: str, tmp_path: Path) -> None:
     with_it, without = (losses(spec_of(device, engine={"keep_freed_memory": kept}), tmp_path) for kept in (True, False))
     assert with_it == without
+
+
+def test_a_run_is_scored_in_its_own_memory_format(device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[zoo.Model] = []
+
+    def measured(model: zoo.Model, *given: Any) -> Any:
+        scored.append(model)
+        return measure(model, *given)
+
+    monkeypatch.setattr("zoo.trainer.measure", measured)
+    spec = load_spec("glow-cifar10", [f"engine.device={device}", "engine.compile=off", "train.steps=2"], small=True)
+    zoo.train(spec, runs=tmp_path)
+    weights = [p for p in scored[-1].parameters() if p.dim() == 4]
+    assert weights and all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
 
 
 def test_rows_are_means_since_the_last(device: str, tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ class Trainer:
         """Measure what was published on the test split, and write the figures into the share file."""
         file = self.directory / run.MODEL
         model, spec, header = open_share(file)
-        model = model.to(self.runtime.device)
+        model = place(model, self.runtime.device, self.runtime.choices.channels_last)
         measured = measure(model, spec.evaluate, held_out(spec.data(), self.runtime.device), spec.train.seed)
         export_again(file, model, spec, header, metrics=protocol(measured, spec.evaluate, "test"))
         return measured

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from zoo import Bijection, Shape, component
 
-from .full_precision import full_precision
 from .moments import places
 from .per_sample import per_sample
 from .plu import PLU
+from .product import product
 
 
 @component("conv1x1")
@@ -42,8 +42,7 @@ class Conv1x1(Bijection):
         self._places = places(shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        with full_precision(x):
-            return self._mixed(self.plu.weight(), x), self._log_det(x)
+        return self._mixed(self.plu.weight(), x), self._log_det(x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         unit = torch.eye(self.shape[0], dtype=torch.float64, device=z.device)
@@ -52,8 +51,7 @@ class Conv1x1(Bijection):
 
     @staticmethod
     def _mixed(weight: Tensor, x: Tensor) -> Tensor:
-        # As a convolution it would be in TF32 on GPUs, by default, a matrix product is not.
-        return torch.matmul(weight, x.flatten(2)).view(x.shape)
+        return product(weight, x.flatten(2)).view(x.shape)
 
     def _log_det(self, x: Tensor) -> Tensor:
         return per_sample(self.plu.log_det() * self._places, x)

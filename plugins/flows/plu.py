@@ -6,9 +6,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
-from .full_precision import full_precision
+from .product import product
 
 
 class PLU(nn.Module):
@@ -44,15 +43,13 @@ class PLU(nn.Module):
 
     def weight(self) -> Tensor:
         """W, ``[size, size]``."""
-        with full_precision(self.factors):
-            L, U = _unpack(self.factors, self.sign)
-            return (L @ U).index_select(0, self.order)
+        L, U = _unpack(self.factors, self.sign)
+        return product(L, U).index_select(0, self.order)
 
     def forward(self, x: Tensor) -> Tensor:
         """W x for each row x, ``[N, size] -> [N, size]``, without W."""
-        with full_precision(x):
-            L, U = _unpack(self.factors, self.sign)
-            return linear(linear(x, U), L).index_select(1, self.order)
+        L, U = _unpack(self.factors, self.sign)
+        return product(product(x, U.T), L.T).index_select(1, self.order)
 
     def solve(self, z: Tensor) -> Tensor:
         """The x with W x = z for each row z, ``[N, size] -> [N, size]``."""
