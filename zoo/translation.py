@@ -130,6 +130,13 @@ class _Untranslated(Exception):
     """A program cannot be written in a format, or is another one there."""
 
 
+def _root(error: Exception) -> Exception:
+    """What went wrong first: exporters wrap it in advice."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return error
+
+
 def _write(program: Program, form: Format, path: Path, about: str) -> None:
     try:
         with warnings.catch_warnings(), seeded(torch.device("cpu"), 0, "check"):
@@ -141,6 +148,6 @@ def _write(program: Program, form: Format, path: Path, about: str) -> None:
     except OSError:
         raise
     except Exception as error:
-        raise _Untranslated(told(error)) from error
+        raise _Untranslated(told(_root(error))) from error
     if len(found):
         raise _Untranslated(f"{len(found)} of its numbers differ from the model's, by up to {found.max():.3g}")
