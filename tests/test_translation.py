@@ -154,7 +154,7 @@ LACKING = {(name, "onnx") for name in ("glow", "glow-cifar10", "nsf-tables")}
 @slow
 @pytest.mark.parametrize(("name", "form"), sorted(LACKING))
 def test_what_a_format_lacks_is_said(name: str, form: str, share: Maker, tmp_path: Path) -> None:
-    with pytest.raises(zoo.ZooError, match="'sample' does not translate to onnx: .*solve_triangular"):
+    with pytest.raises(zoo.ZooError, match=r"'sample' does not translate to onnx: .*solve_triangular"):
         translate(share(name, [], True), tmp_path / "program.onnx", form=form, function="sample")
 
 

@@ -28,9 +28,7 @@ BATCH = 1000
 ENDINGS = (".png", ".npy", ".pt", ".csv")
 
 
-def draw(
-    model: Model, path: Path, *, n: int, temperature: float, seed: int, context: Tensor | None = None
-) -> Tensor:
+def draw(model: Model, path: Path, *, n: int, temperature: float, seed: int, context: Tensor | None = None) -> Tensor:
     """``n`` draws of a model in a file of the form that its ending names; the same seed gives the same file."""
     write = writer(path, model)
     x = sample(model, n, temperature=temperature, seed=seed, context=context)
