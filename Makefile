@@ -19,7 +19,7 @@ types: install
 	$(BIN)/mypy
 
 tests: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 test-slow: install
 	$(BIN)/pytest -m slow
