@@ -46,8 +46,8 @@ class Affine(Transformer):
         return (y - t) * s.exp(), s
 
     def decode(self, y: Tensor, h: Tensor) -> Tensor:
-        s, t = self._scale_and_shift(h)
-        return (y - t) * (-s).exp()
+        s, t = h.unbind(1)
+        return (y - t) * torch.exp(-self.max_log_scale * torch.tanh(s * self._steepness))
 
     def _scale_and_shift(self, h: Tensor) -> tuple[Tensor, Tensor]:
         s, t = h.unbind(1)

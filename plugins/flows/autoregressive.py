@@ -45,7 +45,6 @@ class Autoregressive(Bijection):
         super().__init__(shape)
         self.transformer = transformer()
         self.net = net(shape, self.transformer.count)
-        self._ones = [1] * shape.size
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         # Under autocast the net answers in half precision; log-derivatives stay in the input's.
@@ -53,21 +52,21 @@ class Autoregressive(Bijection):
         return z, sum_event(log_slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        elements = z.flatten(1).split_with_sizes(self._ones, dim=1)
+        elements = z.flatten(1).unbind(1)
         log_slopes: list[Tensor] = []
 
         def solve(i: int, h: Tensor) -> Tensor:
-            x, log_slope = self.transformer.inverse(elements[i], h.unsqueeze(2).to(z.dtype))
+            x, log_slope = self.transformer.inverse(elements[i], h if h.dtype == z.dtype else h.to(z.dtype))
             log_slopes.append(log_slope)
-            return x.squeeze(1)
+            return x
 
         x = self.net.unroll(solve, z.shape[0], context)
-        return x, sum_event(torch.cat(log_slopes, dim=1))
+        return x, sum_event(torch.stack(log_slopes, dim=1))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        elements = z.flatten(1).split_with_sizes(self._ones, dim=1)
+        elements = z.flatten(1).unbind(1)
 
         def solve(i: int, h: Tensor) -> Tensor:
-            return self.transformer.decode(elements[i], h.unsqueeze(2).to(z.dtype)).squeeze(1)
+            return self.transformer.decode(elements[i], h if h.dtype == z.dtype else h.to(z.dtype))
 
         return self.net.unroll(solve, z.shape[0], context)

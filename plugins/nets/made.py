@@ -96,9 +96,9 @@ class MADE(AutoregressiveNet, TakesContext):
         rest = 0
         for degree, completed in enumerate(self._completed):
             if degree > 0:
-                x = solve(degree - 1, sums[-1][: self.count].t())
+                h, sums[-1] = _cut(sums[-1], self.count)
+                x = solve(degree - 1, h.t())
                 elements.append(x)
-                sums[-1] = sums[-1][self.count :]
                 sums[0] = _add(sums[0], first[degree - 1][rest:], x.unsqueeze(0))
             if completed:
                 rows = [rest] * (len(above) - 1) + [degree * self.count]
@@ -126,10 +126,11 @@ class MADE(AutoregressiveNet, TakesContext):
 
     def _complete(self, completed: int, columns: list[Tensor], sums: list[Tensor]) -> None:
         """Take the first units off the sums of every hidden layer, and add what they give to the layer above."""
-        a, sums[0] = self.phi(sums[0][:completed]), sums[0][completed:]
+        first, sums[0] = _cut(sums[0], completed)
+        a = self.phi(first)
         for k, W in enumerate(columns[:-1], 1):
-            total = _add(sums[k], W, a)
-            a, sums[k] = self._above(a, total[:completed]), total[completed:]
+            first, sums[k] = _cut(_add(sums[k], W, a), completed)
+            a = self._above(a, first)
         sums[-1] = _add(sums[-1], columns[-1], a)
 
     def _above(self, a: Tensor, sums: Tensor) -> Tensor:
@@ -141,6 +142,12 @@ class MADE(AutoregressiveNet, TakesContext):
 def _by_element(x: Tensor, count: int) -> Tensor:
     """``[count * D, K] -> [D * count, K]``."""
     return torch.unflatten(x, 0, (count, -1)).transpose(0, 1).flatten(0, 1)
+
+
+def _cut(sums: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The first rows and the rest."""
+    first, rest = sums.split_with_sizes([count, sums.shape[0] - count])
+    return first, rest
 
 
 def _add(sums: Tensor, W: Tensor, a: Tensor) -> Tensor:
