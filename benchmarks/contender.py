@@ -1,8 +1,8 @@
-"""One library's RealNVP, as the benchmark sees it."""
+"""One library's flow, as the benchmarks see it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ HIDDEN = (WIDTH, WIDTH)
 
 @dataclass(frozen=True)
 class Contender:
-    """A flow with the same couplings, networks and base as all the others.
+    """A flow with the same layers, networks and base as all the others.
 
     ``loss`` gives the mean negative log-likelihood of a batch ``[B, D]``, a scalar; ``sample`` draws ``n`` points.
     """
@@ -29,9 +29,9 @@ class Contender:
         return sum(parameter.numel() for parameter in self.module.parameters() if parameter.requires_grad)
 
 
-def network(features_in: int, features_out: int) -> nn.Sequential:
+def network(features_in: int, features_out: int, hidden: Sequence[int] = HIDDEN) -> nn.Sequential:
     """The conditioner of every contender whose library lets its user bring one."""
-    sizes = (features_in, *HIDDEN)
+    sizes = (features_in, *hidden)
     layers: list[nn.Module] = []
     for size, following in pairwise(sizes):
         layers += [nn.Linear(size, following), nn.ReLU()]

@@ -32,7 +32,7 @@ class Task:
 
 TRAINING = Task("training step", training_block, list(RECIPES), {"zoo, eager": 1.05, "zoo, defaults": 0.80})
 SAMPLING = Task(
-    f"sampling {BATCH}", sampling_block, [n for n, r in RECIPES.items() if not r.compiled], {"zoo, eager": 1.0}
+    f"sampling {BATCH}", sampling_block, [n for n, r in RECIPES.items() if not r.training.compiled], {"zoo, eager": 1.0}
 )
 
 

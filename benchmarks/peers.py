@@ -7,7 +7,7 @@ scale is bounded (nflows: sigmoid; FrEIA: arctan; zuko: softsign; normflows: not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 import torch
@@ -17,11 +17,13 @@ from .contender import COUPLINGS, HIDDEN, Contender, network
 
 
 class WithoutContext(nn.Module):
-    """nflows hands its networks a context as well."""
+    """nflows hands its networks a context as well, and splines divide what goes into a softmax by the root of their
+    ``hidden_features``."""
 
-    def __init__(self, features_in: int, features_out: int) -> None:
+    def __init__(self, features_in: int, features_out: int, hidden: Sequence[int] = HIDDEN) -> None:
         super().__init__()
-        self.net = network(features_in, features_out)
+        self.net = network(features_in, features_out, hidden)
+        self.hidden_features = hidden[-1]
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         h: Tensor = self.net(x)

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import cycle
 
 import torch
 from torch import Tensor
 
 import zoo
 
+from .blocks import DEFAULTS, EAGER, LEARNING_RATE, SHORT_RUN, Training, sampling, training
 from .contender import COUPLINGS, HIDDEN, WIDTH, Contender
-from .harness import Block, Clock, timed
+from .declared import declared_flow
+from .harness import Block, Clock
 from .peers import PEERS
 from .plain import merged, plain
 
 BATCH = 512
-LEARNING_RATE = 1e-3
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a flow is built and trained.
 
-    ``compiled`` is torch.compile of the objective; ``fused`` is Adam in one kernel; ``keep_freed`` is a setting of the
-    whole process, so it takes effect only where a contender has one of its own.
+    ``keep_freed`` is a setting of the whole process, so it takes effect only where a contender has one of its own.
     """
 
     build: Callable[[int], Contender]
-    compiled: bool = False
-    fused: bool | None = None
+    training: Training = EAGER
     keep_freed: bool = False
 
 
@@ -42,15 +40,7 @@ def zoo_flow(dim: int) -> Contender:
         {"type": "affine_coupling", "mask": {"type": "channel", "swap": i % 2 == 1}, "conditioner": net}
         for i in range(COUPLINGS)
     ]
-    node = {"type": "flow", "base": "standard_normal", "transforms": couplings}
-    model = zoo.declare(zoo.Model, node)(zoo.Event("point", zoo.Shape(dim)))
-    clock = zoo.Clock(torch.zeros((), dtype=torch.int64), steps=1000)
-
-    def loss(x: Tensor) -> Tensor:
-        nll: Tensor = model({"point": x}, clock).loss
-        return nll
-
-    return Contender(model, loss, model.sample)
+    return declared_flow(zoo.Shape(dim), couplings)
 
 
 # zoo trains with the fused Adam and keeps freed memory; it compiles (``engine.compile: auto``) where a run is long
@@ -58,10 +48,10 @@ def zoo_flow(dim: int) -> Contender:
 RECIPES = {
     "plain": Recipe(plain),
     "plain, merged": Recipe(merged),
-    "plain, compiled": Recipe(plain, compiled=True, fused=True),
+    "plain, compiled": Recipe(plain, DEFAULTS),
     "zoo, eager": Recipe(zoo_flow),
-    "zoo, short run": Recipe(zoo_flow, fused=True, keep_freed=True),
-    "zoo, defaults": Recipe(zoo_flow, compiled=True, fused=True, keep_freed=True),
+    "zoo, short run": Recipe(zoo_flow, SHORT_RUN, keep_freed=True),
+    "zoo, defaults": Recipe(zoo_flow, DEFAULTS, keep_freed=True),
 } | {name: Recipe(build) for name, (module, build) in PEERS.items() if find_spec(module)}
 
 
@@ -73,33 +63,16 @@ def batches(dim: int, count: int = 64, seed: int = 0) -> list[Tensor]:
 
 
 def training_block(name: str, dim: int, clock: Clock) -> Block:
-    """Blocks of training steps: forward, backward, Adam, zero_grad."""
+    """Blocks of training steps."""
     torch.manual_seed(0)
     recipe = RECIPES[name]
-    contender = recipe.build(dim)
-    parameters = list(contender.module.parameters())
-    adam = torch.optim.Adam(parameters, lr=LEARNING_RATE, fused=recipe.fused)
-    loss = torch.compile(contender.loss, dynamic=False) if recipe.compiled else contender.loss
-    data: Iterator[Tensor] = cycle(batches(dim))
-
-    def step() -> None:
-        loss(next(data)).backward()  # type: ignore[no-untyped-call]
-        adam.step()
-        adam.zero_grad()
-
-    return timed(step, clock=clock)
+    return training(recipe.build(dim), batches(dim), recipe.training, clock)
 
 
 def sampling_block(name: str, dim: int, clock: Clock) -> Block:
     """Blocks of draws of `BATCH` points each."""
     torch.manual_seed(0)
-    contender = RECIPES[name].build(dim)
-
-    def step() -> None:
-        with torch.no_grad():
-            contender.sample(BATCH)
-
-    return timed(step, clock=clock)
+    return sampling(RECIPES[name].build(dim), BATCH, clock)
 
 
 def check_agreement(dim: int) -> float:
