@@ -24,6 +24,8 @@ from .declared import declared_flow
 from .peers import WithoutContext
 
 BOUND = 3.0
+LOOSE = {"min_bin": 1e-3, "min_derivative": 1e-3, "max_derivative": 1e3}
+"""About the limits of the others, as parameters of zoo's spline."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,10 @@ class Size:
         return self.width, self.width
 
 
-def in_zoo(size: Size) -> Contender:
-    """The flow in zoo."""
+def in_zoo(size: Size, **limits: float) -> Contender:
+    """The flow in zoo; ``limits`` are parameters of its spline."""
     net = {"type": "mlp", "width": size.width, "depth": len(size.hidden)}
-    spline = {"type": "rational_quadratic_spline", "bins": size.bins, "bound": BOUND}
+    spline = {"type": "rational_quadratic_spline", "bins": size.bins, "bound": BOUND, **limits}
     couplings = [
         {
             "type": "coupling",
