@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo import Energy, Shape, component
+from zoo import component
 
-from .plane import HalfWidth, extent, normal, require_plane, wall, wave
+from .plane import normal, wave
+from .walled import Walled
 
 
 @component("u2")
-class U2(Energy):
+class U2(Walled):
     r"""A wave: a strip along a sine, between two walls.
 
     .. math:: U_2(z) = \frac12 \Bigl(\frac{z_2 - w_1(z_1)}{0.4}\Bigr)^2, \qquad w_1(z_1) = \sin\frac{2\pi z_1}{4}
@@ -29,12 +30,5 @@ class U2(Energy):
     tensor([0.0000, 0.5000, 0.5000])
     """
 
-    def __init__(self, shape: Shape, *, half_width: HalfWidth = 4.0) -> None:
-        super().__init__(shape)
-        require_plane(shape)
-        self.half_width = half_width
-        self.extent = extent(half_width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        z1, z2 = x.unbind(1)
-        return wall(z1, self.half_width) - normal(z2 - wave(z1), 0.4)
+    def along(self, z1: Tensor, z2: Tensor) -> Tensor:
+        return -normal(z2 - wave(z1), 0.4)

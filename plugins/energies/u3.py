@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo import Energy, Shape, component
+from zoo import component
 
-from .plane import HalfWidth, bump, extent, normal, require_plane, wall, wave
+from .plane import bump, normal, wave
+from .walled import Walled
 
 
 @component("u3")
-class U3(Energy):
+class U3(Walled):
     r"""Two waves that part around a bump and meet again, between two walls.
 
     .. math:: U_3(z) = -\ln\Bigl(e^{-\frac12 (\frac{z_2 - w_1}{0.35})^2} + e^{-\frac12 (\frac{z_2 - w_1 + w_2}{0.35})^2}
@@ -31,13 +32,6 @@ class U3(Energy):
     tensor([0.5000, 0.5000, 8.4910])
     """
 
-    def __init__(self, shape: Shape, *, half_width: HalfWidth = 4.0) -> None:
-        super().__init__(shape)
-        require_plane(shape)
-        self.half_width = half_width
-        self.extent = extent(half_width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        z1, z2 = x.unbind(1)
+    def along(self, z1: Tensor, z2: Tensor) -> Tensor:
         above = z2 - wave(z1)
-        return wall(z1, self.half_width) - torch.logaddexp(normal(above, 0.35), normal(above + bump(z1), 0.35))
+        return -torch.logaddexp(normal(above, 0.35), normal(above + bump(z1), 0.35))

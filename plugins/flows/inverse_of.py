@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoo import Bijection, DataDependent, Part, RunningStatistics, Shape, component
+from zoo import Bijection, Part, Shape, component
+
+from .learners import learner_in
 
 
 @component("inverse_of", example={"of": {"type": "autoregressive", "net": {"type": "made", "width": 8}}})
@@ -36,10 +38,9 @@ class InverseOf(Bijection):
         self.exact = self.of.exact
         if self.of.out_shape != shape:
             raise ValueError(f"needs a bijection that keeps the shape, not {shape} -> {self.of.out_shape}")
-        learning = [type(part) for part in self.of.modules() if isinstance(part, DataDependent | RunningStatistics)]
-        if learning:
-            name = learning[0].__name__
-            raise ValueError(f"its {name} learns from what goes forward through it, and in training nothing does")
+        learner = learner_in(self.of)
+        if learner is not None:
+            raise ValueError(f"its {learner} learns from what goes forward through it, and in training nothing does")
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.of.inverse(x, context)

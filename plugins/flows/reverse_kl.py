@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveInt
 
-from zoo import Batch, Bijection, Clock, DataDependent, Energy, Event, Part, RunningStatistics, Terms, component
+from zoo import Batch, Bijection, Clock, Energy, Event, Part, Terms, component
 
+from .learners import learner_in
 from .objective import Objective
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ class ReverseKL(Objective):
         super().__init__(event, transforms)
         if event.levels is not None:
             raise ValueError(f"'{event.name}' has {event.levels} levels: an energy is of a density")
-        learning = [type(part) for part in transforms.modules() if isinstance(part, DataDependent | RunningStatistics)]
-        if learning:
-            raise ValueError(f"{learning[0].__name__} learns from data that goes forward through it, and none does")
+        learner = learner_in(transforms)
+        if learner is not None:
+            raise ValueError(f"{learner} learns from data that goes forward through it, and none does")
         self.energy = energy(event.shape)
         self.warmup = warmup
 

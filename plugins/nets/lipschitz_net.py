@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from zoo import Component, Contract, Shape
+from zoo import Component, Contract, Shape, misshapen
 
 Contraction = Annotated[float, Field(gt=0, le=0.99)]
 """A Lipschitz constant below one, by enough that fixed points are found."""
@@ -41,17 +41,13 @@ class LipschitzNet(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(net: Any, args: tuple[Any, ...]) -> str | None:
-        return _misshapen("the input", args[0], tuple(net.shape))
+        return misshapen("the input", args[0], net.shape)
 
     @staticmethod
     def _gives(net: Any, result: Any) -> str | None:
-        return _misshapen("its output", result, tuple(net.shape))
+        return misshapen("its output", result, net.shape)
 
     contracts: ClassVar[Mapping[str, Contract]] = {"forward": Contract(_takes, _gives)}
-
-
-def _misshapen(what: str, x: Tensor, sizes: tuple[int, ...]) -> str | None:
-    return None if tuple(x.shape[1:]) == sizes else f"{what} is {list(x.shape)}, not [B, {', '.join(map(str, sizes))}]"
 
 
 def bounded(W: Tensor, norm: Tensor, most: float) -> Tensor:
