@@ -13,7 +13,20 @@ from dataclasses import dataclass
 
 import torch
 
-from .harness import COLUMNS, Block, Clock, Summary, cells, interleave, machine, markdown, summarise, verdict
+from .harness import (
+    COLUMNS,
+    Block,
+    Clock,
+    Summary,
+    cells,
+    interleave,
+    machine,
+    markdown,
+    summarise,
+    timing_options,
+    timing_parser,
+    verdict,
+)
 from .realnvp import BATCH, RECIPES, check_agreement, sampling_block, training_block
 from .workers import Worker
 
@@ -88,19 +101,11 @@ def apart(task: Task, names: Sequence[str], dim: int, options: argparse.Namespac
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.density", description=(__doc__ or "").splitlines()[0])
+    parser = timing_parser("benchmarks.density", __doc__, rounds=40, steps=10)
     parser.add_argument("--dim", type=int, nargs="+", default=[64, 2], help="sizes of a point; even")
-    parser.add_argument("--rounds", type=int, default=40, help="in each, everyone runs one block")
-    parser.add_argument("--steps", type=int, default=10, help="of one block")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu is for one thread")
     parser.add_argument("--apart", action="store_true", help="each contender in a process of its own")
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), help="these contenders, beside plain")
-    parser.add_argument("--quick", action="store_true", help="two rounds of two steps: does it run?")
-    options = parser.parse_args()
-    if options.quick:
-        options.rounds = options.steps = 2
-    return options
+    return timing_options(parser)
 
 
 if __name__ == "__main__":

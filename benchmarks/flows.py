@@ -20,7 +20,19 @@ from torch import Tensor
 from . import glow, maf, nsf
 from .blocks import DEFAULTS, EAGER, Training, sampling, training
 from .contender import Contender
-from .harness import COLUMNS, Block, Timings, cells, interleave, machine, markdown, summarise, verdict
+from .harness import (
+    COLUMNS,
+    Block,
+    Timings,
+    cells,
+    interleave,
+    machine,
+    markdown,
+    summarise,
+    timing_options,
+    timing_parser,
+    verdict,
+)
 
 Build = Callable[[], Contender]
 
@@ -147,17 +159,9 @@ def fastest(timings: Timings, among: Sequence[str]) -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.flows", description=(__doc__ or "").splitlines()[0])
+    parser = timing_parser("benchmarks.flows", __doc__, rounds=20, steps=5)
     parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--rounds", type=int, default=20, help="in each, everyone runs one block")
-    parser.add_argument("--steps", type=int, default=5, help="of one block")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu is for one thread")
-    parser.add_argument("--quick", action="store_true", help="two rounds of two steps: does it run?")
-    options = parser.parse_args()
-    if options.quick:
-        options.rounds = options.steps = 2
-    return options
+    return timing_options(parser)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ ratio of two medians moves with the machine's load; the median of paired ratios 
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import platform
@@ -30,6 +31,25 @@ Clock = Literal["wall", "cpu"]
 CLOCKS: Mapping[Clock, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 RESAMPLES = 2000
+
+
+def timing_parser(module: str, about: str | None, *, rounds: int, steps: int) -> argparse.ArgumentParser:
+    """What every timing asks: how often, in how many threads, by which clock. `timing_options` reads it."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=(about or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=rounds, help="in each, everyone runs one block")
+    parser.add_argument("--steps", type=int, default=steps, help="of one block")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu is for one thread")
+    parser.add_argument("--quick", action="store_true", help="two rounds of two steps: does it run?")
+    return parser
+
+
+def timing_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options of a timing."""
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds = options.steps = 2
+    return options
 
 
 def timed(step: Callable[[], object], *, clock: Clock = "wall", unmeasured: int = 2) -> Block:

@@ -15,7 +15,19 @@ from torch import Tensor, nn
 
 import zoo
 
-from .harness import COLUMNS, Block, Clock, cells, interleave, machine, markdown, summarise, timed
+from .harness import (
+    COLUMNS,
+    Block,
+    Clock,
+    cells,
+    interleave,
+    machine,
+    markdown,
+    summarise,
+    timed,
+    timing_options,
+    timing_parser,
+)
 from .workers import Worker
 
 
@@ -81,16 +93,7 @@ def _training(net: nn.Module, loss: Callable[[], Tensor], clock: Clock) -> Block
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.malloc", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=30, help="in each, both run one block")
-    parser.add_argument("--steps", type=int, default=5, help="of one block")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu is for one thread")
-    parser.add_argument("--quick", action="store_true", help="two rounds of two steps: does it run?")
-    options = parser.parse_args()
-    if options.quick:
-        options.rounds = options.steps = 2
-    return options
+    return timing_options(timing_parser("benchmarks.malloc", __doc__, rounds=30, steps=5))
 
 
 if __name__ == "__main__":

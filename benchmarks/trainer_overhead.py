@@ -21,7 +21,18 @@ from zoo.processes import Alone
 from zoo.progress import Silent
 from zoo.trainer import Trainer
 
-from .harness import COLUMNS, cells, interleave, machine, markdown, summarise, timed, verdict
+from .harness import (
+    COLUMNS,
+    cells,
+    interleave,
+    machine,
+    markdown,
+    summarise,
+    timed,
+    timing_options,
+    timing_parser,
+    verdict,
+)
 
 BAR = 1.03
 
@@ -83,18 +94,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.trainer_overhead", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--rounds", type=int, default=60, help="in each, both run one block")
-    parser.add_argument("--steps", type=int, default=5, help="of one block")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu is for one thread")
-    parser.add_argument("--quick", action="store_true", help="two rounds of two steps: does it run?")
-    options = parser.parse_args()
-    if options.quick:
-        options.rounds = options.steps = 2
-    return options
+    return timing_options(timing_parser("benchmarks.trainer_overhead", __doc__, rounds=60, steps=5))
 
 
 if __name__ == "__main__":
