@@ -127,11 +127,17 @@ class Interrupted(ZooError):
 
 
 def nearest(word: str, among: Iterable[str]) -> str:
-    """A hint that names the closest of the known words, or lists them where they are few."""
+    """A hint that names the closest of the known words, or lists them where they are few.
+
+    >>> nearest("spline", ["affine", "rational_quadratic_spline"])
+    "; did you mean 'rational_quadratic_spline'?"
+    """
     known = sorted(set(among))
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.4) or [
-        name for name in known if len(word) > 2 and (word in name or name in word)
-    ]
+    close = (
+        [name for name in known if word in name.split("_")]
+        or difflib.get_close_matches(word, known, n=1, cutoff=0.4)
+        or [name for name in known if len(word) > 2 and (word in name or name in word)]
+    )
     if close:
         return f"; did you mean '{close[0]}'?"
     if 0 < len(known) <= 16:
