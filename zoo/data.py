@@ -39,7 +39,8 @@ class Source:
         """The examples at these positions (int64, on the CPU, or on the device where the data lives there)."""
         if self._resident is not None:
             positions = positions.to(self.device, non_blocking=True)
-            return {name: tensor.index_select(0, positions) for name, tensor in self._resident.items()}
+            kept = {name: tensor.index_select(0, positions) for name, tensor in self._resident.items()}
+            return self.examples.render(kept)
         return self.to_device(self.fetch(positions))
 
     def fetch(self, positions: Tensor) -> dict[str, Tensor]:
@@ -48,7 +49,7 @@ class Source:
         return {name: x.pin_memory() for name, x in batch.items()} if self.device.type == "cuda" else batch
 
     def to_device(self, batch: Batch) -> Batch:
-        return {name: x.to(self.device, non_blocking=True) for name, x in batch.items()}
+        return self.examples.render({name: x.to(self.device, non_blocking=True) for name, x in batch.items()})
 
     @property
     def resident(self) -> bool:

@@ -23,7 +23,8 @@ class Event:
     ``name`` is the key of the modelled tensor in a batch (``image``, ``point``, ``tokens`` ...). Discrete data has
     ``levels`` (its values are the integers ``0 ... levels - 1``); continuous data has none, and a ``range`` where it
     is bounded. ``classes`` says that a batch has an integer ``label`` below that number, ``features`` that it has so
-    many numbers ``features`` beside each example.
+    many numbers ``features`` beside each example, ``factors`` that it has the integers ``factors`` that an example was
+    made of: their names, and how many values each takes.
 
     >>> event = Event("image", Shape(1, 8, 8), levels=17)
     >>> round(event.bits_per_dim(100.0), 4)
@@ -39,10 +40,19 @@ class Event:
     classes: int | None = None
     vocabulary: int | None = None
     features: int | None = None
+    factors: Mapping[str, int] | None = None
 
     def bits_per_dim(self, nats: float) -> float:
         """Nats summed over the event, in bits for each dimension."""
         return nats / (self.shape.size * math.log(2.0))
+
+    def unit(self, x: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """Data as floating point numbers: levels between 0 and 1, continuous data as it is."""
+        import torch
+
+        if self.levels is None:
+            return x if dtype is None else x.to(dtype)
+        return x.to(dtype or torch.get_default_dtype()) / max(self.levels - 1, 1)
 
     def example(self, n: int, device: str | torch.device) -> dict[str, torch.Tensor]:
         """A batch of ``n`` examples that have the form of the data and none of its meaning."""
@@ -60,6 +70,9 @@ class Event:
         if self.features is not None:
             numbers = torch.linspace(-1.0, 1.0, n * self.features, device=device)
             batch["features"] = numbers.reshape(n, self.features)
+        if self.factors is not None:
+            sizes = torch.tensor(list(self.factors.values()), device=device)
+            batch["factors"] = torch.arange(n, device=device).unsqueeze(1).remainder(sizes)
         return batch
 
     def to_dict(self) -> dict[str, Any]:

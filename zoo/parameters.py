@@ -16,7 +16,8 @@ from .spec import Spec
 
 def names_of(model: Model, player: Player) -> list[str]:
     """The trainable parameters that a player moves."""
-    return [name for name, p in model.named_parameters() if p.requires_grad and fnmatchcase(name, player.match)]
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    return [name for name in trained if fnmatchcase(name, player.match) and not fnmatchcase(name, player.but)]
 
 
 def build_optimizer(optimizer: Optimizer, named: dict[str, nn.Parameter]) -> torch.optim.Optimizer:

@@ -22,7 +22,7 @@ from .engine import Choices, Runtime, place, prepare
 from .errors import Interrupted, ZooError
 from .evaluation import measure, protocol
 from .exporting import export_again, open_share
-from .interfaces import AfterStep, Clock, Measurement, Model
+from .interfaces import AfterStep, Clock, Measurement, Model, Scores
 from .journal import Journal, Unwritten, Written
 from .keeping import Divided, Keeper, Replicated, Writing
 from .processes import Processes, launched
@@ -162,8 +162,8 @@ class Trainer:
         settings = self.spec.train
         for index, turn in enumerate(self.turns):
             t = self.step * len(self.turns) + index
-            batch = self.data.turn(t)
             reseed(self.runtime.device, settings.seed, "train", t, *self.processes.stream)
+            batch = self.data.turn(t)
             for change in self.augment:
                 batch = change(batch)
             clock = self.clocks[turn.player.name]
@@ -188,9 +188,10 @@ class Trainer:
     def write_row(self) -> dict[str, float]:
         self.sentinel.read(self.tally.sums)
         figures = _means(self.processes.gather(self.tally.read()))
-        event = self.model.event
-        if event.levels is not None and "nll" in figures:
-            figures["bits_per_dim"] = event.bits_per_dim(figures["nll"])
+        nats = -figures["elbo"] if "elbo" in figures else figures.get("nll")
+        event, is_density = self.model.event, isinstance(self.model, Scores) and self.model.density
+        if nats is not None and event.levels is not None and not is_density:
+            figures["bits_per_dim"] = event.bits_per_dim(nats)
         self.journal.row({"step": self.step, "split": "train", **figures, "lr": self.players[0].learning_rate()})
         return figures
 

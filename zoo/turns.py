@@ -40,7 +40,8 @@ class Turn:
         for p in self.others:
             p.requires_grad_(False)
         terms = runtime.forward(batch, clock)
-        values = {f"{self.prefix}{name}": value for name, value in (("loss", terms.loss), *terms.logs.items())}
+        named = {"loss": terms.loss, **terms.logs, **{f"weight.{name}": w for name, w in terms.weights.items()}}
+        values = {f"{self.prefix}{name}": value for name, value in named.items()}
         sentinel.check(clock.step if runtime.device.type == "cuda" else step, values, terms.loss)
         terms.loss.backward()  # type: ignore[no-untyped-call]
         if self.clip is not None:

@@ -29,8 +29,8 @@ class ImageFolder(Dataset):
     Raises ValueError where both ``test`` and ``test_fraction`` are given, and `zoo.DataError` for missing files, other
     classes than declared, or an image that cannot be decoded, with its name.
 
-    >>> ImageFolder(train="cats.tar", size=64).event
-    Event(name='image', shape=Shape(3, 64, 64), levels=256, range=None, classes=None, vocabulary=None, features=None)
+    >>> ImageFolder(train="cats.tar", size=64).event.shape
+    Shape(3, 64, 64)
     """
 
     def __init__(

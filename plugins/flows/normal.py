@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from zoo import Distribution, Shape, component, sum_event
+from zoo import Distribution, NormalMoments, Shape, component, sum_event
 
 
 @component("normal")
-class Normal(Distribution):
+class Normal(Distribution, NormalMoments):
     r"""Independent normals with learned means and scales, standard before training.
 
     .. math:: \log p(x) = -\sum_j \tfrac12 \epsilon_j^2 + \log \sigma_j + \tfrac12 \log 2\pi, \qquad
@@ -38,3 +38,6 @@ class Normal(Distribution):
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         epsilon = torch.randn(n, *self.mean.shape, dtype=self.mean.dtype, device=self.mean.device)
         return torch.addcmul(self.mean, temperature * self.log_scale.exp(), epsilon)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        return self.mean, self.log_scale

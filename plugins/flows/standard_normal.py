@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from zoo import Distribution, Shape, component, sum_event
+from zoo import Distribution, NormalMoments, Shape, component, sum_event
 
 
 @component("standard_normal")
-class StandardNormal(Distribution):
+class StandardNormal(Distribution, NormalMoments):
     r"""Independent standard normals.
 
     .. math:: \log p(x) = -\tfrac12 \sum_j x_j^2 - \tfrac{D}{2} \log 2\pi
@@ -39,3 +39,7 @@ class StandardNormal(Distribution):
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         draw = torch.randn(n, *self._sizes, dtype=self.like.dtype, device=self.like.device)
         return draw if temperature == 1.0 else temperature * draw
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        zeros = self.like.expand(self._sizes)
+        return zeros, zeros

@@ -30,9 +30,13 @@ class BitsPerDim(Metric):
         self.draws = draws
 
     def check(self, model: Model) -> None:
-        scores(model)
+        scored = scores(model)
         if model.event.levels is None:
             raise ValueError(f"bits per dimension need discrete data: '{model.event.name}' is continuous; use 'nll'")
+        if scored.density:
+            raise ValueError(
+                "bits per dimension need a probability of levels, and this likelihood is a density of them"
+            )
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)

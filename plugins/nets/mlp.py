@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, pairwise, repeat
+from itertools import repeat
 from typing import Annotated
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from zoo import Conditioner, Shape, TakesContext, component
 
-from .activation import Activation, overwriting
+from .activation import Activation
+from .perceptron import perceptron
 
 
 @component("mlp")
@@ -45,14 +46,10 @@ class MLP(Conditioner, TakesContext):
     ) -> None:
         super().__init__(in_shape, out_shape)
         self.context = context
-        layers: list[nn.Module] = []
-        # Not as a list: a stranger's depth could fill the memory before a layer is built.
-        for before, after in pairwise(chain([in_shape.size + context], repeat(width, depth))):
-            layers += _hidden(before, after, activation, dropout)
-        last = nn.Linear(width, out_shape.size)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(*layers, last)
+        self.layers = perceptron(in_shape.size + context, repeat(width, depth), out_shape.size, activation, dropout)
+        last = self.layers[-1]
+        nn.init.zeros_(last.get_parameter("weight"))
+        nn.init.zeros_(last.get_parameter("bias"))
         self._sizes = tuple(out_shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -65,8 +62,3 @@ class MLP(Conditioner, TakesContext):
             x = torch.cat((x, context), dim=1)
         h: Tensor = self.layers(x)
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
-
-
-def _hidden(before: int, after: int, phi: Activation, dropout: float) -> list[nn.Module]:
-    layers: list[nn.Module] = [nn.Linear(before, after), overwriting(phi)]
-    return [*layers, nn.Dropout(dropout)] if dropout > 0 else layers

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .model import Clock
+from .weighting import LatentTerms
 
 
 class Scores(ABC):
@@ -16,6 +17,9 @@ class Scores(ABC):
 
     exact: bool
     """Whether `log_prob` is the log-likelihood itself; otherwise it is a lower bound, or an estimate of one."""
+
+    density: bool = False
+    """Whether `log_prob` of data with levels is of a density over their scale: no code length, no bits."""
 
     @abstractmethod
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -58,6 +62,65 @@ class Decodes(Samples, ABC):
     @torch.no_grad()
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return self.decode(self.draw_latent(n, context, temperature), context)
+
+
+class Encodes(ABC):
+    """A model that gives data a code."""
+
+    @abstractmethod
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The codes of data, ``[B, *shape] -> [B, ...]``: one each, such as the mean of a posterior."""
+
+
+class Reconstructs(Encodes, ABC):
+    """A model that knows what data a code stands for."""
+
+    @abstractmethod
+    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """The mean data of codes as `encode` gives them, ``[B, ...] -> [B, *shape]``, on the scale of `Event.unit`."""
+
+    @final
+    def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The mean data of the codes of data, ``[B, *shape]``, on the scale of `Event.unit`."""
+        return self.expect(self.encode(x, context), context)
+
+
+class VariationalBound(Scores, ABC):
+    r"""A model of data and a latent with an approximate posterior, :math:`\log p(x) \ge \mathrm{ELBO}(x)`."""
+
+    exact = False
+
+    @abstractmethod
+    def terms(self, x: Tensor, context: Tensor | None = None) -> LatentTerms:
+        """The two sides of the bound for each example, by a draw of its latent."""
+
+    @abstractmethod
+    def log_weights(self, x: Tensor, n: int, context: Tensor | None = None) -> Tensor:
+        r""":math:`\log p(x, z) - \log q(z \mid x)` of at least ``n`` draws of each latent, ``[S, B]``.
+
+        The logarithm of the mean of their exponentials is a lower bound, the tighter the more draws.
+        """
+
+    @final
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        terms = self.terms(x, context)
+        return -(terms.nll + terms.kl)
+
+
+class Predicts(ABC):
+    """A model that tells classes apart."""
+
+    @abstractmethod
+    def predict(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The logits of the classes, ``[B, *shape] -> [B, classes]``."""
+
+
+class NormalMoments(ABC):
+    """A distribution of independent normals, which divergences have closed forms with."""
+
+    @abstractmethod
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the standard deviation, ``[*shape]`` each."""
 
 
 class TakesContext(ABC):

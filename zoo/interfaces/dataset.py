@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..event import Event
 from .component import Component
+from .model import Batch
 
 Split = Literal["train", "test"]
 
@@ -28,6 +29,13 @@ class Examples(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash that changes when the data does."""
+
+    def render(self, batch: Batch) -> Batch:
+        """What a model is given, from what is kept: a hook for images that are drawn, and for noise on them.
+
+        Called with every batch on the device that it is used on; what it draws comes from the default generators.
+        """
+        return batch
 
 
 class InMemory(Examples):

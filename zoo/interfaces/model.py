@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, final
 
 from torch import Tensor, nn
@@ -20,13 +21,14 @@ Batch = Mapping[str, Tensor]
 class Player:
     """One of several objectives that are trained in turn, and the parameters that it moves.
 
-    ``match`` is a pattern over parameter names (``generator.*``); ``updates`` is how many optimizer steps the player
-    takes in one training step.
+    ``match`` is a pattern over parameter names (``generator.*``), and so is ``but``, of those among them that are
+    another's; ``updates`` is how many optimizer steps the player takes in one training step.
     """
 
     name: str
     match: str = "*"
     updates: int = 1
+    but: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ class Terms(NamedTuple):
     """What ``forward`` of a model returns.
 
     ``loss`` is a scalar to be minimised. ``logs`` are the unweighted terms by name, in nats, summed over the event:
-    ``[B]`` or scalars; their means are logged.
+    ``[B]`` or scalars; their means are logged. ``weights`` are the factors that the loss gave the terms, scalars by
+    name: logged as ``weight.<name>``, and drawn as curves.
     """
 
     loss: Tensor
     logs: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Model(Component, nn.Module, ABC):

@@ -1,0 +1,60 @@
+"""Convolutional decoder."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from zoo import Decoder, Shape, component
+
+from .activation import Activation, overwriting
+from .halvings import halved
+from .perceptron import perceptron
+
+
+@component("conv", example={"channels": [4], "hidden": [8]})
+class ConvDecoder(Decoder):
+    r"""Fully connected layers and transposed convolutions, each doubling the image: `conv` backwards.
+
+    .. math:: h_0 = \phi(\text{mlp}(z)), \qquad h_l = \phi(w_l *^\top h_{l-1})_{\uparrow 2}, \qquad y = h_L
+
+    without a nonlinearity at the end. The kernels are 4x4; ``channels`` are what goes into the convolutions, ``hidden``
+    the units of the fully connected layers. The defaults are the network of Burgess et al. for 64x64 images.
+
+    References: Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599, appendix A.
+
+    Shapes: ``[B, *in_shape] -> [B, C, H, W]``; ValueError unless every convolution finds even sides.
+
+    >>> import torch, zoo
+    >>> decoder = zoo.declare(zoo.Decoder, "conv")(zoo.Shape(10), zoo.Shape(1, 64, 64))
+    >>> decoder(torch.ones(5, 10)).shape
+    torch.Size([5, 1, 64, 64])
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        *,
+        channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 32, 32, 32),
+        hidden: tuple[PositiveInt, ...] = (256, 256),
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__(in_shape, out_shape)
+        h, w = halved(out_shape, len(channels))
+        self._start = (channels[0], h, w)
+        self.layers = perceptron(in_shape.size, hidden, channels[0] * h * w, activation)
+        convolutions: list[nn.Module] = [overwriting(activation)]
+        for before, after in pairwise(channels):
+            convolutions += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), overwriting(activation)]
+        last = nn.ConvTranspose2d(channels[-1], out_shape[0], 4, stride=2, padding=1)
+        self.convolutions = nn.Sequential(*convolutions, last)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h: Tensor = torch.unflatten(self.layers(z.flatten(1)), 1, self._start)
+        y: Tensor = self.convolutions(h)
+        return y

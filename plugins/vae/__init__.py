@@ -1,0 +1,1 @@
+"""Autoencoders and variational autoencoders: posteriors, priors, objectives, weightings."""

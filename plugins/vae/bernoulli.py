@@ -1,0 +1,58 @@
+"""Bernoulli likelihood."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from zoo import Event, Likelihood, component, sum_event
+
+
+@component("bernoulli")
+class Bernoulli(Likelihood):
+    r"""Independent Bernoulli variables, of data with two levels.
+
+    .. math:: \log p(x \mid h) = \sum_j x_j \log \sigma(h_j) + (1 - x_j) \log \sigma(-h_j)
+
+    ValueError for data with other levels: a cross-entropy with grey values is the logarithm of no probability. Make
+    them two by ``data: {type: binarised, of: ...}``.
+
+    Shapes: ``h`` ``[B, *event.shape]``, logits. A draw is where :math:`h` and logistic noise, times the temperature,
+    are above zero together.
+
+    >>> import zoo
+    >>> likelihood = Bernoulli(zoo.Event("image", zoo.Shape(1, 2, 2), levels=2))
+    >>> likelihood.log_prob(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))    # 4 log 1/2
+    tensor([-2.7726])
+    """
+
+    density = False
+    bounded = True
+
+    def __init__(self, event: Event) -> None:
+        super().__init__(event)
+        if event.levels != 2:
+            has = "is continuous" if event.levels is None else f"has {event.levels} levels"
+            raise ValueError(
+                f"'{event.name}' {has}, and is of two: binarise it, as in data: {{type: binarised, of: ...}}"
+            )
+        self.decoded = event.shape
+        self.noise_size = event.shape.size
+        self.register_buffer("like", torch.zeros(()), persistent=False)
+
+    like: Tensor
+
+    def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
+        h = context.float() if context.dtype in (torch.float16, torch.bfloat16) else context
+        return -sum_event(binary_cross_entropy_with_logits(h, x.to(h.dtype), reduction="none"))
+
+    def mean(self, context: Tensor) -> Tensor:
+        return context.sigmoid()
+
+    def noise(self, n: int, temperature: float = 1.0) -> Tensor:
+        u = torch.rand(n, self.noise_size, dtype=self.like.dtype, device=self.like.device)
+        return temperature * torch.logit(u, eps=torch.finfo(u.dtype).eps)
+
+    def draw(self, context: Tensor, noise: Tensor) -> Tensor:
+        return (context + noise.reshape(context.shape) > 0).to(torch.uint8)

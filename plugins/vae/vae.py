@@ -1,0 +1,189 @@
+"""Variational autoencoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from zoo import (
+    Batch,
+    Clock,
+    Decoder,
+    Decodes,
+    Distribution,
+    Encoder,
+    Event,
+    LatentTerms,
+    Likelihood,
+    Model,
+    Part,
+    Player,
+    Reconstructs,
+    Shape,
+    SpecError,
+    Terms,
+    VariationalBound,
+    Weighting,
+    component,
+    named,
+)
+
+from .posterior import Draws, Posterior
+from .prior import Prior
+from .variational_objective import VariationalObjective
+
+Sizes = PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+
+
+@component(
+    "vae",
+    example={"latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "gaussian"},
+)
+class VAE(Model, VariationalBound, Reconstructs, Decodes):
+    r"""Variational autoencoder: a latent, a decoder that makes data of it, an encoder that infers it.
+
+    .. math:: \log p(x) \ge \mathrm E_{q(z|x)}[\log p(x \mid z)] - \mathrm{KL}(q(z \mid x) \,\|\, p(z)) = -(R +
+       \mathrm{KL})
+
+    Its parts are independent: the ``posterior`` says what it asks of the ``encoder``, the ``likelihood`` what of the
+    ``decoder``; the ``weighting`` makes a loss of :math:`R` and :math:`\mathrm{KL}`, and the ``objective`` says how
+    they are estimated. ``latent`` is the size of :math:`z`, or its shape: ``[16, 4, 4]``. A ``prior`` is a
+    distribution, or one made of the posterior.
+
+    SpecError where the weighting needs what the other parts do not give.
+
+    References: Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114.
+
+    Shapes: data ``[B, *event.shape]``; codes, the means of the posterior, ``[B, *latent]``; the latent of `decode` has
+    the noise of the likelihood after those numbers.
+
+    >>> import zoo
+    >>> parts = {"latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"}
+    >>> event = zoo.Event("image", zoo.Shape(1, 4, 4), levels=2)
+    >>> vae = zoo.declare(zoo.Model, {"type": "vae", **parts})(event)
+    >>> x = vae.sample(3)
+    >>> x.shape, vae.encode(x).shape, vae.log_prob(x).shape
+    (torch.Size([3, 1, 4, 4]), torch.Size([3, 2]), torch.Size([3]))
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        *,
+        latent: Sizes,
+        encoder: Part[Encoder],
+        decoder: Part[Decoder],
+        likelihood: Part[Likelihood],
+        posterior: Part[Posterior] = named("diagonal_normal"),
+        prior: Part[Distribution] | Part[Prior] = named("standard_normal"),
+        weighting: Part[Weighting] = named("beta"),
+        objective: Part[VariationalObjective] = named("elbo"),
+    ) -> None:
+        super().__init__(event)
+        self.latent = Shape(*latent) if isinstance(latent, tuple) else Shape(latent)
+        self.posterior = posterior(self.latent)
+        self.likelihood = likelihood(event)
+        self.density = self.likelihood.density
+        self.encoder = encoder(event.shape, self.posterior.encoded)
+        self.decoder = decoder(self.latent, self.likelihood.decoded)
+        self.prior = prior(event, self.latent) if issubclass(prior.cls, Prior) else prior(self.latent)
+        self.weighting = weighting(self.posterior.dimensions)
+        self.objective = objective(self.posterior.dimensions)
+        _check(weighting, self)
+        self.objective.check(self)
+
+    def forward(self, batch: Batch, clock: Clock) -> Terms:
+        terms: Terms = self.objective(self, batch, clock)
+        return terms
+
+    def players(self) -> Sequence[Player]:
+        return self.objective.players()
+
+    # -- inference --------------------------------------------------------------------------------------------------
+
+    def answer(self, x: Tensor) -> Tensor:
+        """What the encoder says of data, ``[B, *posterior.encoded]``."""
+        like = next(self.decoder.parameters())
+        h: Tensor = self.encoder(self.event.unit(x, like.dtype))
+        return h
+
+    def latent_terms(self, x: Tensor, n: int = 1) -> LatentTerms:
+        """Both sides of the bound, by ``n`` draws of each latent."""
+        h = self.answer(x)
+        draws = self.posterior.draw(h, n)
+        weight = draws.log_weight.exp()
+        nll = -(weight * self.log_likelihood(x, draws.z)).sum(0)
+        kl = self.posterior.divergence(h, self.prior)
+        if kl is None:
+            return LatentTerms(nll, (weight * (draws.log_q - self.log_prior(draws.z))).sum(0), None, x[0].numel())
+        return LatentTerms(nll, kl if kl.dim() == 1 else kl.sum(1), kl if kl.dim() == 2 else None, x[0].numel())
+
+    def terms(self, x: Tensor, context: Tensor | None = None) -> LatentTerms:
+        return self.latent_terms(x)
+
+    def log_weights(self, x: Tensor, n: int, context: Tensor | None = None) -> Tensor:
+        return self.importance(x, self.posterior.draw(self.answer(x), n))
+
+    def importance(self, x: Tensor, draws: Draws) -> Tensor:
+        r""":math:`\log p(x, z) - \log q(z \mid x)` of each draw, ``[S, B]``, whatever strata it came from."""
+        log_w = self.log_likelihood(x, draws.z) + self.log_prior(draws.z) - draws.log_q
+        return log_w + draws.log_weight + math.log(draws.z.shape[0])
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        r""":math:`\log p(x \mid z)` of latents ``[S, B, *latent]``, ``[S, B]``."""
+        S, B = z.shape[:2]
+        h = self.decoder(z.flatten(0, 1))
+        repeated = x if S == 1 else x.expand(S, *x.shape).flatten(0, 1)
+        return self.likelihood.log_prob(repeated, h).reshape(S, B)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        r""":math:`\log p(z)` of latents ``[S, B, *latent]``, ``[S, B]``."""
+        flat = z.flatten(0, 1)
+        prior = self.prior
+        log_p = prior.log_prob(flat, self) if isinstance(prior, Prior) else prior.log_prob(flat)
+        return log_p.reshape(z.shape[:2])
+
+    # -- codes and draws --------------------------------------------------------------------------------------------
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.posterior.mean(self.answer(x))
+
+    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.likelihood.mean(self.decoder(z))
+
+    def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        prior = self.prior
+        z = prior.sample(n, self, temperature) if isinstance(prior, Prior) else prior.sample(n, None, temperature)
+        return torch.cat((z.flatten(1), self.likelihood.noise(n, temperature)), dim=1)
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        latent, noise = torch.split(z, [self.latent.size, self.likelihood.noise_size], dim=1)
+        return self.likelihood.draw(self.decoder(torch.unflatten(latent, 1, tuple(self.latent))), noise)
+
+
+def _check(weighting: Part[Weighting], vae: VAE) -> None:
+    """A weighting whose needs are not met is told so on its own line."""
+    built = vae.weighting
+    if built.needs_bounded and not vae.likelihood.bounded:
+        name = vae.likelihood.declaration.name if vae.likelihood.declaration else type(vae.likelihood).__name__
+        raise SpecError(
+            weighting.problem(
+                f"needs a reconstruction that is never negative, and likelihood '{name}' is a density that can exceed "
+                "one: its nll has no lower bound at zero"
+            )
+        )
+    if built.needs_kl_dim:
+        h = torch.zeros(1, *vae.posterior.encoded)
+        divergence = vae.posterior.divergence(h, vae.prior)
+        if divergence is None or divergence.dim() != 2:
+            raise SpecError(
+                weighting.problem(
+                    "needs a divergence that is a sum over latent dimensions: these posterior and prior have none; "
+                    "take 'diagonal_normal' with 'standard_normal' or 'normal'"
+                )
+            )
