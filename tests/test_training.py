@@ -83,7 +83,7 @@ def test_a_bad_loss_does_not_reach_the_weights(bad: float, device: str, tmp_path
     forward = trainer.model.forward
 
     def poisoned(batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
-        loss, logs = forward(batch, clock)
+        loss, logs, _ = forward(batch, clock)
         return zoo.Terms(loss * bad, {"fine": loss, "poisoned": logs["nll"] * bad})
 
     trainer.model.forward = poisoned  # type: ignore[method-assign]

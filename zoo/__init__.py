@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     )
     from .migrating import migration
     from .part import Part, named
+    from .processes import mean_over_processes
     from .registry import declare
     from .run import Run
     from .settings import Settings
@@ -82,6 +83,7 @@ _HOMES = {
     "exporting": ("load",),
     "migrating": ("migration",),
     "part": ("Part", "named"),
+    "processes": ("mean_over_processes",),
     "registry": ("declare",),
     "run": ("Run",),
     "settings": ("Settings",),
@@ -100,8 +102,8 @@ __all__ = [
     "PluginError", "Predicts", "Reconstructs", "Run", "RunningStatistics", "Samples", "Schedule", "Scores",
     "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError", "VariationalBound",
     "View", "Weighting", "ZooError", "build", "component", "declare", "density_picture", "density_problem",
-    "heat_map", "load", "load_spec", "migration", "misshapen", "named", "resume", "sum_event", "train",
-    "wrong_context",
+    "heat_map", "load", "load_spec", "mean_over_processes", "migration", "misshapen", "named", "resume",
+    "sum_event", "train", "wrong_context",
 ]  # fmt: skip
 
 

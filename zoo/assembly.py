@@ -18,7 +18,7 @@ from .errors import Problem, SpecError, ZooError
 from .event import Event
 from .interfaces import Clock, Contract, Metric, Model, Samples, Scores
 from .nodes import Place
-from .parameters import check_groups, check_players
+from .parameters import check_frozen, check_groups, check_players, freeze
 from .part import Part
 from .randomness import seeded
 from .spec import Spec, load_spec
@@ -95,6 +95,7 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
     seen: dict[nn.Module, tuple[str, str]] = {}
     with torch.device(device), seeded(torch.device("cpu"), spec.train.seed, "check"):
         model = spec.model(event).train()
+        freeze(model, spec)
         kept = _Kept(model)
         batch = event.example(2, device)
         with _watched(model, seen), torch.autograd.graph.saved_tensors_hooks(kept.count, lambda x: x):
@@ -121,6 +122,7 @@ def _check_uses(spec: Spec, model: Model) -> None:
     """Metrics, parameter groups and players against the model that they are for."""
     problems = check_metrics(model, spec.evaluate)
     problems += check_pictures(model, spec)
+    problems += check_frozen(model, spec)
     problems += check_players(model, spec)
     problems += check_groups(model, spec)
     if problems:

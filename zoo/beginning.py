@@ -15,9 +15,10 @@ from .header import read_header
 from .interfaces import Clock, DataDependent, Model
 from .randomness import reseed
 from .run import model_file
-from .spec import Spec
-from .tensors import restore
+from .spec import InitFrom, Spec
+from .tensors import restore, restore_some
 
+EVERYTHING = "*"
 EXAMPLES = 512
 """Data-dependent initialisation sees a batch, and at least this many examples where there are as many."""
 
@@ -46,13 +47,24 @@ def _initialize(module: Any, args: tuple[Any, ...]) -> None:
 
 
 def start_from(model: Model, spec: Spec) -> str | None:
-    """Fill a model from the share file that its spec names; the file's digest."""
-    if spec.init_from is None:
+    """Fill a model, or a part of it, from the share file that its spec names; the file's digest."""
+    start = spec.init_from
+    if start is None:
         return None
-    path = model_file(spec.init_from)
-    if is_address(spec.init_from) and not (address := read_address(spec.init_from)).pinned:
+    start = InitFrom(file=start) if isinstance(start, str) else start
+    path = model_file(start.file)
+    if is_address(start.file) and not (address := read_address(start.file)).pinned:
         # Whatever is newest when the run is resumed would be something else.
         raise UsageError(f"init_from: {address} may move; write {address.at(path.parent.name)}, which cannot")
     header = read_header(path)
-    restore(model, path, header)
+    if start.match == EVERYTHING:
+        restore(model, path, header)
+    else:
+        restore_some(model, path, header, start.match)
     return str(header.meta["digest"])
+
+
+def starts_whole(spec: Spec) -> bool:
+    """Whether all of a model starts from a file, and nothing of it from data."""
+    start = spec.init_from
+    return start is not None and (isinstance(start, str) or start.match == EVERYTHING)

@@ -10,6 +10,7 @@ import torch
 from .assembly import build
 from .engine import Choices, Runtime, compile_pays, find_device, prepare
 from .interfaces import Clock
+from .parameters import freeze
 from .processes import Alone
 from .spec import Spec
 
@@ -31,7 +32,9 @@ def _seconds_per_step(spec: Spec, choices: Choices) -> float:
     """How long forward and backward take, on a model that is thrown away."""
     device = torch.device(choices.device)
     prepare(spec, device)
-    runtime = Runtime(build(spec), choices, Alone())
+    model = build(spec)
+    freeze(model, spec)
+    runtime = Runtime(model, choices, Alone())
     runtime.distribute()
     batch = runtime.model.event.example(spec.train.batch, device)
     player = runtime.model.players()[0].name

@@ -105,6 +105,7 @@ class Runtime:
             raise UsageError(f"engine.compile is on, but there is no compiler for {self.device} here")
         self.model = place(model, self.device, choices.channels_last)
         self._forward: Callable[[Batch, Clock], Terms] = self.model
+        self._replica: DistributedDataParallel | None = None
 
     @property
     def divided(self) -> bool:
@@ -117,7 +118,7 @@ class Runtime:
         if self.divided:
             shard(self.model, self.device)
         elif several:
-            self._forward = replicated(self.model)
+            self._forward = self._replica = replicated(self.model)
         if self.choices.compile:
             # Graphs are captured on CUDA; a replay's results are read before the next one overwrites them.
             mode = "reduce-overhead" if self.device.type == "cuda" and not several else None
@@ -129,6 +130,10 @@ class Runtime:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with self.autocast():
             return self._forward(self.arrange(batch), clock)
+
+    def synchronising(self, now: bool) -> AbstractContextManager[Any]:
+        """Within this block backward averages gradients over the processes, or else keeps them for the next time."""
+        return nullcontext() if now or self._replica is None else self._replica.no_sync()
 
     def autocast(self) -> AbstractContextManager[Any]:
         if self.choices.precision == "bf16":
@@ -156,7 +161,7 @@ class _Objective(nn.Module):
         return Terms(terms.loss, {name: value.detach() for name, value in terms.logs.items()})
 
 
-def replicated(model: Model) -> nn.Module:
+def replicated(model: Model) -> DistributedDataParallel:
     """A model whose gradients are averaged over all processes during backward."""
     # It also lets several players take turns, and keeps the order in which gradients are summed: without it, DDP
     # reorders them after the first step, and a resumed run would have other bits.

@@ -14,6 +14,22 @@ from .interfaces import Model, Optimizer, Player
 from .spec import Spec
 
 
+def freeze(model: Model, spec: Spec) -> None:
+    """Let the parameters that a spec freezes stay as they are."""
+    for name, p in model.named_parameters():
+        if any(fnmatchcase(name, match) for match in spec.train.freeze):
+            p.requires_grad_(False)
+
+
+def check_frozen(model: Model, spec: Spec) -> Iterator[Problem]:
+    """Patterns of frozen parameters that match none."""
+    names = [name for name, _ in model.named_parameters()]
+    for match in spec.train.freeze:
+        if not any(fnmatchcase(name, match) for name in names):
+            hint = nearest(match.strip("*."), {name.partition(".")[0] for name in names})
+            yield Problem(None, "train.freeze", f"'{match}' matches the name of no parameter{hint}")
+
+
 def names_of(model: Model, player: Player) -> list[str]:
     """The trainable parameters that a player moves."""
     trained = [name for name, p in model.named_parameters() if p.requires_grad]

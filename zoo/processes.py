@@ -167,6 +167,21 @@ def end_with_launcher() -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
+def mean_over_processes(x: Tensor) -> Tensor:
+    """The mean of every process's tensor, in every process; the tensor itself in a run of one.
+
+    For what a part of a model observes once a step, such as a controller: every process has to ask.
+
+    >>> mean_over_processes(torch.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return x
+    total = x.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
 @contextmanager
 def joined() -> Iterator[Processes]:
     """The processes of this run, joined within this block; `ZooError` where one of them is lost."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
@@ -97,6 +98,34 @@ def restore(model: Model, path: Path, header: Header) -> None:
     with opened(path, header) as handle:
         hashes = in_threads(
             header.tensors, lambda name, entry: _fill(tensors[name], name, handle, header.data_start + entry.start)
+        )
+    check_seal(path, header, hashes)
+
+
+def restore_some(model: Model, path: Path, header: Header, match: str) -> None:
+    """Fill those of a model's tensors whose names match a pattern with a share file's of the same names.
+
+    `zoo.UsageError`, before anything is filled, where one of them has no counterpart or another form there.
+    """
+    mine = {name: tensor for name, tensor in untied(model)[0].items() if fnmatchcase(name, match)}
+    theirs = {name: entry for name, entry in header.tensors.items() if fnmatchcase(name, match)}
+    if not mine and not theirs:
+        raise UsageError(f"neither the model nor {path} has a tensor that matches '{match}'")
+    if odd := sorted(mine.keys() ^ theirs.keys()):
+        where = f"{path} has no tensor" if odd[0] in mine else f"the model has not, as {path} has, a tensor"
+        raise UsageError(f"{where} '{odd[0]}', which '{match}' matches: declare that part as it was trained there")
+    for name, entry in theirs.items():
+        if entry.shape != tuple(mine[name].shape) or entry.dtype != NAMES.get(mine[name].dtype):
+            raise UsageError(
+                f"the tensor '{name}' is {entry.dtype} {list(entry.shape)} in {path}, and "
+                f"{NAMES.get(mine[name].dtype)} {list(mine[name].shape)} in the model: declare that part as it was "
+                "trained there"
+            )
+    # The rest is read as well: a digest is of the whole file.
+    rest = {n: torch.empty(e.shape, dtype=DTYPES[e.dtype]) for n, e in header.tensors.items() if n not in theirs}
+    with opened(path, header) as handle:
+        hashes = in_threads(
+            header.tensors, lambda name, e: _fill((mine | rest)[name], name, handle, header.data_start + e.start)
         )
     check_seal(path, header, hashes)
 

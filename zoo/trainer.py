@@ -6,7 +6,7 @@ import copy
 import math
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from .engine import Choices, Runtime, place, prepare
 from .errors import Interrupted, ZooError
 from .evaluation import measure, protocol
 from .exporting import export_again, open_share
-from .interfaces import AfterStep, Clock, Measurement, Model, Scores
+from .interfaces import AfterStep, Batch, Clock, Measurement, Model, Scores
 from .journal import Journal, Unwritten, Written
 from .keeping import Divided, Keeper, Replicated, Writing
+from .parameters import freeze
 from .processes import Processes, launched
 from .progress import Progress
 from .randomness import reseed, seeded
@@ -53,6 +54,7 @@ class Trainer:
         self.spec, self.directory, self.progress, self.processes = spec, directory, progress, processes
         model = build(spec)
         self.parent = beginning.start_from(model, spec)
+        freeze(model, spec)
         prepare(spec, torch.device(processes.device(choices.device)))
         self.runtime = Runtime(model, choices, processes)
         self.model, device = self.runtime.model, self.runtime.device
@@ -61,8 +63,9 @@ class Trainer:
         self.now = torch.zeros((), dtype=torch.int64, device=device)
         players = self.model.players()
         self.clocks = {player.name: Clock(self.now, spec.train.steps, player.name) for player in players}
-        if since is None and self.parent is None:
+        if since is None and not beginning.starts_whole(spec):
             beginning.initialize(self.runtime, self.train_source, spec, self.clocks.values())
+            beginning.start_from(self.model, spec)
         self.runtime.distribute()
         self.turns = [Turn(p, self.model, spec, len(players) == 1) for p in players for _ in range(p.updates)]
         by_player = {turn.player.name: turn for turn in reversed(self.turns)}
@@ -159,15 +162,9 @@ class Trainer:
 
     def one_step(self) -> None:
         """Every player's turn, then what acts once a step."""
-        settings = self.spec.train
         for index, turn in enumerate(self.turns):
-            t = self.step * len(self.turns) + index
-            reseed(self.runtime.device, settings.seed, "train", t, *self.processes.stream)
-            batch = self.data.turn(t)
-            for change in self.augment:
-                batch = change(batch)
             clock = self.clocks[turn.player.name]
-            turn.take(self.runtime, batch, clock, self.step, self.sentinel, self.tally)
+            turn.take(self.runtime, self.batches(index), clock, self.step, self.sentinel, self.tally)
         clock = self.clocks[self.turns[-1].player.name]
         for actor in self.actors:
             actor.after_step(clock)
@@ -175,6 +172,17 @@ class Trainer:
         self.averaged.update(self.step)
         self.step += 1
         self.now.add_(1)
+
+    def batches(self, index: int) -> Iterator[Batch]:
+        """What one turn of this step is taken on; the noise of each batch is seeded when it is asked for."""
+        settings = self.spec.train
+        first = (self.step * len(self.turns) + index) * settings.accumulate
+        for t in range(first, first + settings.accumulate):
+            reseed(self.runtime.device, settings.seed, "train", t, *self.processes.stream)
+            batch = self.data.turn(t)
+            for change in self.augment:
+                batch = change(batch)
+            yield batch
 
     def finished(self) -> bool:
         return self.step >= self.spec.train.steps or self.stalled()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .engine import Runtime
-from .interfaces import Batch, Clock, Model, Player
+from .interfaces import Batch, Clock, Model, Player, Terms
 from .parameters import build_optimizer, names_of
 from .sentinel import Sentinel
 from .sharding import whole
@@ -28,32 +29,43 @@ class Turn:
         if not alone:
             self.others = [p for name, p in named.items() if p.requires_grad and name not in set(mine)]
         self.prefix = "" if alone else f"{player.name}."
-        self.clip = spec.train.clip
+        self.clip, self.accumulate = spec.train.clip, spec.train.accumulate
         self.schedule = spec.train.schedule() if spec.train.schedule else None
         self.optimizer = build_optimizer(spec.train.optimizer(), {name: named[name] for name in mine})
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
 
-    def take(self, runtime: Runtime, batch: Batch, clock: Clock, step: int, sentinel: Sentinel, tally: Tally) -> None:
-        """One optimizer step. Raises `Diverged` before it where the loss or the gradient is not finite."""
+    def take(
+        self, runtime: Runtime, batches: Iterator[Batch], clock: Clock, step: int, sentinel: Sentinel, tally: Tally
+    ) -> None:
+        """One optimizer step. Raises `Diverged` before it where a loss or the gradient is not finite."""
         self._set_rates(step, clock.steps)
         for p in self.others:
             p.requires_grad_(False)
-        terms = runtime.forward(batch, clock)
-        named = {"loss": terms.loss, **terms.logs, **{f"weight.{name}": w for name, w in terms.weights.items()}}
-        values = {f"{self.prefix}{name}": value for name, value in named.items()}
-        sentinel.check(clock.step if runtime.device.type == "cuda" else step, values, terms.loss)
-        terms.loss.backward()  # type: ignore[no-untyped-call]
+        at = clock.step if runtime.device.type == "cuda" else step
+        for number, batch in enumerate(batches, 1):
+            with runtime.synchronising(number == self.accumulate):
+                terms = runtime.forward(batch, clock)
+                values = self._named(terms)
+                sentinel.check(at, values, terms.loss)
+                (terms.loss / self.accumulate).backward()  # type: ignore[no-untyped-call]
+                tally.add(values)
         if self.clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
             norm = whole(norm)
-            values[f"{self.prefix}grad_norm"] = norm
-            sentinel.check(clock.step if runtime.device.type == "cuda" else step, values, norm)
+            values = {f"{self.prefix}grad_norm": norm}
+            sentinel.check(at, values, norm)
+            tally.add(values)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         for p in self.others:
             p.requires_grad_(True)
-        tally.add(values)
+
+    def _named(self, terms: Terms) -> dict[str, Tensor]:
+        """What a row calls the loss, its terms and their weights."""
+        weights = {f"weight.{name}": weight for name, weight in terms.weights.items()}
+        named = {"loss": terms.loss, **terms.logs, **weights}
+        return {f"{self.prefix}{name}": value for name, value in named.items()}
 
     def learning_rate(self) -> float:
         """The first group's, as logged."""

@@ -1,7 +1,7 @@
 """YAML -> Spec: read strictly, merged with what it extends, overridden, validated as a whole."""
 
 from .load import find_spec, load_spec, shipped_specs
-from .spec import Spec
+from .spec import InitFrom, Spec
 from .yaml import read_yaml
 
-__all__ = ["Spec", "find_spec", "load_spec", "read_yaml", "shipped_specs"]
+__all__ = ["InitFrom", "Spec", "find_spec", "load_spec", "read_yaml", "shipped_specs"]

@@ -36,6 +36,8 @@ class Train(Settings):
     steps: PositiveInt
     batch: PositiveInt
     """Examples that each process takes at a time."""
+    accumulate: PositiveInt = 1
+    """Batches whose gradients are averaged before each optimizer step."""
     optimizer: Part[Optimizer]
     schedule: Part[Schedule] | None = None
     seed: NonNegativeInt = 0
@@ -43,6 +45,8 @@ class Train(Settings):
     """Bound on the norm of the gradient."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the average of the weights that is evaluated and exported."""
+    freeze: list[str] = []
+    """Patterns over the names of parameters that stay as they are."""
     augment: list[Part[Augmentation]] = []
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Which part of the train split is held out, from its end in a fixed order."""
@@ -81,6 +85,13 @@ class Sample(Settings):
     temperature: PositiveFloat = 1.0
 
 
+class InitFrom(Settings):
+    """Weights that a model starts from: those of a share file whose names match a pattern."""
+
+    file: str
+    match: str = "*"
+
+
 class Spec(Settings):
     """One model, its data, and how it is trained, scored and sampled."""
 
@@ -94,8 +105,8 @@ class Spec(Settings):
     engine: Engine = Engine()
     evaluate: list[Part[Metric]] = []
     sample: Sample = Sample()
-    init_from: str | None = None
-    """A share file whose weights this model starts from."""
+    init_from: str | InitFrom | None = None
+    """A share file whose weights this model starts from; with ``match`` a part of them, and of the model."""
     small: dict[str, Any] = {}
     """Overrides that make a version of seconds: `load_spec` has applied them, or left them alone."""
 
