@@ -27,6 +27,10 @@ FIGURES = ("two_moons", "eight_gaussians", "checkerboard", "pinwheel", "rings", 
 FILELESS: list[Any] = [
     "digits",
     *({"type": "toy2d", "figure": figure, "size": 300, "test_size": 300} for figure in FIGURES),
+    {"type": "dsprites_like", "size": 300, "test_size": 300},
+    {"type": "binarised", "of": "digits"},
+    {"type": "binarised", "of": "digits", "how": "static"},
+    {"type": "subset", "of": "digits", "train": 100},
 ]
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -36,12 +40,14 @@ def dataset(node: Any) -> zoo.Dataset:
     return built
 
 
-def whole(examples: zoo.Examples) -> dict[str, torch.Tensor]:
-    return examples.read(torch.arange(len(examples)))
+def whole(examples: zoo.Examples) -> zoo.Batch:
+    return examples.render(examples.read(torch.arange(len(examples))))
 
 
 def name_of(node: Any) -> str:
-    return node if isinstance(node, str) else str(node["figure"])
+    return (
+        node if isinstance(node, str) else "-".join(str(node[key]) for key in ("type", "figure", "how") if key in node)
+    )
 
 
 @pytest.fixture
@@ -73,6 +79,9 @@ def test_a_batch_is_what_the_event_says(node: Any, split: Any) -> None:
     if event.classes is not None:
         assert batch["label"].dtype == torch.int64
         assert sorted(set(batch["label"].tolist())) == list(range(event.classes))
+    if event.factors is not None:
+        assert batch["factors"].dtype == torch.int64
+        assert (batch["factors"].amax(0) < torch.tensor(list(event.factors.values()))).all()
 
 
 @pytest.mark.parametrize("node", FILELESS, ids=name_of)

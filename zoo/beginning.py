@@ -30,6 +30,7 @@ def initialize(runtime: Runtime, source: Source, spec: Spec, clocks: Iterable[Cl
     if not parts:
         return
     data = Shuffled(source, max(spec.train.batch, min(EXAMPLES, len(source))), spec.train.seed)
+    reseed(runtime.device, spec.train.seed, "initialize")
     batch = data.turn(0)
     data.close()
     hooks = [part.register_forward_pre_hook(_initialize) for part in parts]

@@ -62,7 +62,8 @@ class OutOfDistribution(Metric):
         examples, name = dataset.split("test"), dataset.event.name
         for start in range(0, len(examples), BATCH):
             indices = torch.arange(start, min(start + BATCH, len(examples)))
-            yield {model.event.name: examples.render({name: examples.read(indices)[name].to(like.device)})[name]}
+            kept = {entry: x.to(like.device) for entry, x in examples.read(indices).items()}
+            yield {model.event.name: examples.render(kept)[name]}
 
 
 def _share_above(ours: Tensor, theirs: Tensor) -> float:

@@ -1,0 +1,92 @@
+"""The archive that dSprites is published as, read without running code from it."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from zoo import DataError
+
+from .sprite_grid import SIZE, factors_of
+
+SIDE = 64
+CHUNK = 4096
+"""Images that are unpacked at a time: all of them would take 3 GB."""
+
+DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What zipfile and numpy raise on bytes that are no such archive."""
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """`zoo.DataError` where a file is not the one whose hash is declared."""
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise DataError(f"{path} has the sha256 {found}, not {expected}: get it again, or give its own")
+
+
+def read_bits(path: Path) -> NDArray[np.uint8]:
+    """The images as bits ``[N, 512]``, the first pixel in the highest bit of the first byte.
+
+    `zoo.DataError` where the file is damaged, an image is not black and white, or the images are not all of the grid
+    in its order. The archive's pickled ``metadata`` is left alone.
+    """
+    with _named(path), zipfile.ZipFile(path) as archive:
+        _check_order(archive)
+        with archive.open("imgs.npy") as member:
+            _expect(member, (SIZE, SIDE, SIDE), "|u1")
+            return np.concatenate([_packed(chunk) for chunk in _chunks(member, SIDE * SIDE)])
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{path} is damaged or not the archive of dSprites ({reason}): get it again") from error
+
+
+def _check_order(archive: zipfile.ZipFile) -> None:
+    with archive.open("latents_classes.npy") as member:
+        _expect(member, (SIZE, 6), "<i8")
+        classes = np.concatenate([chunk.view("<i8") for chunk in _chunks(member, 6 * 8)])
+    grid = factors_of(torch.arange(SIZE)).numpy()
+    if classes[:, 0].any() or not np.array_equal(classes[:, 1:], grid):
+        raise ValueError("its 'latents_classes' are not the grid of all factors in order")
+
+
+def _expect(member: IO[bytes], shape: tuple[int, ...], dtype: str) -> None:
+    """Read the head of an array, which must be so."""
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    found: tuple[Any, ...] = read(member)
+    if found != (shape, False, np.dtype(dtype)):
+        raise ValueError(f"an array is {found[2]} {list(found[0])}, not {np.dtype(dtype)} {list(shape)}")
+
+
+def _chunks(member: IO[bytes], width: int) -> Iterator[NDArray[np.uint8]]:
+    """The rest of a member, ``SIZE`` rows of so many bytes; reading past them has zipfile compare its checksum."""
+    for start in range(0, SIZE, CHUNK):
+        rows = min(CHUNK, SIZE - start)
+        content = member.read(rows * width)
+        if len(content) != rows * width:
+            raise EOFError("an array is cut short")
+        yield np.frombuffer(content, np.uint8).reshape(rows, width)
+    if member.read(1):
+        raise ValueError("an array is longer than its shape")
+
+
+def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if pixels.max() > 1:
+        raise ValueError("an image has other values than 0 and 1")
+    return np.packbits(pixels, axis=1)

@@ -1,0 +1,72 @@
+"""A few examples of another data set to train on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import NonNegativeInt, PositiveInt
+from torch import Tensor
+
+from zoo import DataError, Dataset, Event, Examples, Part, component
+
+from .derived import chosen
+
+CHUNK = 256
+"""Labels that are read at a time: of images in files, they come with the images."""
+
+
+@component("subset", example={"of": "digits", "train": 100})
+class Subset(Dataset):
+    """The first ``train`` examples of a fixed permutation of another set's training split; its test split is whole.
+
+    The permutation is ``numpy.random.default_rng(seed).permutation(N)``. With ``balanced`` each class has as many
+    examples, the first in the permutation, or one more where ``train`` is no multiple of the classes. A smaller subset
+    is part of a larger one with the same seed.
+
+    Raises ValueError where classes are to be balanced that the data does not have, and `zoo.DataError` where there are
+    too few examples, of a class or in all.
+
+    >>> import zoo
+    >>> few = zoo.declare(zoo.Dataset, {"type": "subset", "of": "digits", "train": 20, "balanced": True})()
+    >>> few.split("train").read(torch.arange(20))["label"].bincount().tolist(), len(few.split("test"))
+    ([2, 2, 2, 2, 2, 2, 2, 2, 2, 2], 360)
+    """
+
+    def __init__(
+        self, *, of: Part[Dataset], train: PositiveInt, balanced: bool = False, seed: NonNegativeInt = 0
+    ) -> None:
+        self.of = of()
+        if balanced and self.of.event.classes is None:
+            raise ValueError(f"the data of '{of.name}' has no classes to balance")
+        self.train, self.balanced, self.seed = train, balanced, seed
+
+    @property
+    def event(self) -> Event:
+        return self.of.event
+
+    def split(self, name: Literal["train", "test"]) -> Examples:
+        examples = self.of.split(name)
+        if name == "test":
+            return examples
+        if len(examples) < self.train:
+            raise DataError(f"there are {len(examples)} examples to train on, not {self.train}")
+        order = torch.from_numpy(np.random.default_rng(self.seed).permutation(len(examples)))
+        numbers = self._balanced(examples, order) if self.balanced else order[: self.train]
+        return chosen(examples, numbers, f"subset {self.train} {self.seed} {self.balanced}")
+
+    def _balanced(self, examples: Examples, order: Tensor) -> Tensor:
+        each, more = divmod(self.train, self.event.classes or 1)
+        taken: Counter[int] = Counter()
+        numbers: list[int] = []
+        for chunk in torch.split(order, CHUNK):
+            labels = examples.read(chunk)["label"]
+            for number, label in zip(chunk.tolist(), labels.tolist(), strict=True):
+                if taken[label] < each + (label < more):
+                    taken[label] += 1
+                    numbers.append(number)
+            if len(numbers) == self.train:
+                return torch.tensor(numbers)
+        raise DataError(f"a class has fewer than {each + (more > 0)} examples: {self.train} cannot be balanced")

@@ -1,0 +1,76 @@
+"""What the scores of disentanglement share: their result, which factors count, and a split of the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import DataError
+
+Codes = NDArray[np.float64]
+"""``[N, L]``: a code of ``L`` numbers for each example."""
+Factors = NDArray[np.int64]
+"""``[N, F]``: the ground-truth factors of each example, as numbers from zero."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score, the most that codes could get, and its parts by factor: ``[F]``, nan where there is none."""
+
+    value: float
+    maximum: float
+    per_factor: NDArray[np.float64]
+
+
+class Split(NamedTuple):
+    """Rows to fit on, and rows to judge by; ``kept`` are the factors that vary in the first."""
+
+    codes: Codes
+    factors: Factors
+    test_codes: Codes
+    test_factors: Factors
+    kept: NDArray[np.int64]
+
+
+def varying(factors: Factors, least: int = 1) -> NDArray[np.int64]:
+    """The factors that take more than one value; `zoo.DataError` where they are fewer than ``least``."""
+    kept = np.flatnonzero((factors != factors[:1]).any(axis=0))
+    if len(kept) < least:
+        raise DataError(
+            f"the score needs {least} factors that vary, and of {factors.shape[1]} only {len(kept)} do here"
+        )
+    return kept
+
+
+def split(codes: Codes, factors: Factors, rng: np.random.Generator, least: int = 1) -> Split:
+    """A random two thirds of the rows, and the rest."""
+    order = rng.permutation(len(codes))
+    first, rest = np.split(order, [2 * len(codes) // 3])
+    return Split(codes[first], factors[first], codes[rest], factors[rest], varying(factors[first], least))
+
+
+def by_factor(values: NDArray[np.float64], kept: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """Values of the factors that were kept among all ``count`` of them, nan elsewhere."""
+    spread = np.full(count, np.nan)
+    spread[kept] = values
+    return spread
+
+
+def weighted(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """The mean with weights; nan where all of these are zero."""
+    return float(values @ weights / weights.sum()) if weights.any() else float("nan")
+
+
+def gaps(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``[L, F] -> [F]``: how far the best code of each factor is above the second best; above zero where it is alone.
+
+    >>> gaps(np.array([[0.5, 0.1], [0.2, 0.1], [0.4, 0.9]])).round(6).tolist()
+    [0.1, 0.8]
+    """
+    padded = np.concatenate((matrix, np.zeros((1, matrix.shape[1])))) if len(matrix) == 1 else matrix
+    ordered = np.sort(padded, axis=0)
+    found: NDArray[np.float64] = ordered[-1] - ordered[-2]
+    return found

@@ -1,0 +1,42 @@
+"""The error of reconstructions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from zoo import Batch, Measurement, Metric, Model, Reconstructs, component
+
+from .per_example import per_example
+
+
+@component("reconstruction_error")
+class ReconstructionError(Metric):
+    r"""The squared error of reconstructions of held-out data, summed over the event, mean over examples.
+
+    .. math:: \frac1N \sum_{i=1}^N \|x_i - \hat x(z_i)\|^2, \qquad z_i = \mathrm{encode}(x_i)
+
+    with levels as numbers between 0 and 1, continuous data as it is. Lower is better. Raises ValueError for a model
+    that does not reconstruct.
+    """
+
+    def check(self, model: Model) -> None:
+        _reconstructs(model)
+
+    def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
+        reconstructing = _reconstructs(model)
+
+        def errors(batch: Batch) -> Tensor:
+            x = batch[model.event.name]
+            found = reconstructing.reconstruct(x, model.given(batch))
+            return (model.event.unit(x, found.dtype) - found).square().flatten(1).sum(1)
+
+        error = per_example(batches, errors)
+        return {"reconstruction_error": Measurement(error.mean().item(), error.shape[0])}
+
+
+def _reconstructs(model: Model) -> Reconstructs:
+    if not isinstance(model, Reconstructs):
+        raise ValueError(f"the model {type(model).__name__} does not reconstruct")
+    return model
