@@ -49,17 +49,18 @@ LAYERS = [
         "requeueing",
         "launching",
         "sharding",
+        "tables",
     },
     {"card", "sentinel", "stored", "tally", "tensors"},
-    {"assembly", "axes", "budget", "chart", "conditions", "data", "densities", "drawing", "engine"},
+    {"assembly", "axes", "budget", "chart", "conditions", "curves", "data", "densities", "drawing", "engine"},
     {"run", "report", "checkpoint", "shards", "averaging", "turns", "unfilled"},
     {"exporting"},
     {"evaluation", "sampling", "beginning", "choosing", "terminal", "program", "formats", "translation"},
-    {"viewing"},
+    {"encoding", "viewing"},
     {"journal", "keeping"},
     {"trainer"},
     {"training"},
-    {"comparing", "sharing", "testing", "verifying"},
+    {"comparing", "scored", "sharing", "tabling", "testing", "typesetting", "verifying"},
     {"cli"},
 ]
 """From the bottom: a module imports at run time only from its own layer and those above it in this list."""
@@ -110,7 +111,8 @@ def test_the_core_names_no_component() -> None:
             continue
         tree = ast.parse(path.read_text())
         found = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-        assert not found & names, path
+        commands = {"table"} if path.name == "cli.py" else set()  # data and a command that share a word
+        assert not found & names - commands, path
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=lambda p: str(p.relative_to(ROOT)))

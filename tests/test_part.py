@@ -121,7 +121,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("net", "channel", "'channel' is a mask, not a conditioner"),
     ("net", {"type": "mlp", "widht": 3}, "'widht' is no parameter of conditioner 'mlp'; did you mean 'width'?"),
     ("net", {"width": 3}, "should be a conditioner: a name, or a mapping with a 'type'"),
-    ("masks", ["channel", "mlp"], "'mlp' is a conditioner, not a mask"),
+    ("masks", ["channel", "mlp"], "'mlp' is a conditioner, a decoder and an encoder, not a mask"),
     ("masks", [{"type": "channel", "swap": 3}], "should be a valid boolean, not 3"),
     ("either", "channle", "no mask is called 'channle'; did you mean 'channel'?"),
     ("either", {"type": "channel", "swop": 1}, "'swop' is no parameter of mask 'channel'; did you mean 'swap'?"),

@@ -83,7 +83,7 @@ def test_only_what_is_named_is_imported(write: Write) -> None:
 
 
 def test_wrong_kind_says_which() -> None:
-    with pytest.raises(LookupError, match="'mlp' is a conditioner, not a mask"):
+    with pytest.raises(LookupError, match="'mlp' is a conditioner, a decoder and an encoder, not a mask"):
         registry_with().find(zoo.Mask, "mlp")
 
 
@@ -196,7 +196,7 @@ def test_command_lists_the_broken_and_needs_them_only_where_named(
     assert refused.exit_code == 4
     assert "x.yaml:3:27  model.base  the plugin 'bad' (stranger 1.0) is broken" in refused.stderr
     assert "RuntimeError: no such device" in refused.stderr
-    path.write_text(SPEC.replace("NAME", "gaussian"))
+    path.write_text(SPEC.replace("NAME", "gaussean"))
     hinted = CliRunner().invoke(app, ["build", str(path)])
     assert hinted.exit_code == 2
     assert "(broken plugins: bad; see: zoo plugins)" in hinted.stderr

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from .errors import Problem, nearest
+from .errors import Problem, listed, nearest
 from .nodes import Place, child_place, key_place, place_of
 from .settings import Settings
 
@@ -67,8 +67,7 @@ def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
     messages: list[str] = []
     missing = [f"'{one.key}'" for one in complaints if one.type == "missing"]
     if missing:
-        needed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
-        found.append(Problem(place.mark, place.path, f"{complaints[0].owner} needs {needed}"))
+        found.append(Problem(place.mark, place.path, f"{complaints[0].owner} needs {listed(missing)}"))
     for one in complaints:
         match one.type:
             case "extra_forbidden":

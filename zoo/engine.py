@@ -158,7 +158,8 @@ class _Objective(nn.Module):
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:
         terms: Terms = self.model(batch, clock)
-        return Terms(terms.loss, {name: value.detach() for name, value in terms.logs.items()})
+        logs, weights = ({name: x.detach() for name, x in named.items()} for named in (terms.logs, terms.weights))
+        return Terms(terms.loss, logs, weights)
 
 
 def replicated(model: Model) -> DistributedDataParallel:

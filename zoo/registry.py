@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .errors import PluginError, SpecError, UsageError, a, nearest
+from .errors import PluginError, SpecError, UsageError, a, listed, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
 from .metadata import HOME, is_plugin_name
 from .migrating import Migration, migrations_in
@@ -81,7 +81,7 @@ class Registry:
             return cls
         others = [held for held, called in self._classes if called == name]
         if others:
-            raise LookupError(f"'{name}' is {' and '.join(a(kind) for kind in sorted(others))}, not {a(wanted)}")
+            raise LookupError(f"'{name}' is {listed([a(kind) for kind in sorted(others)])}, not {a(wanted)}")
         known = [called for held, called in self._classes if held == wanted]
         raise LookupError(f"no {wanted} is called '{name}'{nearest(name, known)}{self._quarantined()}")
 

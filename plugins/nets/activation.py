@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from torch import nn
 
-Activation = Literal["relu", "elu", "silu", "gelu", "tanh"]
+Activation = Literal["relu", "elu", "silu", "gelu", "tanh", "leaky_relu"]
 
-_LAYERS: dict[str, type[nn.Module]] = {
+_LAYERS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "elu": nn.ELU,
     "silu": nn.SiLU,
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),
 }
 
 

@@ -8,6 +8,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from zoo import Event, Likelihood, component, sum_event
 
+from .lifted import lifted
+from .logistic_levels import logistic_noise
+
 
 @component("bernoulli")
 class Bernoulli(Likelihood):
@@ -29,6 +32,7 @@ class Bernoulli(Likelihood):
 
     density = False
     bounded = True
+    like: Tensor
 
     def __init__(self, event: Event) -> None:
         super().__init__(event)
@@ -41,18 +45,15 @@ class Bernoulli(Likelihood):
         self.noise_size = event.shape.size
         self.register_buffer("like", torch.zeros(()), persistent=False)
 
-    like: Tensor
-
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
-        h = context.float() if context.dtype in (torch.float16, torch.bfloat16) else context
+        h = lifted(context)
         return -sum_event(binary_cross_entropy_with_logits(h, x.to(h.dtype), reduction="none"))
 
     def mean(self, context: Tensor) -> Tensor:
         return context.sigmoid()
 
     def noise(self, n: int, temperature: float = 1.0) -> Tensor:
-        u = torch.rand(n, self.noise_size, dtype=self.like.dtype, device=self.like.device)
-        return temperature * torch.logit(u, eps=torch.finfo(u.dtype).eps)
+        return temperature * logistic_noise(n, self.noise_size, self.like)
 
     def draw(self, context: Tensor, noise: Tensor) -> Tensor:
         return (context + noise.reshape(context.shape) > 0).to(torch.uint8)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from zoo import NormalMoments, Shape, component
 
 from .factorised import Factorised
+from .lifted import lifted
 from .posterior import Draws, Posterior
 
 _LOG_2_PI = math.log(2.0 * math.pi)
@@ -60,9 +61,7 @@ class DiagonalNormal(Posterior, Factorised):
         return self.moments(h)[0]
 
     def moments(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        # Divergences of half precision would lose what small ones differ by.
-        h = h.float() if h.dtype in (torch.float16, torch.bfloat16) else h
-        mu, log_var = h.chunk(2, dim=self._channels)
+        mu, log_var = lifted(h).chunk(2, dim=self._channels)
         return mu, 0.5 * log_var
 
     def divergence(self, h: Tensor, prior: nn.Module) -> Tensor | None:

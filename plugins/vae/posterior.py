@@ -8,7 +8,9 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from zoo import Component, Contract, Shape, misshapen
+from zoo import Component, Contract, Distribution, Shape, misshapen
+
+from .one_hot import OneHot
 
 
 class Draws(NamedTuple):
@@ -58,6 +60,17 @@ class Posterior(Component, nn.Module, ABC):
         """
         return None
 
+    def check_prior(self, prior: Component) -> None:
+        """ValueError where a prior is of other latents than these."""
+        ours, theirs = _declared(self), _declared(prior)
+        if isinstance(self, OneHot) and not isinstance(prior, OneHot):
+            raise ValueError(f"{ours} is of categories, and {theirs} is not: declare prior: uniform_categories")
+        if isinstance(prior, OneHot) and not isinstance(self, OneHot):
+            raise ValueError(f"{theirs} is of categories, and {ours} is not: declare posterior: categorical")
+        if isinstance(prior, Distribution) and prior.support is not None:
+            low, high = prior.support
+            raise ValueError(f"{theirs} is of numbers in [{low:g}, {high:g}], and {ours} is of the whole line")
+
     @staticmethod
     def _takes(posterior: Any, args: tuple[Any, ...]) -> str | None:
         return misshapen("the encoder's answer", args[0], posterior.encoded)
@@ -76,3 +89,8 @@ class Posterior(Component, nn.Module, ABC):
         "draw": Contract(_takes, _gives_draws),
         "mean": Contract(_takes, _gives_mean),
     }
+
+
+def _declared(part: Component) -> str:
+    declared = part.declaration
+    return f"{declared.kind} '{declared.name}'" if declared else type(part).__name__

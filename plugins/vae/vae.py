@@ -92,6 +92,7 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes):
         self.encoder = encoder(event.shape, self.posterior.encoded)
         self.decoder = decoder(self.latent, self.likelihood.decoded)
         self.prior = prior(event, self.latent) if issubclass(prior.cls, Prior) else prior(self.latent)
+        self.posterior.check_prior(self.prior)
         self.weighting = weighting(self.posterior.dimensions)
         self.objective = objective(self.posterior.dimensions)
         _check(weighting, self)
@@ -115,7 +116,10 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes):
     def latent_terms(self, x: Tensor, n: int = 1) -> LatentTerms:
         """Both sides of the bound, by ``n`` draws of each latent."""
         h = self.answer(x)
-        draws = self.posterior.draw(h, n)
+        return self.terms_of(x, h, self.posterior.draw(h, n))
+
+    def terms_of(self, x: Tensor, h: Tensor, draws: Draws) -> LatentTerms:
+        """Both sides of the bound, by latents drawn from what the encoder said, ``h``."""
         weight = draws.log_weight.exp()
         nll = -(weight * self.log_likelihood(x, draws.z)).sum(0)
         kl = self.posterior.divergence(h, self.prior)

@@ -13,10 +13,19 @@ registered component of a kind on a battery of small shapes, so that a plugin's 
 
 from .broken import LawBroken
 from .cases import Case, cases
-from .laws import BIJECTION_LAWS, CONDITIONER_LAWS, DISTRIBUTION_LAWS, MASK_LAWS
+from .laws import (
+    BIJECTION_LAWS,
+    CONDITIONER_LAWS,
+    DECODER_LAWS,
+    DISTRIBUTION_LAWS,
+    ENCODER_LAWS,
+    LIKELIHOOD_LAWS,
+    MASK_LAWS,
+    WEIGHTING_LAWS,
+)
 from .liven import initialize, inputs, liven, perturb
 
 __all__ = [
-    "BIJECTION_LAWS", "CONDITIONER_LAWS", "DISTRIBUTION_LAWS", "MASK_LAWS", "Case", "LawBroken", "cases", "initialize",
-    "inputs", "liven", "perturb",
+    "BIJECTION_LAWS", "CONDITIONER_LAWS", "DECODER_LAWS", "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS",
+    "MASK_LAWS", "WEIGHTING_LAWS", "Case", "LawBroken", "cases", "initialize", "inputs", "liven", "perturb",
 ]  # fmt: skip

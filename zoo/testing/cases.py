@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from ..errors import SpecError
+from ..event import Event
 from ..interfaces.component import Component, kind_name, kind_of
 from ..interfaces.conditioner import Conditioner
+from ..interfaces.decoder import Decoder
+from ..interfaces.encoder import Encoder
+from ..interfaces.likelihood import Likelihood
+from ..interfaces.weighting import Weighting
 from ..part import Part, example_of
 from ..registry import declare, installed
 from ..shape import Shape
@@ -24,6 +29,29 @@ PAIRS = (
     (Shape(2, 4, 4), Shape(6, 4, 4)),
     (Shape(3, 4, 6), Shape(1, 4, 6)),
 )
+CODINGS = (
+    (Shape(5), Shape(4)),
+    (Shape(1, 4, 4), Shape(6)),
+    (Shape(3, 8, 4), Shape(4, 4, 2)),
+)
+"""What an encoder maps, data and code; a decoder maps them the other way."""
+EVENTS = (
+    Event("number", Shape(1)),
+    Event("number", Shape(1), levels=2),
+    Event("number", Shape(1), levels=7),
+    Event("number", Shape(1), levels=1000),
+    Event("row", Shape(5)),
+    Event("image", Shape(1, 4, 4), levels=2),
+    Event("image", Shape(3, 4, 6), levels=256),
+)
+BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
+    Conditioner: PAIRS,
+    Weighting: ((1,), (4,)),
+    Encoder: CODINGS,
+    Decoder: tuple((code, data) for data, code in CODINGS),
+    Likelihood: tuple((event,) for event in EVENTS),
+}
+"""What parents give the components of kinds that take no single shape."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +60,7 @@ class Case:
 
     label: str
     part: Part[Any]
-    given: tuple[Shape, ...]
+    given: tuple[Any, ...]
 
     def build(self, seed: int = 0) -> Any:
         """The component, its random start fixed by the seed; one that takes a context is given one."""
@@ -41,7 +69,7 @@ class Case:
             return given(self.part(*self.given), seed)
 
     def __str__(self) -> str:
-        return f"{self.label}-{'-'.join(map(str, self.given))}"
+        return f"{self.label}-{_shown(self.given)}"
 
 
 def cases(kind: type[Component], **examples: Any) -> Iterator[Case]:
@@ -62,14 +90,20 @@ def cases(kind: type[Component], **examples: Any) -> Iterator[Case]:
 
 
 def _taken(label: str, part: Part[Any]) -> Iterator[Case]:
-    battery: tuple[tuple[Shape, ...], ...] = PAIRS
-    if not issubclass(part.cls, Conditioner):
-        battery = tuple((shape,) for shape in SHAPES)
+    battery = BATTERIES.get(kind_of(part.cls), tuple((shape,) for shape in SHAPES))
     found = [case for case in (Case(label, part, given) for given in battery) if _takes(case)]
     if not found:
-        shapes = ", ".join("-".join(map(str, given)) for given in battery)
+        shapes = ", ".join(map(_shown, battery))
         raise LawBroken(f"{kind_name(kind_of(part.cls))} '{part.name}' takes none of the shapes {shapes}")
     yield from found
+
+
+def _shown(given: tuple[Any, ...]) -> str:
+    return "-".join(_event(value) if isinstance(value, Event) else str(value) for value in given)
+
+
+def _event(event: Event) -> str:
+    return str(event.shape) if event.levels is None else f"{event.shape}of{event.levels}"
 
 
 def _takes(case: Case) -> bool:

@@ -66,7 +66,7 @@ def draws_match_density(distribution: Distribution) -> None:
         return
     x = draw(distribution, DRAWS)
     for dim, values in enumerate(x.reshape(DRAWS, -1).unbind(1)):
-        gap = _largest_gap(values, grid.axis, grid.cdf(dim))
+        gap = largest_gap(values, grid.axis, grid.cdf(dim))
         require(
             gap <= 2.2 / math.sqrt(DRAWS),
             f"draws and density differ by {gap:.3g} in the distribution function: sample is not of log_prob's density",
@@ -84,7 +84,7 @@ def temperature_scales(distribution: Distribution) -> None:
     require(cold < 0.9 * warm, f"draws spread by {cold:.3g} at temperature 0.5 and by {warm:.3g} at 1: scale them")
 
 
-def _largest_gap(values: Tensor, axis: Tensor, cdf: Tensor) -> float:
+def largest_gap(values: Tensor, axis: Tensor, cdf: Tensor) -> float:
     """Between the empirical distribution function and a given one, at the points of the axis."""
     empirical = torch.searchsorted(values.sort().values, axis, right=True) / len(values)
     return float((empirical - cdf).abs().max())

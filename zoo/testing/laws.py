@@ -8,23 +8,34 @@ from torch import Tensor
 
 from ..interfaces.bijection import Bijection
 from ..interfaces.conditioner import Conditioner
+from ..interfaces.decoder import Decoder
 from ..interfaces.distribution import Distribution
+from ..interfaces.encoder import Encoder
+from ..interfaces.likelihood import Likelihood
 from ..interfaces.mask import Mask
+from ..interfaces.weighting import Weighting
 from . import (
     batches,
+    coding,
     compilation,
     conditioning,
+    controlling,
     density,
     drawing,
     extremes,
     gradients,
     inversion,
     jacobian,
+    likelihood_draws,
+    likelihood_numbers,
+    likelihood_state,
+    likelihoods,
     meta,
     partition,
     precision,
     saving,
     statistics,
+    weightings,
 )
 
 BijectionLaw = Callable[[Bijection, Tensor], None]
@@ -77,3 +88,50 @@ CONDITIONER_LAWS: Mapping[str, Callable[[Conditioner], None]] = _by_name(
     conditioning.compiles,
 )
 """Each takes a new conditioner."""
+
+WEIGHTING_LAWS: Mapping[str, Callable[[Weighting], None]] = _by_name(
+    weightings.terms_are_heard,
+    weightings.parameters_learn,
+    weightings.loss_is_finite,
+    weightings.weights_are_figures,
+    weightings.terms_are_left_alone,
+    weightings.order_is_free,
+    weightings.dtype_follows,
+    weightings.compiles,
+    controlling.evaluation_keeps_state,
+    controlling.forward_waits_for_the_step,
+    controlling.acts_once_a_step,
+    controlling.state_resumes,
+    controlling.waits_for_no_value,
+)
+"""Each takes a new weighting in float64."""
+
+LIKELIHOOD_LAWS: Mapping[str, Callable[[Likelihood], None]] = _by_name(
+    likelihoods.scores_each_sample_alone,
+    likelihoods.probabilities_normalise,
+    likelihoods.mean_is_expectation,
+    likelihoods.bound_is_kept,
+    likelihood_draws.draws_are_data,
+    likelihood_draws.draws_follow,
+    likelihood_draws.temperature_scales_noise,
+    likelihood_numbers.stays_finite,
+    likelihood_numbers.float32_is_enough,
+    likelihood_numbers.dtype_follows,
+    likelihood_numbers.compiles,
+    likelihood_state.state_is_complete,
+    likelihood_state.scoring_keeps_state,
+    likelihood_state.reset_forgets,
+)
+"""Each takes a likelihood in float64 and evaluation mode."""
+
+ENCODER_LAWS: Mapping[str, Callable[[Encoder], None]] = _by_name(
+    coding.codes_each_sample_alone,
+    coding.sees_all_of_its_input,
+    coding.gradients_reach_all,
+    coding.dtype_follows,
+    coding.compiles,
+)
+"""Each takes a new encoder."""
+
+DECODER_LAWS: Mapping[str, Callable[[Decoder], None]] = dict(ENCODER_LAWS)  # type: ignore[arg-type]
+"""Each takes a new decoder: the laws are those of encoders."""

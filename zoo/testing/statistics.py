@@ -18,7 +18,7 @@ def forward_keeps_state(bijection: Bijection, x: Tensor) -> None:
     part with running statistics. Data-dependent parts start in ``initialize`` and nowhere else."""
     for training in (False, True):
         part = copy.deepcopy(bijection).train(training)
-        averaged = _averages(part) if training else set()
+        averaged = averages(part) if training else set()
         before = {name: value.clone() for name, value in part.state_dict().items()}
         part(3.0 * x if bijection.domain is None else x)
         for name, value in part.state_dict().items():
@@ -50,7 +50,7 @@ def _averaged(bijection: Bijection, batches: tuple[Tensor, Tensor]) -> dict[str,
     _reset(part)
     for batch in batches:
         part(batch)
-    return {name: part.state_dict()[name] for name in _averages(part)}
+    return {name: part.state_dict()[name] for name in averages(part)}
 
 
 def _reset(module: nn.Module) -> None:
@@ -59,9 +59,10 @@ def _reset(module: nn.Module) -> None:
             part.reset()
 
 
-def _averages(module: nn.Module) -> set[str]:
+def averages(module: nn.Module) -> set[str]:
+    """The buffers that are of running statistics, by their names in the state."""
     found: set[str] = set()
     for path, part in module.named_modules():
         if isinstance(part, RunningStatistics):
             found |= {f"{path}.{name}".lstrip(".") for name, _ in part.named_buffers()}  # type: ignore[attr-defined]
-    return found
+    return found & module.state_dict().keys()

@@ -1,0 +1,78 @@
+"""ControlVAE: a controller holds the divergence at a set point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from zoo import Clock, component
+
+from .controller import Controller
+from .integrator import Bounded, Held, Integrator
+from .set_point import SetPoint
+
+
+@component("control")
+class Control(Controller):
+    r"""Non-linear proportional-integral control of the weight on the divergence.
+
+    .. math::
+        e_t = C(t) - \mathrm{KL}_t, \qquad
+        \beta_{t+1} = \frac{K_p}{1 + \exp e_t} - K_i \sum_{j \le t} e_j + \beta_{min}, \quad
+        \beta_{min} \le \beta \le \beta_{max}
+
+    The set point :math:`C(t)`, in nats, is ``start`` and rises by ``increment`` after every ``every`` steps, to
+    ``most``. :math:`K_p` is ``proportional`` and :math:`K_i` is ``integral``; the defaults are the paper's for
+    dSprites, which names no :math:`\beta_{max}`. ValueError where the limits of a weight or of the set point are
+    crossed.
+
+    At a limit of :math:`\beta` the sum stops where the limit is reached, so that the weight leaves it as soon as the
+    error changes sign. ``compat: paper`` does as the authors' code does: the sum is held after a step whose unlimited
+    weight was below 0 or above :math:`\beta_{max}`, and what it gathered by then has to be undone first; beyond a
+    limit it can be held for good.
+
+    Gives the weights ``beta``, ``target`` and ``integral``.
+
+    References: Shao et al., ControlVAE: Controllable Variational Autoencoder, 2020, arXiv:2004.05988, eq. 7 and
+    algorithm 1.
+
+    >>> import zoo
+    >>> control, clock = Control(2, start=1.0, integral=0.1), zoo.Clock(torch.tensor(0), 100)
+    >>> terms = zoo.LatentTerms(torch.tensor([5.0]), torch.tensor([3.0]), None, 4)
+    >>> _ = control(terms, clock); control.after_step(clock)
+    >>> round(control(terms, clock)[1]["beta"].item(), 4)    # 0.01 / (1 + exp(-2)) + 0.1 * 2 + 1
+    1.2088
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        *,
+        start: NonNegativeFloat = 0.5,
+        increment: NonNegativeFloat = 0.15,
+        every: PositiveInt = 5000,
+        most: PositiveFloat = 18.0,
+        proportional: NonNegativeFloat = 0.01,
+        integral: NonNegativeFloat = 0.001,
+        beta_min: NonNegativeFloat = 1.0,
+        beta_max: PositiveFloat = 100.0,
+        compat: Literal["none", "paper"] = "none",
+    ) -> None:
+        super().__init__(latent_size, beta_min)
+        if beta_min >= beta_max:
+            raise ValueError(f"beta_min, {beta_min}, should be below beta_max, {beta_max}")
+        self.set_point = SetPoint(start, increment, every, most)
+        self.K_p, self.K_i, self.beta_min, self.beta_max = proportional, integral, beta_min, beta_max
+        self.sum: Integrator = Held(0.0, beta_max) if compat == "paper" else Bounded(beta_min, beta_max)
+
+    def act(self, kl: Tensor, clock: Clock) -> Tensor:
+        e = self.set_point(clock.step, kl.dtype) - kl
+        beta = self.sum.add(-self.K_i * e, self.K_p * torch.sigmoid(-e) + self.beta_min)
+        return beta.clamp(self.beta_min, self.beta_max)
+
+    def readings(self, clock: Clock) -> Mapping[str, Tensor]:
+        return {"target": self.set_point(clock.step, self.beta.dtype), "integral": self.sum.value.clone()}
