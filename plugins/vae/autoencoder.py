@@ -1,0 +1,72 @@
+"""Autoencoder."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from zoo import (
+    Batch,
+    Clock,
+    Decoder,
+    Encoder,
+    Event,
+    Likelihood,
+    Model,
+    Part,
+    Reconstructs,
+    Shape,
+    Terms,
+    component,
+)
+
+
+@component(
+    "autoencoder",
+    example={"latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "gaussian"},
+)
+class Autoencoder(Model, Reconstructs):
+    r"""Autoencoder: a code of data, and a decoder that makes the data of it again.
+
+    .. math:: L = -\log p(x \mid h(f(x)))
+
+    with :math:`f` the encoder and :math:`h` the decoder. ``latent`` is the size of a code, or its shape. Codes have no
+    distribution: it neither samples nor has a likelihood, and its ``nll`` is given the code.
+
+    Logs ``nll``, in nats.
+
+    References: Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, 2006,
+    doi:10.1126/science.1127647.
+
+    Shapes: data ``[B, *event.shape]``; codes ``[B, *latent]``.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        *,
+        latent: PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)],
+        encoder: Part[Encoder],
+        decoder: Part[Decoder],
+        likelihood: Part[Likelihood],
+    ) -> None:
+        super().__init__(event)
+        shape = Shape(*latent) if isinstance(latent, tuple) else Shape(latent)
+        self.likelihood = likelihood(event)
+        self.encoder = encoder(event.shape, shape)
+        self.decoder = decoder(shape, self.likelihood.decoded)
+
+    def forward(self, batch: Batch, clock: Clock) -> Terms:
+        x = batch[self.event.name]
+        nll = -self.likelihood.log_prob(x, self.decoder(self.encode(x)))
+        return Terms(nll.mean(), {"nll": nll})
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        like = next(self.decoder.parameters())
+        z: Tensor = self.encoder(self.event.unit(x, like.dtype))
+        return z
+
+    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.likelihood.mean(self.decoder(z))

@@ -1,0 +1,65 @@
+"""What the two objectives of DIP-VAE share: the penalty on a covariance of latents."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from zoo import Batch, Clock, Terms
+
+from .factorised import factorised
+from .variational_objective import VariationalObjective
+
+if TYPE_CHECKING:
+    from .vae import VAE
+
+
+class DIP(VariationalObjective):
+    r"""The evidence lower bound, and what a covariance of latents over the batch lacks to the identity.
+
+    .. math:: L = L_\mathrm{ELBO} + \lambda_{od} \sum_{i \ne j} C_{ij}^2 + \lambda_d \sum_i (C_{ii} - 1)^2
+    """
+
+    def __init__(self, latent_size: int, *, lambda_od: NonNegativeFloat, lambda_d: NonNegativeFloat) -> None:
+        super().__init__(latent_size)
+        self.lambda_od, self.lambda_d = lambda_od, lambda_d
+
+    @abstractmethod
+    def covariance(self, mean: Tensor, log_sigma: Tensor) -> Tensor:
+        """The covariance that is to be the identity, ``[L, L]``, of a batch's moments ``[B, L]``."""
+
+    def check(self, vae: VAE) -> None:
+        factorised(vae.posterior)
+
+    def forward(self, vae: VAE, batch: Batch, clock: Clock) -> Terms:
+        x = batch[vae.event.name]
+        h = vae.answer(x)
+        terms = vae.terms_of(x, h, vae.posterior.draw(h, 1))
+        bound, weights = vae.weighting(terms, clock)
+        mean, log_sigma = factorised(vae.posterior).moments(h)
+        off_diagonal, diagonal = _lacking(self.covariance(mean.flatten(1), log_sigma.flatten(1)))
+        loss = bound + self.lambda_od * off_diagonal + self.lambda_d * diagonal
+        logs = {"nll": terms.nll, "kl": terms.kl, "elbo": -(terms.nll + terms.kl)}
+        own = {"lambda_od": loss.new_tensor(self.lambda_od), "lambda_d": loss.new_tensor(self.lambda_d)}
+        return Terms(loss, {**logs, "off_diagonal": off_diagonal, "diagonal": diagonal}, {**weights, **own})
+
+
+def covariance_of_means(mean: Tensor) -> Tensor:
+    """The covariance over a batch, ``[B, L] -> [L, L]``: that of its empirical distribution.
+
+    >>> import torch
+    >>> covariance_of_means(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))
+    tensor([[1., 2.],
+            [2., 4.]])
+    """
+    centred = mean - mean.mean(0)
+    return centred.mT @ centred / mean.shape[0]
+
+
+def _lacking(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """What the sides and the diagonal of a covariance lack to those of the identity, squared and summed."""
+    diagonal = covariance.diagonal()
+    return covariance.square().sum() - diagonal.square().sum(), (diagonal - 1.0).square().sum()

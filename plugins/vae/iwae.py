@@ -1,0 +1,54 @@
+"""Training on the importance-weighted bound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import PositiveInt
+
+from zoo import Batch, Clock, Terms, component
+
+from .one_hot import OneHot
+from .unweighted import check_unweighted
+from .variational_objective import VariationalObjective
+
+if TYPE_CHECKING:
+    from .vae import VAE
+
+
+@component("iwae")
+class IWAE(VariationalObjective):
+    r"""The importance-weighted bound, which is the tighter the more ``draws`` it is made of.
+
+    .. math:: L = -\mathrm E_{z_1 \dots z_K \sim q(z|x)} \Bigl[\log \frac1K \sum_{k=1}^K w_k\Bigr], \qquad
+       w_k = \frac{p(x, z_k)}{q(z_k \mid x)}
+
+    The bound itself, and its reparameterised gradient; with one draw it is the evidence lower bound by that draw.
+    Latents from strata count by the mass of theirs.
+
+    ValueError for a model with a weighting other than ``beta`` with 1: the bound has no two sides to weigh; and for
+    categorical latents: the probability of a relaxed draw has no gradient.
+
+    Logs the bound, ``iwae``, and from the same draws ``nll``, ``kl`` and ``elbo``, in nats.
+
+    References: Burda et al., Importance Weighted Autoencoders, 2016, arXiv:1509.00519, eq. 8 and 13.
+    """
+
+    def __init__(self, latent_size: int, *, draws: PositiveInt = 5) -> None:
+        super().__init__(latent_size)
+        self.draws = draws
+
+    def check(self, vae: VAE) -> None:
+        check_unweighted(vae, "the importance-weighted bound is one number, with no two sides to weigh")
+        if isinstance(vae.posterior, OneHot):
+            raise ValueError("the importance-weighted bound needs a density of latents, and categories have none")
+
+    def forward(self, vae: VAE, batch: Batch, clock: Clock) -> Terms:
+        x = batch[vae.event.name]
+        draws = vae.posterior.draw(vae.answer(x), self.draws)
+        log_p = vae.log_likelihood(x, draws.z)
+        log_ratio = draws.log_q - vae.log_prior(draws.z)
+        bound = (log_p - log_ratio + draws.log_weight).logsumexp(0)  # the weights of a mean are among them
+        weight = draws.log_weight.exp()
+        nll, kl = -(weight * log_p).sum(0), (weight * log_ratio).sum(0)
+        return Terms(-bound.mean(), {"iwae": bound, "nll": nll, "kl": kl, "elbo": -(nll + kl)})

@@ -1,0 +1,147 @@
+"""Vector-quantised variational autoencoder."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+from zoo import (
+    Batch,
+    Clock,
+    Decoder,
+    Decodes,
+    Encoder,
+    Event,
+    Likelihood,
+    Model,
+    Part,
+    Reconstructs,
+    Scores,
+    Shape,
+    Terms,
+    component,
+)
+
+from .nearest import members
+from .quantizer import Quantized, Quantizer
+
+
+@component(
+    "vq_vae",
+    example={
+        "latent": 2,
+        "encoder": "mlp",
+        "decoder": "mlp",
+        "likelihood": "gaussian",
+        "quantizer": {"type": "vq", "size": 8},
+    },
+)
+class VQVAE(Model, Scores, Reconstructs, Decodes):
+    r"""VQ-VAE: the latent is a map of codes, each the nearest of a codebook to what the encoder gives.
+
+    .. math:: L = -\log p(x \mid e) + \lambda\, |\mathrm{sg}[z_e] - e|^2 + \beta\, |z_e - \mathrm{sg}[e]|^2
+
+    :math:`z_e` is what the encoder gives and :math:`e` the nearest codes; the decoder's gradient goes to :math:`z_e` as
+    if it were :math:`e`. :math:`\beta` is the ``commitment_weight``: as in the paper it stands before the term that
+    moves the encoder, and not, as in several libraries, before the one that moves the codes; that has
+    :math:`\lambda`, the quantizer's. All three are sums over the event, not means.
+
+    ``latent`` is the shape ``[D, h, w]`` of vectors of ``D`` numbers at ``h`` times ``w`` places, or ``D`` alone: one
+    vector. The posterior is certain and the prior uniform over the :math:`K` codes, so that the divergence is a
+    constant and the likelihood bounded:
+
+    .. math:: \log p(x) \ge \log p(x \mid e) - hw \log K
+
+    Draws are of that prior: noise, until a prior is learned over `codes`, for `embed` and `expect` to decode. The
+    temperature scales the noise of the likelihood alone.
+
+    Logs ``nll``, ``kl`` (the constant), ``elbo``, ``commitment`` and ``codebook``, all unweighted, and ``perplexity``:
+    how many codes a batch uses, :math:`\exp(-\sum_k p_k \log p_k)`.
+
+    References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, eq. 3.
+
+    Shapes: data ``[B, *event.shape]``; what `encode` gives and `expect` takes, quantised vectors ``[B, *latent]``; the
+    latent of `decode` has the noise of the likelihood after those numbers.
+    """
+
+    exact = False
+
+    def __init__(
+        self,
+        event: Event,
+        *,
+        latent: PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)],
+        encoder: Part[Encoder],
+        decoder: Part[Decoder],
+        likelihood: Part[Likelihood],
+        quantizer: Part[Quantizer],
+        commitment_weight: NonNegativeFloat = 0.25,
+    ) -> None:
+        super().__init__(event)
+        self.latent = Shape(*latent) if isinstance(latent, tuple) else Shape(latent)
+        self.likelihood = likelihood(event)
+        self.density = self.likelihood.density
+        self.encoder = encoder(event.shape, self.latent)
+        self.quantizer = quantizer(self.latent)
+        self.decoder = decoder(self.latent, self.likelihood.decoded)
+        self.commitment_weight = commitment_weight
+        self.kl = self.latent.size // self.latent[0] * math.log(self.quantizer.size)
+
+    def forward(self, batch: Batch, clock: Clock) -> Terms:
+        x = batch[self.event.name]
+        z, codes, commitment, codebook = self.quantize(x)
+        nll = -self.likelihood.log_prob(x, self.decoder(z))
+        weights = {"commitment": self.commitment_weight, "codebook": self.quantizer.codebook_weight}
+        loss = nll + weights["commitment"] * commitment + weights["codebook"] * codebook
+        logs = {"nll": nll, "kl": torch.full_like(nll, self.kl), "elbo": -(nll + self.kl)}
+        logs |= {"commitment": commitment, "codebook": codebook, "perplexity": perplexity(codes, self.quantizer.size)}
+        return Terms(loss.mean(), logs, {name: nll.new_tensor(weight) for name, weight in weights.items()})
+
+    def quantize(self, x: Tensor) -> Quantized:
+        """The codes of data, with what they lose."""
+        like = next(self.decoder.parameters())
+        answer: Quantized = self.quantizer(self.encoder(self.event.unit(x, like.dtype)))
+        return answer
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        log_p: Tensor = self.likelihood.log_prob(x, self.decoder(self.quantize(x).z))
+        return log_p - self.kl
+
+    def codes(self, x: Tensor) -> Tensor:
+        """The numbers of the codes of data, int64 ``[B, *latent[1:]]``."""
+        return self.quantize(x).codes
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """The vectors of codes, ``[B, *latent[1:]] -> [B, *latent]``: what `expect` decodes."""
+        z: Tensor = self.quantizer.embed(codes)
+        return z
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.quantize(x).z
+
+    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.likelihood.mean(self.decoder(z))
+
+    def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        noise = self.likelihood.noise(n, temperature)
+        codes = torch.randint(self.quantizer.size, (n, *self.latent.dims[1:]), device=noise.device)
+        return torch.cat((self.embed(codes).flatten(1), noise), dim=1)
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        latent, noise = torch.split(z, [self.latent.size, self.likelihood.noise_size], dim=1)
+        return self.likelihood.draw(self.decoder(torch.unflatten(latent, 1, self.latent.dims)), noise)
+
+
+def perplexity(codes: Tensor, size: int) -> Tensor:
+    """How many codes are in use, a number between 1 and ``size``.
+
+    >>> perplexity(torch.tensor([0, 0, 3, 3]), 8)
+    tensor(2.)
+    """
+    share = members(codes.flatten(), size).mean(0)
+    entropy: Tensor = torch.special.entr(share).sum()
+    return entropy.exp()
