@@ -135,7 +135,7 @@ def test_a_flow_scores_trains_and_draws_under_each_context(context: Any) -> None
     one = model.sample(6, told)
     torch.manual_seed(0)
     assert not torch.allclose(one, model.sample(6, told.flip(0)))
-    z, log_det = model.encode(batch["point"], told)
+    z, log_det = model.transform(batch["point"], told)
     assert torch.allclose(model.decode(z, told), batch["point"], atol=1e-5)
     assert torch.allclose(model.base.log_prob(z) + log_det, model.log_prob(batch["point"], told))
 

@@ -288,7 +288,7 @@ def test_real_nvp_inverts_in_float64() -> None:
     model({"image": x}, CLOCK)
     perturb(model, seed=0, scale=0.1)
     model.eval()
-    z, _ = model.encode(x)
+    z, _ = model.transform(x)
     assert z.shape == (4, 64)
     assert torch.equal(model.decode(z), x)
     v, _ = model.dequantize(x)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .assembly import build
     from .densities import density_picture, density_problem
-    from .drawing import heat_map
+    from .drawing import heat_map, image_grid, image_problem
     from .errors import DamagedFile, DataError, Diverged, PluginError, SpecError, UsageError, ZooError
     from .event import Event
     from .exporting import load
@@ -78,7 +78,7 @@ _HOMES = {
     "assembly": ("build",),
     "errors": ("DamagedFile", "DataError", "Diverged", "PluginError", "SpecError", "UsageError", "ZooError"),
     "densities": ("density_picture", "density_problem"),
-    "drawing": ("heat_map",),
+    "drawing": ("heat_map", "image_grid", "image_problem"),
     "event": ("Event",),
     "exporting": ("load",),
     "migrating": ("migration",),
@@ -102,8 +102,8 @@ __all__ = [
     "PluginError", "Predicts", "Reconstructs", "Run", "RunningStatistics", "Samples", "Schedule", "Scores",
     "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError", "VariationalBound",
     "View", "Weighting", "ZooError", "build", "component", "declare", "density_picture", "density_problem",
-    "heat_map", "load", "load_spec", "mean_over_processes", "migration", "misshapen", "named", "resume",
-    "sum_event", "train", "wrong_context",
+    "heat_map", "image_grid", "image_problem", "load", "load_spec", "mean_over_processes", "migration",
+    "misshapen", "named", "resume", "sum_event", "train", "wrong_context",
 ]  # fmt: skip
 
 

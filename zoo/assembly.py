@@ -122,6 +122,7 @@ def _check_uses(spec: Spec, model: Model) -> None:
     """Metrics, parameter groups and players against the model that they are for."""
     problems = check_metrics(model, spec.evaluate)
     problems += check_pictures(model, spec)
+    problems += check_views(model, spec)
     problems += check_frozen(model, spec)
     problems += check_players(model, spec)
     problems += check_groups(model, spec)
@@ -145,12 +146,25 @@ def check_pictures(model: Model, spec: Spec) -> Iterator[Problem]:
     if spec.train.sample_every is None:
         return
     if not isinstance(model, Samples):
-        yield Problem(None, "train.sample_every", f"model '{spec.model.name}' does not sample")
+        if not spec.train.views:
+            yield Problem(None, "train.sample_every", f"model '{spec.model.name}' does not sample")
     elif model.conditioned_on not in (None, "label"):
         text = f"model '{spec.model.name}' draws what is given {model.conditioned_on}, and training has none to give"
         yield Problem(None, "train.sample_every", text)
     elif not has_picture(model.event):
         yield Problem(None, "train.sample_every", f"data of shape {model.event.shape} has no picture")
+
+
+def check_views(model: Model, spec: Spec) -> Iterator[Problem]:
+    """Views that say they are not of this model."""
+    for view in spec.train.views:
+        try:
+            view(model)
+        except SpecError as error:
+            # Whatever else went wrong may be for lack of values.
+            if not isinstance(error.__cause__, ValueError):
+                raise
+            yield from error.problems
 
 
 class _Kept:

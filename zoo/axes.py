@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,6 +66,20 @@ def number(value: float) -> str:
     ('0', '2', '0.3')
     """
     return f"{value + 0.0:.4g}"
+
+
+def captioned(image: Tensor, captions: Sequence[str]) -> Tensor:
+    """An image ``[3, H, W]`` of bytes with a caption left of each of its rows, which are of one height."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    _, H, _W = image.shape
+    font = ImageFont.load_default(TEXT)
+    width = math.ceil(max(font.getlength(text) for text in captions)) + 2 * TICK
+    margin = Image.new("RGB", (width, H), WHITE)
+    pen = ImageDraw.Draw(margin)
+    for index, text in enumerate(captions):
+        pen.text((width - TICK, (index + 0.5) * H / len(captions)), text, fill=BLACK, font=font, anchor="rm")
+    return in_a_row(from_pil(margin), image.cpu())
 
 
 def in_a_row(*images: Tensor) -> Tensor:

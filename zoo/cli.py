@@ -302,6 +302,25 @@ def sample(
         print(output)
 
 
+@command("encode")
+def encode(
+    target: Target,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .npy, .pt or .csv file.")] = Path("codes.npy"),
+    split: Annotated[str, typer.Option(help="Of which examples: test, or train.")] = "test",
+    sets: Set = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Write the codes of data, in the order of its examples."""
+    from .encoding import encode_file
+
+    encoded = encode_file(target, output, split=split, overrides=sets or [], device=device or "auto")
+    if as_json:
+        _print_json({"output": str(output), "n": encoded.n, "shape": encoded.shape})
+    else:
+        print(output)
+
+
 @command("export")
 def export(
     target: Target,
@@ -403,6 +422,45 @@ def compare(
         _print_json({"rows": [asdict(row) for row in rows]})
     else:
         print(columns(*cells(rows)))
+
+
+@command("table")
+def table(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A table: its path, or the name of a shipped one.")],
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many, from 0; the table's own number by default.")
+    ] = None,
+    sets: Set = None,
+    runs: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
+    device: Device = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .csv, .md or .tex file.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="The specs' own seconds-long versions.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train and compare the models of a table; what is done is not done again."""
+    from dataclasses import asdict
+
+    from .errors import Diverged
+    from .files import write_whole
+    from .tables import read_table
+    from .tabling import tabulate
+    from .terminal import listener
+    from .typesetting import form, plain
+
+    typeset = None if output is None else form(output)
+    read = read_table(file)
+    overrides = [*(sets or []), *([f"engine.device={device}"] if device is not None else [])]
+    how: dict[str, Any] = {"seeds": seeds, "overrides": overrides, "runs": runs, "device": device or "auto"}
+    rows = tabulate(read, **how, small=small, progress=listener())
+    if output is not None and typeset is not None:
+        text = typeset(rows, read.declared.note)
+        write_whole(output, lambda aside: aside.write_text(text, encoding="utf-8"))
+    if as_json:
+        _print_json({"name": read.declared.name, "rows": [asdict(row) for row in rows]})
+    else:
+        print(plain(rows, read.declared.note))
+    if any(row.diverged for row in rows):
+        raise typer.Exit(Diverged.exit_code)
 
 
 @command("plugins")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .axes import INK, Span, to_pil
+from .axes import INK, Span, captioned, to_pil
 from .chart import chart
 from .errors import UsageError
 from .event import Event
@@ -20,7 +21,14 @@ MAP = 320
 
 def has_picture(event: Event) -> bool:
     """Whether data of an event can be drawn."""
-    return tuple(event.shape) in {(1,), (2,)} or (len(event.shape) == 3 and event.shape[0] in (1, 3))
+    return tuple(event.shape) in {(1,), (2,)} or image_problem(event) is None
+
+
+def image_problem(event: Event) -> str | None:
+    """Why data of an event are no images; None where they are."""
+    if len(event.shape) == 3 and event.shape[0] in (1, 3):
+        return None
+    return f"needs images of one or three channels, not '{event.name}' of shape {event.shape}"
 
 
 def picture(x: Tensor, event: Event) -> Tensor:
@@ -32,20 +40,44 @@ def picture(x: Tensor, event: Event) -> Tensor:
     return density_map(x) if event.shape.size == 2 else chart(frame_of(x)[0], f"{len(x)} draws", data=x)
 
 
+def image_grid(x: Tensor, event: Event, columns: int, captions: Sequence[str] = ()) -> Tensor:
+    """Images on the scale of `Event.unit`, row by row, as an RGB image ``[3, H, W]`` of bytes.
+
+    Each row has a caption left of it, where there are any; what is not finite is white. ValueError for data that are
+    no images.
+
+    >>> import torch, zoo
+    >>> image_grid(torch.zeros(6, 1, 48, 48), zoo.Event("image", zoo.Shape(1, 48, 48), levels=2), 3).shape
+    torch.Size([3, 102, 152])
+    """
+    problem = image_problem(event)
+    if problem is not None:
+        raise ValueError(problem)
+    drawn = grid(unit_shades(x, event), columns)
+    return captioned(drawn, captions) if captions else drawn
+
+
 def shades(x: Tensor, event: Event) -> Tensor:
     """Values of an event between 0 and 1."""
-    if event.levels is not None:
-        return x.double() / (event.levels - 1)
-    low, high = event.range or (float(x.min()), float(x.max()))
-    return ((x.double() - low) / max(high - low, 1e-12)).clamp(0, 1)
+    return unit_shades(event.unit(x, torch.float64), event)
 
 
-def grid(images: Tensor) -> Tensor:
-    """Images ``[N, C, H, W]`` between 0 and 1, row by row in a square."""
+def unit_shades(x: Tensor, event: Event) -> Tensor:
+    """Values on the scale of `Event.unit` between 0 and 1, on the CPU; what is not finite is 1."""
+    x = x.double().cpu()
+    if event.levels is None:
+        seen = x[x.isfinite()]
+        low, high = event.range or ((float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0))
+        x = (x - low) / max(high - low, 1e-12)
+    return torch.where(x.isfinite(), x.clamp(0, 1), 1.0)
+
+
+def grid(images: Tensor, columns: int | None = None) -> Tensor:
+    """Images ``[N, C, H, W]`` between 0 and 1, row by row: in a square, unless it is said how many are in a row."""
     N, _C, H, W = images.shape
     scale = max(1, math.ceil(TILE / max(H, W)))
     tiles = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3).expand(N, 3, -1, -1)
-    gap, columns = 2, math.ceil(math.sqrt(N))
+    gap, columns = 2, columns or math.ceil(math.sqrt(N))
     rows = math.ceil(N / columns)
     h, w = H * scale + gap, W * scale + gap
     canvas = torch.ones(3, rows * h + gap, columns * w + gap, dtype=torch.float64)

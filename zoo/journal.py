@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from . import run
+from .curves import curves, weights_in
+from .data import Source
 from .densities import density_picture
+from .drawing import write_png
 from .engine import Choices
 from .exporting import export
+from .files import write_whole
 from .interfaces import Batch, Examples, Model, Samples
 from .progress import Progress
 from .run import MetricsLog
 from .sampling import draw
 from .spec import Spec
-from .viewing import draw_picture
+from .viewing import beside, draw_picture, drawn_by
+
+VIEWED = 1000
+"""Examples that views are drawn of while training, at most."""
+WEIGHTS = "weights.png"
 
 
 class Journal(ABC):
@@ -38,6 +46,14 @@ class Journal(ABC):
     @abstractmethod
     def density(self, model: Model, step: int, data: Batch) -> None:
         """The density of a model beside data."""
+
+    @abstractmethod
+    def views(self, model: Model, step: int, source: Source) -> None:
+        """The declared views of a model, beside examples of a source."""
+
+    @abstractmethod
+    def curves(self) -> None:
+        """The weights of the loss over the rows so far, where there are any."""
 
     @abstractmethod
     def publish(self, model: Model, step: int) -> None:
@@ -62,6 +78,10 @@ class Unwritten(Journal):
     def picture(self, model: Model, step: int) -> None: ...
 
     def density(self, model: Model, step: int, data: Batch) -> None: ...
+
+    def views(self, model: Model, step: int, source: Source) -> None: ...
+
+    def curves(self) -> None: ...
 
     def publish(self, model: Model, step: int) -> None: ...
 
@@ -112,6 +132,20 @@ class Written(Journal):
         asked = self.spec.sample
         n, temperature, seed = asked.n, asked.temperature, self.spec.train.seed
         draw_picture(density_picture, model, path, n=n, temperature=temperature, seed=seed, data=data)
+
+    def views(self, model: Model, step: int, source: Source) -> None:
+        asked = self.spec.sample
+        data = beside(source, VIEWED) if self.spec.train.views else None
+        for view in self.spec.train.views:
+            path = self.directory / run.SAMPLES / f"{view.name}-step-{step}.png"
+            n, temperature, seed = asked.n, asked.temperature, self.spec.train.seed
+            draw_picture(drawn_by(view), model, path, n=n, temperature=temperature, seed=seed, data=data)
+
+    def curves(self) -> None:
+        series = weights_in(self._log.path)
+        if series:
+            image = curves(series, "weights of the loss, by step")
+            write_whole(self.directory / run.SAMPLES / WEIGHTS, lambda aside: write_png(image, aside))
 
     def publish(self, model: Model, step: int) -> None:
         if self._fingerprint is None:

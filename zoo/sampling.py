@@ -25,7 +25,8 @@ from .run import model_file
 from .spec import Spec
 
 BATCH = 1000
-ENDINGS = (".png", ".npy", ".pt", ".csv")
+ARRAYS = (".npy", ".pt", ".csv")
+ENDINGS = (".png", *ARRAYS)
 
 
 def draw(model: Model, path: Path, *, n: int, temperature: float, seed: int, context: Tensor | None = None) -> Tensor:
@@ -110,17 +111,22 @@ def open_to_draw(
 
 def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:
     """How data is written in files of this ending; asked before anything is drawn."""
+    if path.suffix == ".png":
+        picture(torch.zeros(1, *model.event.shape), model.event)
+        return lambda x, aside: write_png(picture(x, model.event), aside)
+    return array_writer(path, ENDINGS)
+
+
+def array_writer(path: Path, endings: Sequence[str] = ARRAYS) -> Callable[[Tensor, Path], None]:
+    """How numbers are written in files of this ending."""
     match path.suffix:
-        case ".png":
-            picture(torch.zeros(1, *model.event.shape), model.event)
-            return lambda x, aside: write_png(picture(x, model.event), aside)
         case ".npy":
             return _write_npy
         case ".pt":
             return _write_pt
         case ".csv":
             return _write_csv
-    raise UsageError(f"'{path}' should end in one of {', '.join(ENDINGS)}")
+    raise UsageError(f"'{path}' should end in one of {', '.join(endings)}")
 
 
 def _write_npy(x: Tensor, path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from . import beginning, run
 from .assembly import build
 from .averaging import Averaged
-from .data import Shuffled, held_out, sources
+from .data import Shuffled, Source, held_out, sources
 from .densities import density_problem
 from .engine import Choices, Runtime, place, prepare
 from .errors import Interrupted, ZooError
@@ -148,7 +148,7 @@ class Trainer:
             if settings.validate_every and self.step % settings.validate_every == 0:
                 self.validate()
             if settings.sample_every and self.step % settings.sample_every == 0:
-                self.journal.picture(self.evaluated(), self.step)
+                self.show()
             due = settings.checkpoint_every and self.step % settings.checkpoint_every == 0
             if due or self.step in (until, self.best_step) or self.stalled() or stop:
                 self.save()
@@ -156,6 +156,7 @@ class Trainer:
                 self.publish_if_unjudged()
                 raise Interrupted(stop, str(self.directory), self.step, told=not self.processes.first)
         self.publish_if_unjudged()
+        self.journal.curves()
         if self.finished() and density_problem(self.model) is None:
             self.draw_density()
         return figures or dict(self.tally.read().items())
@@ -197,8 +198,8 @@ class Trainer:
         self.sentinel.read(self.tally.sums)
         figures = _means(self.processes.gather(self.tally.read()))
         nats = -figures["elbo"] if "elbo" in figures else figures.get("nll")
-        event, is_density = self.model.event, isinstance(self.model, Scores) and self.model.density
-        if nats is not None and event.levels is not None and not is_density:
+        event, is_code = self.model.event, isinstance(self.model, Scores) and not self.model.density
+        if nats is not None and event.levels is not None and is_code:
             figures["bits_per_dim"] = event.bits_per_dim(nats)
         self.journal.row({"step": self.step, "split": "train", **figures, "lr": self.players[0].learning_rate()})
         return figures
@@ -235,10 +236,19 @@ class Trainer:
         if self.best is None:
             self.journal.publish(self.evaluated(), self.step)
 
+    def show(self) -> None:
+        """Pictures of the averaged weights, and of how the loss was weighted so far."""
+        self.journal.picture(self.evaluated(), self.step)
+        self.journal.views(self.evaluated(), self.step, self.beside())
+        self.journal.curves()
+
     def draw_density(self) -> None:
-        """What the averaged weights have learned, beside what was held out, or else trained on."""
-        source = self.held_source if len(self.held_source) else self.train_source
-        self.journal.density(self.evaluated(), self.step, next(source.in_order(BESIDE)))
+        """What the averaged weights have learned, beside data."""
+        self.journal.density(self.evaluated(), self.step, next(self.beside().in_order(BESIDE)))
+
+    def beside(self) -> Source:
+        """What pictures are drawn beside: what was held out, or else trained on."""
+        return self.held_source if len(self.held_source) else self.train_source
 
     def score(self) -> dict[str, Measurement]:
         """Measure what was published on the test split, and write the figures into the share file."""

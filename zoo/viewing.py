@@ -9,16 +9,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .data import held_out
+from .data import Source, held_out, same_event
 from .densities import density_picture, density_problem
 from .drawing import write_png
 from .errors import DataError, SpecError, UsageError
 from .files import write_whole
 from .interfaces import Batch, Model, View
+from .part import Part
 from .randomness import seeded
 from .registry import declare_named
 from .run import is_run
 from .sampling import Drawn, Opened, device_of, open_to_draw
+from .spec import Spec
 
 BESIDE = 10_000
 """Examples of the data that a picture is drawn beside, at most."""
@@ -38,9 +40,9 @@ def view_file(
     overrides: Sequence[str] = (),
     device: str = "auto",
 ) -> Drawn:
-    """What a view makes of a run or a share file, as a file."""
+    """What a view makes of a run or a share file, as a file; with the parameters that the spec gives it, if any."""
     opened = open_to_draw(run_or_file, n, temperature, overrides, device)
-    return _picture_file(run_or_file, output, _viewed(view), opened, seed, overrides)
+    return _picture_file(run_or_file, output, drawn_by(_view_of(opened.spec, view)), opened, seed, overrides)
 
 
 def density_file(
@@ -72,6 +74,27 @@ def draw_picture(
     write_whole(path, lambda aside: write_png(image, aside))
 
 
+def drawn_by(view: Part[View]) -> Picture:
+    """What a view draws; UsageError where it says that it cannot."""
+
+    def draw(model: Model, n: int, temperature: float, data: Batch | None) -> Tensor:
+        try:
+            built: View = view(model)
+            return built.draw(n, temperature, data)
+        except SpecError as error:
+            raise UsageError(error.problems[0].message) from None
+        except ValueError as error:
+            raise UsageError(view.problem(str(error)).message) from None
+
+    return draw
+
+
+def beside(source: Source, most: int = BESIDE) -> Batch | None:
+    """The first examples, that a picture is drawn beside: the same ones whenever they are asked for."""
+    with seeded(source.device, 0, "beside"):
+        return next(source.in_order(most), None)
+
+
 def _picture_file(
     run_or_file: str | Path, output: Path, draw: Picture, opened: Opened, seed: int, overrides: Sequence[str]
 ) -> Drawn:
@@ -82,17 +105,9 @@ def _picture_file(
     return Drawn(n, time.monotonic() - began)
 
 
-def _viewed(name: str) -> Picture:
-    part = declare_named(View, name)
-
-    def draw(model: Model, n: int, temperature: float, data: Batch | None) -> Tensor:
-        try:
-            view: View = part(model)
-            return view.draw(n, temperature, data)
-        except SpecError as error:
-            raise UsageError(error.problems[0].message) from None
-
-    return draw
+def _view_of(spec: Spec, name: str) -> Part[View]:
+    declared = {part.name: part for part in spec.train.views}
+    return declared.get(name) or declare_named(View, name)
 
 
 def _data_of(run_or_file: str | Path, opened: Opened, overrides: Sequence[str]) -> Batch | None:
@@ -103,11 +118,9 @@ def _data_of(run_or_file: str | Path, opened: Opened, overrides: Sequence[str]) 
     chosen = any(override.startswith("data") for override in overrides)
     if not chosen and not is_run(Path(run_or_file)):
         return None
-    dataset, event = opened.spec.data(), opened.model.event
-    if (dataset.event.name, dataset.event.shape) != (event.name, event.shape):
-        raise UsageError(f"the model is of '{event.name}' {event.shape}, the data of '{dataset.event.name}'")
+    dataset = same_event(opened.spec.data(), opened.model.event)
     try:
-        return next(held_out(dataset, device_of(opened.model)).in_order(BESIDE))
+        return beside(held_out(dataset, device_of(opened.model)))
     except DataError:
         if chosen:
             raise

@@ -16,6 +16,7 @@ from zoo import (
     Event,
     Model,
     Part,
+    Reconstructs,
     Scores,
     TakesContext,
     Terms,
@@ -38,7 +39,7 @@ from .objective import Objective
         ],
     },
 )
-class Flow(Model, Scores, Decodes):
+class Flow(Model, Scores, Reconstructs, Decodes):
     r"""Normalizing flow: bijections from data to a base distribution.
 
     .. math:: \log p(x) = \log p_Z(f(x)) + \log|\det \partial f(x) / \partial x|, \qquad f = f_n \circ \dots \circ f_1
@@ -58,7 +59,8 @@ class Flow(Model, Scores, Decodes):
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, eq. 2-3.
 
     Shapes: data ``[B, *event.shape]``, integers where the event has levels; ``log_prob`` ``[B]``, in nats. The context
-    of ``log_prob`` and ``sample`` is what the batch has: labels ``[B]`` or features ``[B, N]``.
+    of ``log_prob`` and ``sample`` is what the batch has: labels ``[B]`` or features ``[B, N]``. Codes are latents,
+    ``[B, *out_shape]`` of the transforms; those of data with levels have the noise of dequantisation in them.
 
     >>> import torch, zoo
     >>> node = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
@@ -102,12 +104,18 @@ class Flow(Model, Scores, Decodes):
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         c = self.condition(context)
-        z, log_det = self._encode(x, c)
+        z, log_det = self._transform(x, c)
         return self.base.log_prob(z, c) + log_det
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def transform(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``x -> (z, log_det)``: the latent of data, dequantised where it is discrete."""
-        return self._encode(x, self.condition(context))
+        return self._transform(x, self.condition(context))
+
+    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.transform(x, context)[0]
+
+    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.event.unit(self.decode(z, context), z.dtype)
 
     def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return self.base.sample(n, self.condition(context), temperature)
@@ -134,7 +142,7 @@ class Flow(Model, Scores, Decodes):
         v, log_det = self.dequantize(x)
         return v, log_det
 
-    def _encode(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _transform(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
         v, noise_log_det = self.continuous(x)
         z, log_det = self.transforms(v, c)
         return z, log_det if noise_log_det is None else log_det + noise_log_det

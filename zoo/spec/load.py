@@ -21,6 +21,8 @@ from .spec import Spec, contradictions
 from .yaml import MAX_NODES, read_yaml, write_yaml
 
 MAX_EXTENDS = 16
+TABLES = "tables"
+"""The folder of the shipped specs that holds tables of them."""
 
 
 def _to_stderr(message: str) -> None:
@@ -41,7 +43,7 @@ def load_spec(
     """
     node = read_yaml(_text_of(spec), "<spec>") if isinstance(spec, Mapping) else read_merged(find_spec(spec), say)
     if small:
-        node = _shrunk(node)
+        node = shrunk(node)
     for override in overrides:
         node = assign(node, override, say)
     return validate(node)
@@ -67,8 +69,14 @@ def validate(node: Entries) -> Spec:
 
 def shipped_specs() -> dict[str, Path]:
     """The specs that come with zoo, by name."""
-    home = Path(str(resources.files("zoo.specs")))
-    return {path.relative_to(home).with_suffix("").as_posix(): path for path in sorted(home.rglob("*.yaml"))}
+    home, tables = _home(), shipped_tables().values()
+    found = [path for path in sorted(home.rglob("*.yaml")) if path not in tables]
+    return {path.relative_to(home).with_suffix("").as_posix(): path for path in found}
+
+
+def shipped_tables() -> dict[str, Path]:
+    """The tables of models that come with zoo, by name."""
+    return {path.stem: path for path in sorted((_home() / TABLES).glob("*.yaml"))}
 
 
 def find_spec(spec: str | os.PathLike[str]) -> Path:
@@ -94,16 +102,26 @@ def read_merged(path: Path, say: Say = lambda message: None) -> Entries:
     return _read(path, say, ())
 
 
-def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
+def read_mapping(path: Path, what: str, key: str) -> Entries:
+    """A file of keys, as nodes; messages say what it should be, and a key that it has."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is not a text file; a spec is YAML in UTF-8") from None
+        raise UsageError(f"{path} is not a text file; {what} is YAML in UTF-8") from None
     node = read_yaml(text, str(path))
     if not isinstance(node, Entries):
-        raise SpecError(Problem(place_of(node).mark, "", f"{path} is no mapping; a spec has keys such as 'model'"))
+        raise SpecError(Problem(place_of(node).mark, "", f"{path} is no mapping; {what} has keys such as '{key}'"))
+    return node
+
+
+def _home() -> Path:
+    return Path(str(resources.files("zoo.specs")))
+
+
+def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
+    node = read_mapping(path, "a spec", "model")
     if "extends" not in node:
         return node
     at = child_place(node, "extends")
@@ -141,7 +159,7 @@ def _text_of(spec: Mapping[str, Any]) -> str:
         raise SpecError(Problem(None, "", f"a spec holds plain values: {error}")) from None
 
 
-def _shrunk(node: Entries) -> Entries:
+def shrunk(node: Entries) -> Entries:
     """The spec's own seconds-long version."""
     small = node.get("small")
     if "small" not in node:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ..errors import Problem, nearest
-from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Schedule, Sink
+from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Schedule, Sink, View
 from ..nodes import child_place
 from ..part import Part
 from ..settings import Settings
@@ -58,6 +58,8 @@ class Train(Settings):
     """Besides: the last step, the best one, and that of a signal. Null: these alone."""
     log_every: PositiveInt = 50
     sample_every: PositiveInt | None = None
+    views: list[Part[View]] = []
+    """Pictures that are drawn beside the samples, of held-out examples where there are some."""
     sinks: list[Part[Sink]] = []
 
 
@@ -153,3 +155,8 @@ def contradictions(spec: Spec, node: Any) -> Iterator[Problem]:
         yield problem("patience", "needs train.best: by which metric to judge")
     if train.validate_every is not None and not spec.evaluate:
         yield problem("validate_every", "needs a metric: name one in 'evaluate'")
+    if train.views and train.sample_every is None:
+        yield problem("views", "needs train.sample_every: how many steps lie between two pictures")
+    views = [view.name for view in train.views]
+    for name in sorted({name for name in views if views.count(name) > 1}):
+        yield problem("views", f"has '{name}' {views.count(name)} times: a picture's file is called after its view")

@@ -1,0 +1,1 @@
+"""Pictures of what models make of data, and of codes."""

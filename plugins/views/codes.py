@@ -1,0 +1,76 @@
+"""A model whose codes stand for images: what the views of codes have in common."""
+
+from __future__ import annotations
+
+from itertools import repeat
+
+import torch
+from torch import Tensor
+
+from zoo import Batch, Model, Reconstructs, image_grid, image_problem
+
+PIECE = 500
+"""Examples or codes that a model is given at a time."""
+
+
+class Codes:
+    """The codes of a model, each as one row of numbers; ValueError where they stand for no images."""
+
+    def __init__(self, model: Model) -> None:
+        if not isinstance(model, Reconstructs):
+            raise ValueError(f"needs a model that reconstructs, and '{_called(model)}' does not")
+        problem = image_problem(model.event)
+        if problem is not None:
+            raise ValueError(problem)
+        self.model: Model = model
+        self.reconstructs: Reconstructs = model
+        example = model.event.example(2, self.device)
+        with torch.no_grad():
+            code = model.encode(example[model.event.name], model.given(example))
+        self.shape, self.dtype = tuple(code.shape[1:]), code.dtype
+        self.size = code[0].numel()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next((p.device for p in self.model.parameters()), torch.device("cpu"))
+
+    def zeros(self, n: int) -> Tensor:
+        """Codes of nothing but zeros, ``[n, size]``."""
+        return torch.zeros(n, self.size, dtype=self.dtype, device=self.device)
+
+    def encode(self, data: Batch) -> Tensor:
+        """The codes of examples, ``[N, size]``."""
+        event, model = self.model.event, self.reconstructs
+        return torch.cat([model.encode(part[event.name], self.model.given(part)).flatten(1) for part in pieces(data)])
+
+    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """The images that codes ``[N, size]`` stand for, on the scale of `zoo.Event.unit`."""
+        z = torch.unflatten(z, 1, self.shape) if len(self.shape) > 1 else z
+        told = repeat(None) if context is None else iter(torch.split(context, PIECE))
+        return torch.cat([self.reconstructs.expect(part, next(told)) for part in torch.split(z, PIECE)])
+
+    def picture(self, images: Tensor, columns: int, captions: list[str] | None = None) -> Tensor:
+        """Images on the scale of `zoo.Event.unit`, so many in a row, as one ``[3, H, W]`` of bytes."""
+        return image_grid(images, self.model.event, columns, captions or ())
+
+
+def unconditional(model: Model, view: str) -> None:
+    """ValueError for a model whose codes say what they stand for only together with something else."""
+    if model.conditioned_on is not None:
+        raise ValueError(f"{view} is of data alone, and this model's is given its {model.conditioned_on}")
+
+
+def pieces(data: Batch) -> list[Batch]:
+    """A batch as smaller ones."""
+    columns = {name: torch.split(tensor, PIECE) for name, tensor in data.items()}
+    return [dict(zip(columns, part, strict=True)) for part in zip(*columns.values(), strict=True)]
+
+
+def first(data: Batch, n: int) -> Batch:
+    """The first examples."""
+    return {name: tensor[:n] for name, tensor in data.items()}
+
+
+def _called(model: Model) -> str:
+    return model.declaration.name if model.declaration else type(model).__name__

@@ -1,0 +1,50 @@
+"""From one example to another, by way of their codes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from zoo import Batch, Model, View, component
+
+from .codes import Codes, first, unconditional
+
+
+@component("interpolate")
+class Interpolate(View):
+    r"""Rows from one example to another, on the straight line between their codes.
+
+    .. math:: x_t = \mathrm E[x \mid (1 - t) z_a + t z_b], \qquad t = 0, \dots, 1
+
+    in ``steps`` values of t. Pairs are the first examples of the data, two by two; ``n`` is how many images there are,
+    in whole rows. The temperature says nothing. ValueError for a model that does not reconstruct images or is
+    conditional, and without a pair of examples.
+
+    References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, fig. 5.
+
+    >>> import torch, zoo
+    >>> parts = {"latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"}
+    >>> event = zoo.Event("image", zoo.Shape(1, 48, 48), levels=2)
+    >>> vae = zoo.declare(zoo.Model, {"type": "vae", **parts})(event)
+    >>> Interpolate(vae, steps=3).draw(6, 1.0, event.example(4, "cpu")).shape    # two rows of three images of 48
+    torch.Size([3, 102, 152])
+    """
+
+    def __init__(self, model: Model, *, steps: Annotated[int, Field(ge=2, le=100)] = 9) -> None:
+        super().__init__(model)
+        unconditional(model, "an interpolation")
+        self.codes = Codes(model)
+        self.steps = steps
+
+    @torch.no_grad()
+    def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
+        if data is None or data[self.model.event.name].shape[0] < 2:
+            raise ValueError("needs two examples or more to go from one to another: draw it of a run, or name data")
+        pairs = min(-(-n // self.steps), data[self.model.event.name].shape[0] // 2)
+        z = torch.unflatten(self.codes.encode(first(data, 2 * pairs)), 0, (pairs, 2))
+        t = torch.linspace(0.0, 1.0, self.steps, dtype=z.dtype, device=z.device).unsqueeze(1)
+        between = torch.lerp(z[:, :1], z[:, 1:], t)
+        return self.codes.picture(self.codes.expect(between.flatten(0, 1)), self.steps)

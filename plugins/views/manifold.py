@@ -1,0 +1,48 @@
+"""All that two numbers stand for."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from zoo import Batch, Model, View, component
+
+from .codes import Codes, unconditional
+
+
+@component("manifold")
+class Manifold(View):
+    r"""The plane of a code of two numbers, each square as likely as the other under a standard normal.
+
+    .. math:: z_{ij} = (\Phi^{-1}(u_i), \Phi^{-1}(u_j)), \qquad u_i = (i + 1/2) / s
+
+    with :math:`\Phi` the distribution function of the standard normal, in a square of at most ``n`` images, s a side;
+    the first number grows to the right, the second one upwards. Data and temperature say nothing. ValueError for a
+    model that does not reconstruct images, is conditional, or has other codes.
+
+    References: Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114, fig. 4.
+
+    >>> import torch, zoo
+    >>> parts = {"latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"}
+    >>> event = zoo.Event("image", zoo.Shape(1, 48, 48), levels=2)
+    >>> vae = zoo.declare(zoo.Model, {"type": "vae", **parts})(event)
+    >>> Manifold(vae).draw(9, 1.0).shape    # three by three images of 48
+    torch.Size([3, 152, 152])
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        unconditional(model, "a manifold")
+        self.codes = Codes(model)
+        if self.codes.size != 2:
+            raise ValueError(f"needs codes of two numbers, not {self.codes.size}")
+
+    @torch.no_grad()
+    def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
+        side = math.isqrt(n)
+        u = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+        z = torch.special.ndtri(u).to(self.codes.zeros(1))
+        up, right = torch.meshgrid(z.flip(0), z, indexing="ij")
+        return self.codes.picture(self.codes.expect(torch.stack([right, up], dim=-1).flatten(0, 1)), side)

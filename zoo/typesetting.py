@@ -1,0 +1,140 @@
+"""A table of models as text: for a terminal, and as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import UsageError
+from .report import columns
+from .tabling import Figure, TabledRow
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Cells of a table, and what stands below it."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str]
+
+
+def sheet(rows: Sequence[TabledRow], note: str = "") -> Sheet:
+    """A row a model: figures over the seeds, those that were reported beside them, with their sources below."""
+    names, reported = _names(rows), _reported(rows)
+    sources = list(dict.fromkeys(row.source for row in rows if row.reported and row.source))
+    body = []
+    for row in rows:
+        mark = f" [{sources.index(row.source) + 1}]" if row.source in sources else ""
+        cells = [row.name]
+        for name in names:
+            cells += [_cell(row.metrics.get(name), bool(row.diverged and not row.seeds))]
+            if name in reported:
+                cells += [f"{row.reported[name]:g}{mark}" if name in row.reported else ""]
+        lost = f" ({len(row.diverged)} diverged)" if row.diverged else ""
+        count = f"{row.parameters:,}" if row.parameters is not None else ""
+        body.append([*cells, f"{row.seeds}{lost}", count, _seconds(row)])
+    heads = ["model"]
+    for name in names:
+        heads += [name, f"{name} reported"] if name in reported else [name]
+    notes = [*([note] if note else []), *(f"[{i}] reported: {source}" for i, source in enumerate(sources, 1))]
+    return Sheet([*heads, "seeds", "parameters", "training s"], body, notes)
+
+
+def plain(rows: Sequence[TabledRow], note: str = "") -> str:
+    """For a terminal."""
+    made = sheet(rows, note)
+    cells = [[cell.replace("±", "+-") for cell in row] for row in made.rows]
+    return "\n".join([columns(cells, made.heads), *(f"\n{line}" for line in made.notes)])
+
+
+def markdown(rows: Sequence[TabledRow], note: str = "") -> str:
+    """A table of GitHub's Markdown."""
+    made = sheet(rows, note)
+    lines = [made.heads, ["---", *["---:"] * (len(made.heads) - 1)], *made.rows]
+    table = ["| " + " | ".join(_flat(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return "\n".join([*table, *(f"\n{line}" for line in made.notes)]) + "\n"
+
+
+def latex(rows: Sequence[TabledRow], note: str = "") -> str:
+    """A ``tabular`` of LaTeX, which needs no package."""
+    made = sheet(rows, note)
+    lines = [" & ".join(escaped(cell) for cell in line) + r" \\" for line in [made.heads, *made.rows]]
+    table = [rf"\begin{{tabular}}{{l{'r' * (len(made.heads) - 1)}}}", r"\hline", lines[0], r"\hline", *lines[1:]]
+    notes = [rf"\par\smallskip {escaped(line)}" for line in made.notes]
+    return "\n".join([*table, r"\hline", r"\end{tabular}", *notes]) + "\n"
+
+
+def separated(rows: Sequence[TabledRow], note: str = "") -> str:
+    """CSV, numbers in full: mean, standard deviation and n have columns of their own."""
+    names, reported = _names(rows), _reported(rows)
+    heads = ["model", "spec", *(head for name in names for head in (name, f"{name} std", f"{name} n"))]
+    heads += [*(f"{name} reported" for name in reported), "source", "seeds", "diverged", "parameters", "seconds"]
+    written = io.StringIO()
+    table = csv.writer(written, lineterminator="\n")
+    table.writerow(heads)
+    for row in rows:
+        found = [row.metrics.get(name) for name in names]
+        figures = [value for f in found for value in ((f.mean, f.std, f.n) if f else (None, None, 0))]
+        told = [row.reported.get(name) for name in reported]
+        facts = [row.source, row.seeds, len(row.diverged), row.parameters, row.seconds]
+        table.writerow([row.name, row.spec, *figures, *told, *facts])
+    return written.getvalue()
+
+
+FORMS: dict[str, Callable[[Sequence[TabledRow], str], str]] = {".csv": separated, ".md": markdown, ".tex": latex}
+
+
+def form(path: Path) -> Callable[[Sequence[TabledRow], str], str]:
+    """How a table is written in a file of this ending."""
+    if path.suffix not in FORMS:
+        raise UsageError(f"'{path}' should end in one of {', '.join(FORMS)}")
+    return FORMS[path.suffix]
+
+
+def escaped(text: str) -> str:
+    r"""Text as LaTeX sets it.
+
+    >>> print(escaped("50% of a_b ± 0.1"))
+    50\% of a\_b $\pm$ 0.1
+    """
+    return "".join(_TEX.get(c, c) for c in _flat(text)).replace("<= ", r"$\le$ ")
+
+
+_TEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+}
+
+
+def _names(rows: Sequence[TabledRow]) -> list[str]:
+    """Every figure, measured or reported."""
+    measured = dict.fromkeys(name for row in rows for name in row.metrics)
+    return list(measured | dict.fromkeys(_reported(rows)))
+
+
+def _reported(rows: Sequence[TabledRow]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row.reported))
+
+
+def _cell(figure: Figure | None, diverged: bool) -> str:
+    if figure is None:
+        return "diverged" if diverged else ""
+    if figure.mean is None:
+        return "not finite"
+    sign = {"bound": "<= ", "exact": ""}.get(figure.kind, f"{figure.kind} ")
+    spread = f" ± {figure.std:.4f}" if figure.std is not None else ""
+    return f"{sign}{figure.mean:.4f}{spread}"
+
+
+def _seconds(row: TabledRow) -> str:
+    return f"{row.seconds:.0f}" if row.seconds is not None else ""
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
