@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,8 @@ def test_divided_state_is_saved_divided_and_not_pickled(tmp_path: Path) -> None:
 
 
 def test_processes_differ_in_noise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def draw(*args: Any) -> None:
+    def draw(turn: Turn, runtime: Any, batches: Iterator[Any], *rest: Any) -> None:
+        next(batches)
         print(torch.rand(1).item())
         raise zoo.UsageError("enough")
 
@@ -184,10 +185,10 @@ def test_one_that_dies_ends_the_run(victim: int, tmp_path: Path) -> None:
 def test_all_stop_where_one_diverges(sick: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take = Turn.take
 
-    def poisoned(turn: Turn, runtime: Any, batch: Any, clock: Any, step: int, *rest: Any) -> None:
+    def poisoned(turn: Turn, runtime: Any, batches: Iterator[Any], clock: Any, step: int, *rest: Any) -> None:
         if step == 3 and os.environ["RANK"] == str(sick):
-            batch = {name: x * float("nan") for name, x in batch.items()}
-        take(turn, runtime, batch, clock, step, *rest)
+            batches = ({name: x * float("nan") for name, x in batch.items()} for batch in batches)
+        take(turn, runtime, batches, clock, step, *rest)
 
     monkeypatch.setattr(Turn, "take", poisoned)
     children = together(lambda rank: zoo.train(spec_of("ddp"), runs=tmp_path, name="x"))

@@ -453,12 +453,12 @@ def table(
     how: dict[str, Any] = {"seeds": seeds, "overrides": overrides, "runs": runs, "device": device or "auto"}
     rows = tabulate(read, **how, small=small, progress=listener())
     if output is not None and typeset is not None:
-        text = typeset(rows, read.declared.note)
+        text = typeset(rows, read.declared.note, read.declared.columns)
         write_whole(output, lambda aside: aside.write_text(text, encoding="utf-8"))
     if as_json:
         _print_json({"name": read.declared.name, "rows": [asdict(row) for row in rows]})
     else:
-        print(plain(rows, read.declared.note))
+        print(plain(rows, read.declared.note, read.declared.columns))
     if any(row.diverged for row in rows):
         raise typer.Exit(Diverged.exit_code)
 

@@ -30,7 +30,7 @@ WEIGHT = re.compile(r"(?:^|\.)weight\.")
 def weights_in(path: Path) -> dict[str, list[tuple[float, float]]]:
     """The weights of the loss in the train rows of a ``metrics.jsonl``; what was not finite is left out."""
     series: dict[str, list[tuple[float, float]]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         row = _train_row(line)
         for name, value in row.items():
             if value is not None and WEIGHT.search(name):

@@ -45,6 +45,8 @@ class Declaration(Settings):
     set: dict[str, Any] = {}
     metrics: list[Part[Metric]] = []
     """Measured of every model, in place of what its spec says."""
+    columns: list[str] = []
+    """The figures that are shown, in this order: all, where none is named. A ``.csv`` file holds all."""
     note: str = ""
 
 

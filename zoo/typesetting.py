@@ -22,9 +22,9 @@ class Sheet:
     notes: Sequence[str]
 
 
-def sheet(rows: Sequence[TabledRow], note: str = "") -> Sheet:
+def sheet(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> Sheet:
     """A row a model: figures over the seeds, those that were reported beside them, with their sources below."""
-    names, reported = _names(rows), _reported(rows)
+    names, reported = chosen or _names(rows), _reported(rows)
     sources = list(dict.fromkeys(row.source for row in rows if row.reported and row.source))
     body = []
     for row in rows:
@@ -44,32 +44,32 @@ def sheet(rows: Sequence[TabledRow], note: str = "") -> Sheet:
     return Sheet([*heads, "seeds", "parameters", "training s"], body, notes)
 
 
-def plain(rows: Sequence[TabledRow], note: str = "") -> str:
+def plain(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
     """For a terminal."""
-    made = sheet(rows, note)
+    made = sheet(rows, note, chosen)
     cells = [[cell.replace("±", "+-") for cell in row] for row in made.rows]
     return "\n".join([columns(cells, made.heads), *(f"\n{line}" for line in made.notes)])
 
 
-def markdown(rows: Sequence[TabledRow], note: str = "") -> str:
+def markdown(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
     """A table of GitHub's Markdown."""
-    made = sheet(rows, note)
+    made = sheet(rows, note, chosen)
     lines = [made.heads, ["---", *["---:"] * (len(made.heads) - 1)], *made.rows]
     table = ["| " + " | ".join(_flat(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
     return "\n".join([*table, *(f"\n{line}" for line in made.notes)]) + "\n"
 
 
-def latex(rows: Sequence[TabledRow], note: str = "") -> str:
+def latex(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
     """A ``tabular`` of LaTeX, which needs no package."""
-    made = sheet(rows, note)
+    made = sheet(rows, note, chosen)
     lines = [" & ".join(escaped(cell) for cell in line) + r" \\" for line in [made.heads, *made.rows]]
     table = [rf"\begin{{tabular}}{{l{'r' * (len(made.heads) - 1)}}}", r"\hline", lines[0], r"\hline", *lines[1:]]
     notes = [rf"\par\smallskip {escaped(line)}" for line in made.notes]
     return "\n".join([*table, r"\hline", r"\end{tabular}", *notes]) + "\n"
 
 
-def separated(rows: Sequence[TabledRow], note: str = "") -> str:
-    """CSV, numbers in full: mean, standard deviation and n have columns of their own."""
+def separated(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
+    """CSV, every figure, numbers in full: mean, standard deviation and n have columns of their own."""
     names, reported = _names(rows), _reported(rows)
     heads = ["model", "spec", *(head for name in names for head in (name, f"{name} std", f"{name} n"))]
     heads += [*(f"{name} reported" for name in reported), "source", "seeds", "diverged", "parameters", "seconds"]
@@ -85,10 +85,13 @@ def separated(rows: Sequence[TabledRow], note: str = "") -> str:
     return written.getvalue()
 
 
-FORMS: dict[str, Callable[[Sequence[TabledRow], str], str]] = {".csv": separated, ".md": markdown, ".tex": latex}
+Form = Callable[[Sequence[TabledRow], str, Sequence[str]], str]
+"""From rows, a note below them, and the figures that are shown."""
+
+FORMS: dict[str, Form] = {".csv": separated, ".md": markdown, ".tex": latex}
 
 
-def form(path: Path) -> Callable[[Sequence[TabledRow], str], str]:
+def form(path: Path) -> Form:
     """How a table is written in a file of this ending."""
     if path.suffix not in FORMS:
         raise UsageError(f"'{path}' should end in one of {', '.join(FORMS)}")

@@ -46,8 +46,7 @@ class EvidenceLowerBound(Metric):
         found = {"elbo": -(nll + kl), "reconstruction": nll, "kl": kl}
         if spread.n:
             found["active"] = float((spread.variance > ACTIVE).sum())
-        kinds = {"elbo": "bound"}
-        return {name: Measurement(value, parts.shape[1], kinds.get(name, "exact")) for name, value in found.items()}
+        return {name: Measurement(value, parts.shape[1]) for name, value in found.items()}
 
     def _parts(self, model: Model, batch: Batch, spread: Spread) -> Tensor:
         """The two sides of the bound, ``[2, B]``; ``spread`` is told the codes."""
