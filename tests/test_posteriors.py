@@ -18,13 +18,13 @@ from zoo.registry import installed
 from zoo.testing import perturb
 
 if TYPE_CHECKING:
-    from plugins.vae.one_hot import OneHot
-    from plugins.vae.posterior import Draws, Posterior
-    from plugins.vae.uniform_categories import UniformCategories
+    from plugins.vae.posteriors.one_hot import OneHot
+    from plugins.vae.posteriors.posterior import Draws, Posterior
+    from plugins.vae.priors.uniform_categories import UniformCategories
 else:
-    from zoo.plugins.vae.one_hot import OneHot
-    from zoo.plugins.vae.posterior import Draws, Posterior
-    from zoo.plugins.vae.uniform_categories import UniformCategories
+    from zoo.plugins.vae.posteriors.one_hot import OneHot
+    from zoo.plugins.vae.posteriors.posterior import Draws, Posterior
+    from zoo.plugins.vae.priors.uniform_categories import UniformCategories
 
 Law = Callable[[Posterior, Tensor], None]
 

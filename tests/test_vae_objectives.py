@@ -16,11 +16,11 @@ import zoo
 from zoo.parameters import names_of
 from zoo.part import parameters_of
 
-covariance_of_means: Callable[[Tensor], Tensor] = import_module("zoo.plugins.vae.dip").covariance_of_means
-permuted: Callable[[Tensor], Tensor] = import_module("zoo.plugins.vae.factor").permuted
-stratified: Callable[[int, int], Tensor] = import_module("zoo.plugins.vae.tc").stratified
-Posterior: Any = import_module("zoo.plugins.vae.posterior").Posterior
-VariationalObjective: Any = import_module("zoo.plugins.vae.variational_objective").VariationalObjective
+covariance_of_means: Callable[[Tensor], Tensor] = import_module("zoo.plugins.vae.objectives.dip").covariance_of_means
+permuted: Callable[[Tensor], Tensor] = import_module("zoo.plugins.vae.objectives.factor").permuted
+stratified: Callable[[int, int], Tensor] = import_module("zoo.plugins.vae.objectives.tc").stratified
+Posterior: Any = import_module("zoo.plugins.vae.posteriors.posterior").Posterior
+VariationalObjective: Any = import_module("zoo.plugins.vae.objectives.variational_objective").VariationalObjective
 VAE: Any = import_module("zoo.plugins.vae.vae").VAE
 
 EVENT = zoo.Event("point", zoo.Shape(3))

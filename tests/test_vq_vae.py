@@ -12,7 +12,7 @@ from torch import Tensor
 
 import zoo
 
-Quantizer: Any = import_module("zoo.plugins.vae.quantizer").Quantizer
+Quantizer: Any = import_module("zoo.plugins.vae.quantizers.quantizer").Quantizer
 perplexity: Any = import_module("zoo.plugins.vae.vq_vae").perplexity
 
 IMAGE = zoo.Event("image", zoo.Shape(1, 4, 4), levels=2, classes=3)

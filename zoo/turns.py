@@ -68,8 +68,8 @@ class Turn:
         return {f"{self.prefix}{name}": value for name, value in named.items()}
 
     def learning_rate(self) -> float:
-        """The first group's, as logged."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        """As logged: of the parameters that no group is for, or else of the last group."""
+        return float(self.optimizer.param_groups[-1]["lr"])
 
     def fill(self) -> None:
         """Take a step of nothing, which makes the state that an optimizer has only after its first."""

@@ -33,9 +33,9 @@ from zoo import (
     named,
 )
 
-from .posterior import Draws, Posterior
-from .prior import Prior
-from .variational_objective import VariationalObjective
+from .objectives.variational_objective import VariationalObjective
+from .posteriors.posterior import Draws, Posterior
+from .priors.prior import Prior
 
 Sizes = PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
@@ -124,8 +124,8 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes):
         nll = -(weight * self.log_likelihood(x, draws.z)).sum(0)
         kl = self.posterior.divergence(h, self.prior)
         if kl is None:
-            return LatentTerms(nll, (weight * (draws.log_q - self.log_prior(draws.z))).sum(0), None, x[0].numel())
-        return LatentTerms(nll, kl if kl.dim() == 1 else kl.sum(1), kl if kl.dim() == 2 else None, x[0].numel())
+            return LatentTerms(nll, (weight * (draws.log_q - self.log_prior(draws.z))).sum(0), None, self.event.shape.size)
+        return LatentTerms(nll, kl if kl.dim() == 1 else kl.sum(1), kl if kl.dim() == 2 else None, self.event.shape.size)
 
     def terms(self, x: Tensor, context: Tensor | None = None) -> LatentTerms:
         return self.latent_terms(x)

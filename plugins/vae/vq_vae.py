@@ -26,8 +26,8 @@ from zoo import (
     component,
 )
 
-from .nearest import members
-from .quantizer import Quantized, Quantizer
+from .quantizers.nearest import members
+from .quantizers.quantizer import Quantized, Quantizer
 
 
 @component(

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from zoo import Event, Likelihood, component, sum_event
 
+from ..lifted import lifted
 from .level_data import levels_of, nearest_level
-from .lifted import lifted
 from .logistic_levels import logistic_noise
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zoo import Component, Event, Shape
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 
 class Prior(Component, nn.Module, ABC):

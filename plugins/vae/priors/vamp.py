@@ -14,7 +14,7 @@ from zoo import Event, Shape, component
 from .prior import Prior
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 
 @component("vamp", example={"components": 4})

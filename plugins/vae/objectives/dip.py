@@ -10,11 +10,11 @@ from torch import Tensor
 
 from zoo import Batch, Clock, Terms
 
-from .factorised import factorised
+from ..posteriors.factorised import factorised
 from .variational_objective import VariationalObjective
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 
 class DIP(VariationalObjective):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from zoo import NormalMoments, Shape, component
 
-from .lifted import lifted
+from ..lifted import lifted
 from .posterior import Draws, Posterior
 
 _LOG_2_PI = math.log(2.0 * math.pi)

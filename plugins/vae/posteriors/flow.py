@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from zoo import Bijection, Part, Shape, TakesContext, component
 
+from ..lifted import lifted
 from .diagonal_normal import DiagonalNormal
-from .lifted import lifted
 from .posterior import Draws, Posterior
 
 

@@ -8,12 +8,12 @@ from pydantic import PositiveInt
 
 from zoo import Batch, Clock, Terms, component
 
-from .one_hot import OneHot
+from ..posteriors.one_hot import OneHot
 from .unweighted import check_unweighted
 from .variational_objective import VariationalObjective
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 
 @component("iwae")

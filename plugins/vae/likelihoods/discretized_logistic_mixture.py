@@ -8,8 +8,8 @@ from torch import Tensor
 
 from zoo import Event, Likelihood, component, sum_event
 
+from ..lifted import lifted
 from .level_data import levels_of
-from .lifted import lifted
 from .logistic_levels import drawn_level, expected_level, in_levels, log_prob_of, logistic_noise
 
 

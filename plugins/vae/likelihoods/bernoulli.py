@@ -8,7 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from zoo import Event, Likelihood, component, sum_event
 
-from .lifted import lifted
+from ..lifted import lifted
 from .logistic_levels import logistic_noise
 
 

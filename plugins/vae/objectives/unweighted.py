@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .beta import Beta
+from ..weightings.beta import Beta
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 
 def check_unweighted(vae: VAE, why: str) -> None:

@@ -11,11 +11,11 @@ from torch.nn.functional import one_hot
 
 from zoo import Event, Shape, component
 
-from .one_hot import OneHot, check_variables
+from ..posteriors.one_hot import OneHot, check_variables
 from .prior import Prior
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 
 @component("uniform_categories")

@@ -11,7 +11,7 @@ from torch import nn
 from zoo import Batch, Clock, Component, Player, Terms
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 
 class VariationalObjective(Component, nn.Module, ABC):

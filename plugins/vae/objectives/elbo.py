@@ -11,7 +11,7 @@ from zoo import Batch, Clock, Terms, component
 from .variational_objective import VariationalObjective
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 
 @component("elbo")

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from zoo import Batch, Clock, Terms, UsageError, component
 
-from .factorised import factorised
+from ..posteriors.factorised import factorised
 from .unweighted import check_unweighted
 from .variational_objective import VariationalObjective
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 
 @component("tc", example={"data_size": 1000})

@@ -12,11 +12,11 @@ from torch.nn.functional import softplus
 
 from zoo import Batch, Clock, Encoder, Part, Player, Shape, Terms, component, named
 
-from .posterior import Draws
+from ..posteriors.posterior import Draws
 from .variational_objective import VariationalObjective
 
 if TYPE_CHECKING:
-    from .vae import VAE
+    from ..vae import VAE
 
 DISCRIMINATOR = "discriminator"
 

@@ -12,10 +12,10 @@ from torch.nn.functional import one_hot
 
 from zoo import AfterStep, Clock, Shape
 
-from .lifted import lifted
+from ..lifted import lifted
+from ..priors.uniform_categories import UniformCategories
 from .one_hot import OneHot, check_variables
 from .posterior import Draws, Posterior
-from .uniform_categories import UniformCategories
 
 
 class RelaxedCategorical(Posterior, OneHot, AfterStep, ABC):

@@ -1,0 +1,1 @@
+"""Likelihoods of data given a decoder's answer."""

@@ -1,0 +1,1 @@
+"""Priors that a distribution alone cannot be."""

@@ -1,0 +1,1 @@
+"""Weightings of reconstruction and divergence."""
