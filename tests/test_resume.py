@@ -63,7 +63,7 @@ def quick(spec: str, device: str) -> zoo.Spec:
         for part in small.evaluate
     ]
     often = {key: 2 for key in ("validate_every", "checkpoint_every") if getattr(small.train, key) is not None}
-    few = {"batch": min(16, small.train.batch), "log_every": 1, "sample_every": None, "views": []}
+    few: dict[str, Any] = {"batch": min(16, small.train.batch), "log_every": 1, "sample_every": None, "views": []}
     train = small.train.model_copy(update=few | often)
     engine = small.engine.model_copy(update={"device": device, "compile": "off"})
     return small.model_copy(update={"train": train, "engine": engine, "evaluate": metrics})

@@ -124,8 +124,9 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes):
         nll = -(weight * self.log_likelihood(x, draws.z)).sum(0)
         kl = self.posterior.divergence(h, self.prior)
         if kl is None:
-            return LatentTerms(nll, (weight * (draws.log_q - self.log_prior(draws.z))).sum(0), None, self.event.shape.size)
-        return LatentTerms(nll, kl if kl.dim() == 1 else kl.sum(1), kl if kl.dim() == 2 else None, self.event.shape.size)
+            kl = (weight * (draws.log_q - self.log_prior(draws.z))).sum(0)
+        by_dimension = kl if kl.dim() == 2 else None
+        return LatentTerms(nll, kl if by_dimension is None else kl.sum(1), by_dimension, self.event.shape.size)
 
     def terms(self, x: Tensor, context: Tensor | None = None) -> LatentTerms:
         return self.latent_terms(x)
