@@ -370,12 +370,12 @@ def test_a_metric_gives_its_score_the_maximum_and_a_part_of_each_factor(name: st
     found = metric(name, examples=600).measure(Telling(), batches(1000))
     scores = [f"dci_{part}" for part in ("disentanglement", "completeness", "informativeness")]
     scores = scores if name == "dci" else [name]
-    parts = ["", "_max", *(f".{factor}" for factor in SIZES)]
+    parts = ["", ".max", *(f".{factor}" for factor in SIZES)]
     assert list(found) == [score + part for score in scores for part in parts]
     assert {(figure.n, figure.kind) for figure in found.values()} == {(600, "exact")}
     for score in scores:
-        assert found[score].value > 0.5 * found[f"{score}_max"].value
-        assert found[f"{score}_max"].value <= 1.0
+        assert found[score].value > 0.5 * found[f"{score}.max"].value
+        assert found[f"{score}.max"].value <= 1.0
 
 
 @pytest.mark.parametrize("name", ["beta_vae_score", "sap"])

@@ -220,7 +220,7 @@ def train(
         result = training.train(loaded, text=text, steps=steps, runs=runs, name=name, progress=listener())
     if not writes():
         return
-    figures = "  ".join(f"{key} {value:.4f}" for key, value in result.metrics.items())
+    figures = "  ".join(f"{key} {value:.4f}" for key, value in result.metrics.items() if "." not in key)
     say(f"{result.split}: {figures}  ({result.steps} steps, {duration(result.seconds)})")
     if as_json:
         _print_json(

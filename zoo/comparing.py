@@ -60,8 +60,8 @@ def _seconds(run_or_file: str | Path) -> float | None:
 
 
 def cells(rows: list[Row]) -> tuple[list[list[str]], list[str]]:
-    """The table's rows and heads."""
-    names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    """The table's rows and heads, without the details of figures."""
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics if "." not in name))
     heads = ["run", "model", "parameters", "step", *names, "ms/sample", "training s"]
     body = []
     for row in rows:

@@ -46,7 +46,7 @@ class Declaration(Settings):
     metrics: list[Part[Metric]] = []
     """Measured of every model, in place of what its spec says."""
     columns: list[str] = []
-    """The figures that are shown, in this order: all, where none is named. A ``.csv`` file holds all."""
+    """The figures that are shown, in this order; by default all but details. A ``.csv`` file holds all."""
     note: str = ""
 
 

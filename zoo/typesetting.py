@@ -24,7 +24,7 @@ class Sheet:
 
 def sheet(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> Sheet:
     """A row a model: figures over the seeds, those that were reported beside them, with their sources below."""
-    names, reported = chosen or _names(rows), _reported(rows)
+    names, reported = chosen or [name for name in _names(rows) if "." not in name], _reported(rows)
     sources = list(dict.fromkeys(row.source for row in rows if row.reported and row.source))
     body = []
     for row in rows:

@@ -18,7 +18,7 @@ from .score import Codes, Factors, Score
 class FactorMetric(Metric, ABC):
     """Scores of codes against factors, on at most ``examples`` held-out examples, drawn at random.
 
-    Beside each score stands ``<name>_max``, the most that codes could have, and ``<name>.<factor>``, its part of each
+    Beside each score stands ``<name>.max``, the most that codes could have, and ``<name>.<factor>``, its part of each
     factor that has one. All draws come from torch's default generator.
     """
 
@@ -40,7 +40,7 @@ class FactorMetric(Metric, ABC):
         codes, factors = coded(model, batches, self.examples, rng)
         found: dict[str, float] = {}
         for name, score in self.scores(codes, factors, rng).items():
-            found |= {name: score.value, f"{name}_max": score.maximum}
+            found |= {name: score.value, f"{name}.max": score.maximum}
             parts = zip(model.event.factors or (), score.per_factor.tolist(), strict=True)
             found |= {f"{name}.{factor}": part for factor, part in parts if np.isfinite(part)}
         return {name: Measurement(float(value), len(codes)) for name, value in found.items()}

@@ -33,7 +33,7 @@ class MutualInformationGap(FactorMetric):
        l_k = \arg\max_l I(z_l; v_k)
 
     by counting, with each dimension of the code in ``bins`` intervals of one width. Twenty bins cannot tell forty
-    values apart: ``mig_max`` puts the entropy of the binned factor in place of the gap, which is what the factor
+    values apart: ``mig.max`` puts the entropy of the binned factor in place of the gap, which is what the factor
     itself, as the only code that tells of it, would get. Factors that do not vary are left out.
 
     References: Chen et al., Isolating sources of disentanglement in variational autoencoders, 2018, arXiv:1802.04942,

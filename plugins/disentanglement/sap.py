@@ -67,7 +67,7 @@ class SeparatedAttributePredictability(FactorMetric):
 
     ``factors: discrete`` takes for :math:`S` the held-out accuracy of a linear support vector machine (C = 0.01,
     balanced) that is trained on two thirds of the examples, ``continuous`` the squared correlation. A line cut into
-    halves does not tell many values apart: ``sap_max`` is what the factors themselves, standardised, get beside codes
+    halves does not tell many values apart: ``sap.max`` is what the factors themselves, standardised, get beside codes
     that guess, and codes of another scale may get a little more. Factors that do not vary are left out.
 
     References: Kumar et al., Variational inference of disentangled latent concepts from unlabeled observations, 2018,

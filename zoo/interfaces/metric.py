@@ -28,4 +28,7 @@ class Metric(Component, ABC):
 
     @abstractmethod
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
-        """The figures by name; the first is the one that the metric is named after."""
+        """The figures by name; the first is the one that the metric is named after.
+
+        Details of a figure are led by its name and a dot, ``mig.shape``: tables leave them out.
+        """
