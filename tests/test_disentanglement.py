@@ -371,11 +371,20 @@ def test_a_metric_gives_its_score_the_maximum_and_a_part_of_each_factor(name: st
     scores = [f"dci_{part}" for part in ("disentanglement", "completeness", "informativeness")]
     scores = scores if name == "dci" else [name]
     parts = ["", ".max", *(f".{factor}" for factor in SIZES)]
+    parts += [f".{factor}.max" for factor in SIZES] if name in ("mig", "sap") else []
     assert list(found) == [score + part for score in scores for part in parts]
     assert {(figure.n, figure.kind) for figure in found.values()} == {(600, "exact")}
     for score in scores:
         assert found[score].value > 0.5 * found[f"{score}.max"].value
         assert found[f"{score}.max"].value <= 1.0
+
+
+def test_twenty_bins_do_not_tell_forty_angles_apart() -> None:
+    factors = drawn(10_000, 1)
+    found = mutual_information_gap(factors.astype(float), factors)
+    assert found.most[2] == pytest.approx(np.log(20) / np.log(40), abs=0.003)  # orientation: .81
+    assert found.most[:2] == pytest.approx([1.0, 1.0])
+    assert (found.per_factor <= found.most + 1e-12).all()
 
 
 @pytest.mark.parametrize("name", ["beta_vae_score", "sap"])

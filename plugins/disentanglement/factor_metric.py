@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from zoo import Batch, Measurement, Metric, Model
 
@@ -19,7 +20,8 @@ class FactorMetric(Metric, ABC):
     """Scores of codes against factors, on at most ``examples`` held-out examples, drawn at random.
 
     Beside each score stands ``<name>.max``, the most that codes could have, and ``<name>.<factor>``, its part of each
-    factor that has one. All draws come from torch's default generator.
+    factor that has one, with ``<name>.<factor>.max`` where that is not the same for all. All draws come from
+    torch's default generator.
     """
 
     def __init__(self, examples: int) -> None:
@@ -41,6 +43,12 @@ class FactorMetric(Metric, ABC):
         found: dict[str, float] = {}
         for name, score in self.scores(codes, factors, rng).items():
             found |= {name: score.value, f"{name}.max": score.maximum}
-            parts = zip(model.event.factors or (), score.per_factor.tolist(), strict=True)
-            found |= {f"{name}.{factor}": part for factor, part in parts if np.isfinite(part)}
+            names = [f"{name}.{factor}" for factor in model.event.factors or ()]
+            found |= _finite(names, score.per_factor)
+            if score.most is not None:
+                found |= _finite([f"{part}.max" for part in names], score.most)
         return {name: Measurement(float(value), len(codes)) for name, value in found.items()}
+
+
+def _finite(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:
+    return {name: value for name, value in zip(names, values.tolist(), strict=True) if np.isfinite(value)}

@@ -22,7 +22,8 @@ def mutual_information_gap(codes: Codes, factors: Factors, bins: int = 20) -> Sc
     entropies = np.array([entropy(factor) for factor in chosen.T])
     each = gaps(information_matrix(codes, chosen, bins)) / entropies
     ceiling = np.array([entropy(factor) for factor in binned(chosen, bins).T]) / entropies
-    return Score(each.mean(), ceiling.mean(), by_factor(each, kept, factors.shape[1]))
+    parts, most = (by_factor(values, kept, factors.shape[1]) for values in (each, ceiling))
+    return Score(each.mean(), ceiling.mean(), parts, most)
 
 
 @component("mig")

@@ -21,7 +21,9 @@ def sap_of_values(codes: Codes, factors: Factors, rng: np.random.Generator) -> S
     rows = split(codes, factors, rng)
     matrix = [[_accuracy(rows, code, factor) for factor in rows.kept] for code in range(codes.shape[1])]
     each = gaps(np.array(matrix))
-    return Score(each.mean(), _ceiling(rows), by_factor(each, rows.kept, factors.shape[1]))
+    ceiling = _ceiling(rows)
+    parts, most = (by_factor(values, rows.kept, factors.shape[1]) for values in (each, ceiling))
+    return Score(each.mean(), ceiling.mean(), parts, most)
 
 
 def sap_of_numbers(codes: Codes, factors: Factors) -> Score:
@@ -39,15 +41,15 @@ def _accuracy(rows: Split, code: int, factor: int) -> float:
     return _separability(train, rows.factors[:, factor], test, rows.test_factors[:, factor])
 
 
-def _ceiling(rows: Split) -> float:
-    """The mean over factors of what the factor itself gets, standardised, beside a code that guesses."""
+def _ceiling(rows: Split) -> NDArray[np.float64]:
+    """What each factor itself gets, standardised, beside a code that guesses."""
     found = []
     for factor in rows.kept:
         values, test = rows.factors[:, factor], rows.test_factors[:, factor]
         mean, spread = values.mean(), values.std()
         own = _separability((values - mean) / spread, values, (test - mean) / spread, test)
         found.append(own - 1.0 / len(np.unique(values)))
-    return float(np.mean(found))
+    return np.array(found)
 
 
 def _separability(

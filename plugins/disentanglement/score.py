@@ -18,11 +18,15 @@ Factors = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Score:
-    """A score, the most that codes could get, and its parts by factor: ``[F]``, nan where there is none."""
+    """A score, the most that codes could get, and its parts by factor: ``[F]``, nan where there is none.
+
+    ``most`` ``[F]`` is the most that each part could be, where that is not the same for all.
+    """
 
     value: float
     maximum: float
     per_factor: NDArray[np.float64]
+    most: NDArray[np.float64] | None = None
 
 
 class Split(NamedTuple):
