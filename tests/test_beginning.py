@@ -74,6 +74,14 @@ def test_a_part_that_does_not_fit_is_refused(
         zoo.train(spec(transforms, init_from={"file": str(first.model), "match": match}), runs=tmp_path)
 
 
+def test_a_file_that_is_not_there_is_told_how_to_make(tmp_path: Path) -> None:
+    told = r"init_from: there is no run or file runs/realnvp-2d/first; it is made by: zoo train realnvp-2d --name first"
+    with pytest.raises(zoo.UsageError, match=told):
+        zoo.train(spec(["act_norm"], init_from="runs/realnvp-2d/first"), runs=tmp_path)
+    with pytest.raises(zoo.UsageError, match=r"no run or file nowhere\.safetensors$"):
+        zoo.train(spec(["act_norm"], init_from="nowhere.safetensors"), runs=tmp_path)
+
+
 def test_a_pattern_that_freezes_nothing_is_refused() -> None:
     with pytest.raises(zoo.SpecError, match=r"train\.freeze  'transfroms\.\*' matches the name of no parameter"):
         assembly.check(spec(["act_norm"], train={"freeze": ["transfroms.*"]}))

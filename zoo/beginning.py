@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from .header import read_header
 from .interfaces import Clock, DataDependent, Model
 from .randomness import reseed
 from .run import model_file
-from .spec import InitFrom, Spec
+from .spec import InitFrom, Spec, shipped_specs
 from .tensors import restore, restore_some
 
 EVERYTHING = "*"
@@ -53,7 +54,7 @@ def start_from(model: Model, spec: Spec) -> str | None:
     if start is None:
         return None
     start = InitFrom(file=start) if isinstance(start, str) else start
-    path = model_file(start.file)
+    path = _found(start.file)
     if is_address(start.file) and not (address := read_address(start.file)).pinned:
         # Whatever is newest when the run is resumed would be something else.
         raise UsageError(f"init_from: {address} may move; write {address.at(path.parent.name)}, which cannot")
@@ -63,6 +64,16 @@ def start_from(model: Model, spec: Spec) -> str | None:
     else:
         restore_some(model, path, header, start.match)
     return str(header.meta["digest"])
+
+
+def _found(file: str) -> Path:
+    """The share file that ``init_from`` names; of a shipped spec's run that is missing, how to make it."""
+    try:
+        return model_file(file)
+    except UsageError as error:
+        spec, name = Path(file).parent.name, Path(file).name
+        remedy = f"; it is made by: zoo train {spec} --name {name}" if spec in shipped_specs() else ""
+        raise UsageError(f"init_from: {error}{remedy}") from None
 
 
 def starts_whole(spec: Spec) -> bool:
