@@ -182,13 +182,20 @@ def _check(weighting: Part[Weighting], vae: VAE) -> None:
                 "one: its nll has no lower bound at zero"
             )
         )
-    if built.needs_kl_dim:
-        h = torch.zeros(1, *vae.posterior.encoded)
-        divergence = vae.posterior.divergence(h, vae.prior)
-        if divergence is None or divergence.dim() != 2:
-            raise SpecError(
-                weighting.problem(
-                    "needs a divergence that is a sum over latent dimensions: these posterior and prior have none; "
-                    "take 'diagonal_normal' with 'standard_normal' or 'normal'"
-                )
+    if not (built.needs_bounded or built.needs_kl_dim):
+        return
+    divergence = vae.posterior.divergence(torch.zeros(1, *vae.posterior.encoded), vae.prior)
+    if divergence is None and not built.needs_kl_dim:
+        raise SpecError(
+            weighting.problem(
+                "needs a divergence that is never negative, and that of these posterior and prior has no closed form: "
+                "its estimates can be"
             )
+        )
+    if built.needs_kl_dim and (divergence is None or divergence.dim() != 2):
+        raise SpecError(
+            weighting.problem(
+                "needs a divergence that is a sum over latent dimensions: these posterior and prior have none; "
+                "take 'diagonal_normal' with 'standard_normal' or 'normal'"
+            )
+        )
