@@ -8,9 +8,9 @@ from torch import Tensor
 
 from zoo import Event, Likelihood, component, sum_event
 
+from ...nets.level_data import levels_of
+from ...nets.logistic_levels import drawn_level, expected_level, in_levels, log_prob_of, logistic_noise
 from ..lifted import lifted
-from .level_data import levels_of
-from .logistic_levels import drawn_level, expected_level, in_levels, log_prob_of, logistic_noise
 
 
 @component("discretized_logistic_mixture", example={"components": 2})

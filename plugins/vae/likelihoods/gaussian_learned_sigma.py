@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from zoo import Event, component
 
+from ...nets.soft_clip import soft_clip
 from .gaussian_likelihood import FLOOR, GaussianLikelihood
-from .soft_clip import soft_clip
 
 
 @component("gaussian_learned_sigma")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from zoo import Event, Likelihood, sum_event
 
+from ...nets.level_data import as_data
 from ..lifted import lifted
-from .level_data import as_data
 
 _LOG_2_PI = math.log(2.0 * math.pi)
 FLOOR = -6.0

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from zoo import Event, RunningStatistics, component
 
+from ...nets.soft_clip import soft_clip
 from .gaussian_likelihood import FLOOR, GaussianLikelihood
-from .soft_clip import soft_clip
 
 MOMENTUM = 0.01
 """Of the running average, so that as many batches as are collected before an evaluation count equally."""

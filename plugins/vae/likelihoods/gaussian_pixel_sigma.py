@@ -6,8 +6,8 @@ from torch import Tensor
 
 from zoo import Event, component
 
+from ...nets.soft_clip import soft_clip
 from .gaussian_likelihood import FLOOR, GaussianLikelihood
-from .soft_clip import soft_clip
 
 
 @component("gaussian_pixel_sigma")

@@ -16,7 +16,9 @@ def levels_of(event: Event, at_most: int | None = None) -> int:
     256
     """
     if event.levels is None:
-        raise ValueError(f"needs levels, and '{event.name}' is continuous: take a density, such as 'gaussian'")
+        raise ValueError(
+            f"needs levels, and '{event.name}' is continuous: take a density, such as 'gaussian' or a 'flow'"
+        )
     if event.levels < 2:
         raise ValueError(f"needs two levels or more, and '{event.name}' has {event.levels}")
     if at_most is not None and event.levels > at_most:

@@ -64,7 +64,15 @@ def drawn_level(mean: Tensor, log_scale: Tensor, noise: Tensor, levels: int) -> 
 
 def logistic_noise(n: int, size: int, like: Tensor) -> Tensor:
     """Standard logistic numbers ``[n, size]``."""
-    u = torch.rand(n, size, dtype=like.dtype, device=like.device)
+    return as_logistic(torch.rand(n, size, dtype=like.dtype, device=like.device))
+
+
+def as_logistic(u: Tensor) -> Tensor:
+    """Uniform numbers as standard logistic ones, all finite.
+
+    >>> as_logistic(torch.tensor([0.0, 0.5]))
+    tensor([-15.9424,   0.0000])
+    """
     return torch.logit(u, eps=torch.finfo(u.dtype).eps)
 
 
