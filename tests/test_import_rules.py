@@ -29,6 +29,7 @@ LAYERS = [
         "header",
         "lock",
         "background",
+        "hearing",
         "metadata",
         "migrating",
         "sealing",
@@ -61,6 +62,7 @@ LAYERS = [
     {"trainer"},
     {"training"},
     {"comparing", "scored", "sharing", "tabling", "testing", "typesetting", "verifying"},
+    {"lawful"},
     {"cli"},
 ]
 """From the bottom: a module imports at run time only from its own layer and those above it in this list."""

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from .errors import DamagedFile, DataError, Diverged, PluginError, SpecError, UsageError, ZooError
     from .event import Event
     from .exporting import load
+    from .hearing import advanced
     from .interfaces import (
         AfterStep,
         Augmentation,
         Batch,
         Bijection,
+        Causal,
         Clock,
+        Completes,
         Component,
         Conditioner,
         Contract,
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
         Energy,
         Examples,
         InMemory,
+        Known,
         LatentTerms,
         Likelihood,
         Mask,
@@ -46,8 +50,10 @@ if TYPE_CHECKING:
         ParameterGroup,
         Player,
         Predicts,
+        Quantizes,
         Reconstructs,
         RunningStatistics,
+        Sampler,
         Samples,
         Schedule,
         Scores,
@@ -81,6 +87,7 @@ _HOMES = {
     "drawing": ("heat_map", "image_grid", "image_problem"),
     "event": ("Event",),
     "exporting": ("load",),
+    "hearing": ("advanced",),
     "migrating": ("migration",),
     "part": ("Part", "named"),
     "processes": ("mean_over_processes",),
@@ -95,15 +102,15 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 """Where a name lives, unless among the interfaces."""
 
 __all__ = [
-    "AfterStep", "Augmentation", "Batch", "Bijection", "Clock", "Component", "Conditioner", "Contract",
-    "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder", "Decodes", "Distribution", "Diverged",
-    "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "LatentTerms", "Likelihood", "Mask",
-    "Measurement", "Metric", "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Part", "Player",
-    "PluginError", "Predicts", "Reconstructs", "Run", "RunningStatistics", "Samples", "Schedule", "Scores",
-    "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError", "VariationalBound",
-    "View", "Weighting", "ZooError", "build", "component", "declare", "density_picture", "density_problem",
-    "heat_map", "image_grid", "image_problem", "load", "load_spec", "mean_over_processes", "migration",
-    "misshapen", "named", "resume", "sum_event", "train", "wrong_context",
+    "AfterStep", "Augmentation", "Batch", "Bijection", "Causal", "Clock", "Completes", "Component", "Conditioner",
+    "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder", "Decodes", "Distribution",
+    "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood",
+    "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Part", "Player",
+    "PluginError", "Predicts", "Quantizes", "Reconstructs", "Run", "RunningStatistics", "Sampler", "Samples",
+    "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError",
+    "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "declare", "density_picture",
+    "density_problem", "heat_map", "image_grid", "image_problem", "load", "load_spec", "mean_over_processes",
+    "migration", "misshapen", "named", "resume", "sum_event", "train", "wrong_context",
 ]  # fmt: skip
 
 

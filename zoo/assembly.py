@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .complaints import told
 from .drawing import has_picture
 from .errors import Problem, SpecError, ZooError
 from .event import Event
-from .interfaces import Clock, Contract, Metric, Model, Samples, Scores
+from .interfaces import Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
 from .nodes import Place
 from .parameters import check_frozen, check_groups, check_players, freeze
 from .part import Part
@@ -123,6 +124,8 @@ def _check_uses(spec: Spec, model: Model) -> None:
     problems = check_metrics(model, spec.evaluate)
     problems += check_pictures(model, spec)
     problems += check_views(model, spec)
+    problems += check_sampler(model, spec)
+    problems += check_batch_statistics(model)
     problems += check_frozen(model, spec)
     problems += check_players(model, spec)
     problems += check_groups(model, spec)
@@ -165,6 +168,34 @@ def check_views(model: Model, spec: Spec) -> Iterator[Problem]:
             if not isinstance(error.__cause__, ValueError):
                 raise
             yield from error.problems
+
+
+def check_sampler(model: Model, spec: Spec) -> Iterator[Problem]:
+    """A way of drawing that is not of this model."""
+    way = spec.sample.way
+    if way is not None:
+        try:
+            way(model)
+        except SpecError as error:
+            if not isinstance(error.__cause__, ValueError):
+                raise
+            yield from error.problems
+
+
+def check_batch_statistics(model: nn.Module) -> Iterator[Problem]:
+    """Parts of causal models that take statistics of a batch: by them a number hears of those that come after it."""
+    for causal in (module for module in model.modules() if isinstance(module, Causal)):
+        modules = dict(causal.named_modules())
+        for path, module in modules.items():
+            if isinstance(module, (_BatchNorm, RunningStatistics)):
+                text = f"{type(module).__name__} takes statistics of a batch, by which examples see each other"
+                yield _declared_above(modules, path).problem(f"{text}: no part of a causal model may")
+
+
+def _declared_above(modules: Mapping[str, nn.Module], path: str) -> Part[Any]:
+    """The declaration of a module, or of the nearest one that it is a part of."""
+    above: Part[Any] | None = getattr(modules[path], "declaration", None)
+    return _declared_above(modules, path.rpartition(".")[0]) if above is None else above
 
 
 class _Kept:

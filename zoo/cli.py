@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import __version__
-from .errors import UsageError, ZooError
+from .errors import SpecError, UsageError, ZooError
 
 if TYPE_CHECKING:
     from .interfaces import Measurement
+    from .lawful import Verdict
+    from .spec import Spec
 
 app = typer.Typer(
     help="A zoo of deep generative models: declare one in YAML, train it, score it, sample it, share it.",
@@ -146,16 +148,20 @@ def build(
     sets: Set = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the untrained model here.")] = None,
     small: Annotated[bool, typer.Option("--small", help="The spec's own seconds-long version.")] = False,
+    laws: Annotated[
+        bool, typer.Option("--laws", help="Hold the model to the laws of what it can do: in float64, on little data.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check a spec, put its parts together, compare their shapes and count; no data is touched."""
     from . import assembly
     from .exporting import export
-    from .report import table_of_parts
+    from .report import columns, table_of_parts
     from .spec import load_spec
 
     loaded = load_spec(spec, sets or [], small=small)
     summary = assembly.check(loaded)
+    verdicts = _verdicts(loaded, spec, sets or []) if laws else []
     if output is not None:
         export(output, loaded, assembly.build(loaded).eval(), step=0, data=None)
     if as_json:
@@ -169,9 +175,17 @@ def build(
                 "training_bytes": summary.training_bytes,
                 "output": str(output) if output else None,
             }
+            | ({"laws": {verdict.law: verdict.message for verdict in verdicts}} if laws else {})
         )
     else:
         print(table_of_parts(summary))
+        if verdicts:
+            print("\n" + columns([[verdict.law, verdict.word] for verdict in verdicts], ["law", "verdict"]))
+        elif laws:
+            print("\nnothing that the model can do has laws")
+    problems = [verdict.problem for verdict in verdicts if verdict.problem is not None]
+    if problems:
+        raise SpecError(problems)
 
 
 @command("train")
@@ -248,13 +262,17 @@ def evaluate(
     """Score a model on the held-out split."""
     from .evaluation import evaluate_file
     from .report import columns
+    from .terminal import say
 
-    measured = evaluate_file(target, metric or [], sets or [], device or "auto")
+    measured, spec = evaluate_file(target, metric or [], sets or [], device or "auto")
+    data = spec.data.resolved()
     if as_json:
         values = {name: m.value for name, m in measured.items()}
         n = max((m.n for m in measured.values()), default=0)
-        _print_json({"metrics": values, "split": "test", "n": n, "kinds": {k: m.kind for k, m in measured.items()}})
+        kinds = {name: m.kind for name, m in measured.items()}
+        _print_json({"metrics": values, "split": "test", "n": n, "kinds": kinds, "data": data})
     else:
+        say(f"on the test split of {json.dumps(data)}")
         print(columns([_measurement_row(k, m) for k, m in measured.items()], ["metric", "value", "n", "kind"]))
 
 
@@ -286,16 +304,18 @@ def sample(
         raise UsageError("--label and --features are of draws: no picture takes them")
 
     from .sampling import sample_file
+    from .terminal import drawing
     from .viewing import density_file, view_file
 
     how: dict[str, Any] = {"n": n, "seed": seed, "temperature": temperature, "overrides": sets or []}
     how["device"] = device or "auto"
-    if density:
-        drawn = density_file(target, output, **how)
-    elif view is not None:
-        drawn = view_file(target, output, view, **how)
-    else:
-        drawn = sample_file(target, output, label=label, features=features, **how)
+    with drawing():
+        if density:
+            drawn = density_file(target, output, **how)
+        elif view is not None:
+            drawn = view_file(target, output, view, **how)
+        else:
+            drawn = sample_file(target, output, label=label, features=features, **how)
     if as_json:
         _print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
     else:
@@ -503,6 +523,14 @@ def schema(
 
 def _measurement_row(name: str, measured: Measurement) -> list[str]:
     return [name, f"{measured.value:.4f}", str(measured.n), measured.kind]
+
+
+def _verdicts(spec: Spec, name: str, overrides: list[str]) -> list[Verdict]:
+    """The laws, held against the spec's own small version where it has one."""
+    from .lawful import judge
+    from .spec import load_spec
+
+    return judge(load_spec(name, overrides, small=True, say=lambda message: None) if spec.small else spec)
 
 
 def _write(path: Path, text: str) -> None:

@@ -125,7 +125,9 @@ class Written(Journal):
     def picture(self, model: Model, step: int) -> None:
         if isinstance(model, Samples):
             path = self.directory / run.SAMPLES / f"step-{step}.png"
-            draw(model, path, n=self.spec.sample.n, temperature=self.spec.sample.temperature, seed=self.spec.train.seed)
+            asked = self.spec.sample
+            how: dict[str, Any] = {"n": asked.n, "temperature": asked.temperature, "sampler": asked.way}
+            draw(model, path, seed=self.spec.train.seed, **how)
 
     def density(self, model: Model, step: int, data: Batch) -> None:
         path = self.directory / run.SAMPLES / f"density-step-{step}.png"

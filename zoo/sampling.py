@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,11 @@ from torch import Tensor
 from .conditions import condition
 from .drawing import picture, write_png
 from .engine import find_device, place, prepare
-from .errors import UsageError
+from .errors import SpecError, UsageError
 from .exporting import open_share, respecified
 from .files import write_whole
-from .interfaces import Model, Samples
+from .interfaces import Model, Sampler, Samples
+from .part import Part
 from .randomness import seeded
 from .run import model_file
 from .spec import Spec
@@ -29,27 +31,52 @@ ARRAYS = (".npy", ".pt", ".csv")
 ENDINGS = (".png", *ARRAYS)
 
 
-def draw(model: Model, path: Path, *, n: int, temperature: float, seed: int, context: Tensor | None = None) -> Tensor:
+def draw(
+    model: Model,
+    path: Path,
+    *,
+    n: int,
+    temperature: float,
+    seed: int,
+    context: Tensor | None = None,
+    sampler: Part[Sampler] | None = None,
+) -> Tensor:
     """``n`` draws of a model in a file of the form that its ending names; the same seed gives the same file."""
     write = writer(path, model)
-    x = sample(model, n, temperature=temperature, seed=seed, context=context)
+    x = sample(model, n, temperature=temperature, seed=seed, context=context, sampler=sampler)
     write_whole(path, lambda aside: write(x, aside))
     return x
 
 
 @torch.no_grad()
-def sample(model: Model, n: int, *, temperature: float, seed: int, context: Tensor | None = None) -> Tensor:
+def sample(
+    model: Model,
+    n: int,
+    *,
+    temperature: float,
+    seed: int,
+    context: Tensor | None = None,
+    sampler: Part[Sampler] | None = None,
+) -> Tensor:
     """``n`` draws, ``[n, *shape]``, on the CPU; without a context those of a model of labels take each in turn."""
     if not isinstance(model, Samples):
         raise UsageError(f"'{model.declaration.name if model.declaration else type(model).__name__}' does not sample")
     device = device_of(model)
+    way = model if sampler is None else _way(sampler, model)
     context = condition(model, n) if context is None else context
     pieces = []
     with seeded(device, seed, "sample"):
         for start in range(0, n, BATCH):
             told = None if context is None else context[start : start + BATCH].to(device)
-            pieces.append(model.sample(min(BATCH, n - start), told, temperature).cpu())
+            pieces.append(way.sample(min(BATCH, n - start), told, temperature).cpu())
     return torch.cat(pieces)
+
+
+def _way(sampler: Part[Sampler], model: Model) -> Sampler:
+    try:
+        return sampler(model)
+    except SpecError as error:
+        raise UsageError(error.problems[0].message) from None
 
 
 def device_of(model: Model) -> torch.device:
@@ -91,7 +118,8 @@ def sample_file(
     opened = open_to_draw(run_or_file, n, temperature, overrides, device)
     context = condition(opened.model, opened.n, label=label, features=features)
     began = time.monotonic()
-    draw(opened.model, output, n=opened.n, temperature=opened.temperature, seed=seed, context=context)
+    how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": opened.spec.sample.way}
+    draw(opened.model, output, seed=seed, context=context, **how)
     return Drawn(opened.n, time.monotonic() - began)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import hub
 from .address import Address
@@ -67,7 +68,8 @@ def _draw(model: Model, spec: Spec, path: Path) -> bool:
     on = find_device("auto")
     prepare(spec, on)
     n = min(spec.sample.n, MOST_DRAWS)
-    draw(place(model, on, spec.engine.channels_last), path, n=n, temperature=spec.sample.temperature, seed=0)
+    how: dict[str, Any] = {"n": n, "temperature": spec.sample.temperature, "sampler": spec.sample.way}
+    draw(place(model, on, spec.engine.channels_last), path, seed=0, **how)
     return True
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .hearing import hearing
 from .progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_DRAWS = 0.2
 HEADLINE = ("bits_per_dim", "nll", "loss")
 
 
@@ -90,6 +93,27 @@ class Bar(Progress):
 
     def done(self) -> None:
         self._bar.stop()
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Within this block draws that take a while say how far they are."""
+    began = time.monotonic()
+    said = [began]
+
+    def heard(done: int, of: int) -> None:
+        now = time.monotonic()
+        if now - said[0] > (SECONDS_BETWEEN_DRAWS if live else SECONDS_BETWEEN_LINES):
+            said[0] = now
+            left = duration((now - began) * (of - done) / done) if done else "?"
+            line = f"drawing: {100 * done // of} %  {left} left"
+            print(f"\r{line:40}" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
+
+    live = sys.stderr.isatty()
+    with hearing(heard):
+        yield
+    if live and said[0] > began:
+        print(f"\r{'':40}\r", end="", file=sys.stderr, flush=True)
 
 
 def headline(row: Mapping[str, Any]) -> str:

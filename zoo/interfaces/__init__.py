@@ -4,11 +4,14 @@ from .augmentation import Augmentation
 from .bijection import Bijection
 from .capabilities import (
     AfterStep,
+    Completes,
     DataDependent,
     Decodes,
     Encodes,
+    Known,
     NormalMoments,
     Predicts,
+    Quantizes,
     Reconstructs,
     RunningStatistics,
     Samples,
@@ -16,6 +19,7 @@ from .capabilities import (
     TakesContext,
     VariationalBound,
 )
+from .causal import Causal
 from .component import Component, Contract, component
 from .conditioner import Conditioner
 from .contracts import misshapen, sum_event, wrong_context
@@ -29,15 +33,16 @@ from .mask import Mask
 from .metric import Measurement, Metric
 from .model import Batch, Clock, Model, Player, Terms
 from .optimizer import Optimizer, ParameterGroup, Schedule
+from .sampler import Sampler
 from .sink import Sink
 from .view import View
 from .weighting import LatentTerms, Weighting
 
 __all__ = [
-    "AfterStep", "Augmentation", "Batch", "Bijection", "Clock", "Component", "Conditioner", "Contract",
-    "DataDependent", "Dataset", "Decoder", "Decodes", "Distribution", "Encoder", "Encodes", "Energy", "Examples",
-    "InMemory", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
-    "ParameterGroup", "Player", "Predicts", "Reconstructs", "RunningStatistics", "Samples", "Schedule", "Scores",
-    "Sink", "TakesContext", "Terms", "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event",
-    "wrong_context",
+    "AfterStep", "Augmentation", "Batch", "Bijection", "Causal", "Clock", "Completes", "Component", "Conditioner",
+    "Contract", "DataDependent", "Dataset", "Decoder", "Decodes", "Distribution", "Encoder", "Encodes", "Energy",
+    "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model",
+    "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
+    "RunningStatistics", "Sampler", "Samples", "Schedule", "Scores", "Sink", "TakesContext", "Terms",
+    "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event", "wrong_context",
 ]  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
+from ..event import Event
 from .model import Clock
 from .weighting import LatentTerms
 
@@ -64,6 +65,29 @@ class Decodes(Samples, ABC):
         return self.decode(self.draw_latent(n, context, temperature), context)
 
 
+class Known(NamedTuple):
+    """Data of which a part is given: values ``x`` ``[n, *shape]``, and where they count, ``mask``, booleans alike."""
+
+    x: Tensor
+    mask: Tensor
+
+
+class Completes(ABC):
+    """A model that draws what is missing of data."""
+
+    @abstractmethod
+    def complete(self, known: Known, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """Data ``[n, *shape]`` that agrees with what is known, the rest drawn."""
+
+    @abstractmethod
+    def unseen(self, known: Tensor) -> Tensor:
+        """How much of what is known a draw does not take into account, ``[n, *shape] -> [n]``: between 0 and 1.
+
+        The share of the pairs of a number that is drawn and one that is known where the first is drawn without the
+        second.
+        """
+
+
 class Encodes(ABC):
     """A model that gives data a code."""
 
@@ -83,6 +107,29 @@ class Reconstructs(Encodes, ABC):
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The mean data of the codes of data, ``[B, *shape]``, on the scale of `Event.unit`."""
         return self.expect(self.encode(x, context), context)
+
+
+class Quantizes(Scores, Reconstructs, ABC):
+    r"""A model whose codes are whole numbers: what a density of the codes can be learned over.
+
+    .. math:: \log p(x) \ge \log p(x \mid k) + \log p(k), \qquad k = \mathrm{codes}(x)
+    """
+
+    @abstractmethod
+    def code_event(self) -> Event:
+        """What the codes are, as data."""
+
+    @abstractmethod
+    def codes(self, x: Tensor) -> Tensor:
+        """The codes of data, int64: as many for each as `code_event` has numbers."""
+
+    @abstractmethod
+    def log_likelihood(self, x: Tensor, codes: Tensor) -> Tensor:
+        r""":math:`\log p(x \mid k)`, ``[B]``, in nats."""
+
+    @abstractmethod
+    def draw_given(self, codes: Tensor, temperature: float = 1.0) -> Tensor:
+        """A draw of data for each row of codes, ``[B, *shape]``."""
 
 
 class VariationalBound(Scores, ABC):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ..errors import Problem, nearest
-from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Schedule, Sink, View
+from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Sampler, Schedule, Sink, View
 from ..nodes import child_place
 from ..part import Part
 from ..settings import Settings
@@ -85,6 +85,13 @@ class Sample(Settings):
 
     n: PositiveInt = 64
     temperature: PositiveFloat = 1.0
+    sampler: Literal["auto"] | Part[Sampler] = "auto"
+    """How, of a model that can be drawn from in several ways; ``auto`` leaves it to the model."""
+
+    @property
+    def way(self) -> Part[Sampler] | None:
+        """The sampler, unless it is the model's choice."""
+        return self.sampler if isinstance(self.sampler, Part) else None
 
 
 class InitFrom(Settings):
@@ -92,6 +99,8 @@ class InitFrom(Settings):
 
     file: str
     match: str = "*"
+    into: str = ""
+    """The part of the model that the file's model is, ``autoencoder``; all of it unless it is said."""
 
 
 class Spec(Settings):
