@@ -47,8 +47,8 @@ def evaluate(file: Path, spec: Spec, device: str = "auto") -> dict[str, Measurem
 
 def evaluate_file(
     run_or_file: str | Path, metrics: list[str], overrides: list[str], device: str = "auto"
-) -> dict[str, Measurement]:
-    """Score a run or a share file; ``metrics`` replace those that its spec names."""
+) -> tuple[dict[str, Measurement], Spec]:
+    """Score a run or a share file, and by what spec; ``metrics`` replace those that its own names."""
     file = model_file(run_or_file)
     spec = respecified(file, overrides, metrics)
     if metrics:
@@ -56,14 +56,15 @@ def evaluate_file(
         spec = spec.model_copy(update={"evaluate": [by_name[name] for name in metrics]})
     if not spec.evaluate:
         raise UsageError(f"{run_or_file} names no metric; choose one with --metric")
-    return evaluate(file, spec, device)
+    return evaluate(file, spec, device), spec
 
 
-def protocol(measured: Mapping[str, Measurement], metrics: list[Part[Metric]], split: str) -> dict[str, Any]:
+def protocol(measured: Mapping[str, Measurement], spec: Spec, split: str) -> dict[str, Any]:
     """Figures as a share file records them: with what they were measured on, and how."""
     return {
         "split": split,
-        "declared": [part.resolved() for part in metrics],
+        "data": spec.data.resolved(),
+        "declared": [part.resolved() for part in spec.evaluate],
         "figures": {
             name: {"value": m.value if math.isfinite(m.value) else None, "n": m.n, "kind": m.kind}
             for name, m in measured.items()

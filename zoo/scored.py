@@ -39,7 +39,7 @@ def score(directory: Path, spec: Spec, device: str) -> Scored:
         return Scored(**kept)
     recorded = header.meta["metrics"]
     if recorded.get("declared") != declared or recorded.get("split") != "test":
-        recorded = protocol(evaluate(file, spec, device), spec.evaluate, "test")
+        recorded = protocol(evaluate(file, spec, device), spec, "test")
     count = sum(p.numel() for p in open_share(file)[0].parameters())
     scored = Scored(key, count, recorded["figures"])
     _keep(directory, asdict(scored))

@@ -256,7 +256,7 @@ class Trainer:
         model, spec, header = open_share(file)
         model = place(model, self.runtime.device, self.runtime.choices.channels_last)
         measured = measure(model, spec.evaluate, held_out(spec.data(), self.runtime.device), spec.train.seed)
-        export_again(file, model, spec, header, metrics=protocol(measured, spec.evaluate, "test"))
+        export_again(file, model, spec, header, metrics=protocol(measured, spec, "test"))
         return measured
 
     def describe(self) -> str:
