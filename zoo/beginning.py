@@ -59,10 +59,10 @@ def start_from(model: Model, spec: Spec) -> str | None:
         # Whatever is newest when the run is resumed would be something else.
         raise UsageError(f"init_from: {address} may move; write {address.at(path.parent.name)}, which cannot")
     header = read_header(path)
-    if start.match == EVERYTHING:
+    if start.match == EVERYTHING and not start.into:
         restore(model, path, header)
     else:
-        restore_some(model, path, header, start.match)
+        restore_some(model, path, header, start.match, start.into)
     return str(header.meta["digest"])
 
 
@@ -79,4 +79,6 @@ def _found(file: str) -> Path:
 def starts_whole(spec: Spec) -> bool:
     """Whether all of a model starts from a file, and nothing of it from data."""
     start = spec.init_from
-    return start is not None and (isinstance(start, str) or start.match == EVERYTHING)
+    if start is None or isinstance(start, str):
+        return start is not None
+    return start.match == EVERYTHING and not start.into

@@ -102,12 +102,17 @@ def restore(model: Model, path: Path, header: Header) -> None:
     check_seal(path, header, hashes)
 
 
-def restore_some(model: Model, path: Path, header: Header, match: str) -> None:
+def restore_some(model: Model, path: Path, header: Header, match: str, into: str = "") -> None:
     """Fill those of a model's tensors whose names match a pattern with a share file's of the same names.
 
-    `zoo.UsageError`, before anything is filled, where one of them has no counterpart or another form there.
+    With ``into`` those of this part of the model, by their names in the part. `zoo.UsageError`, before anything is
+    filled, where one of them has no counterpart or another form there.
     """
-    mine = {name: tensor for name, tensor in untied(model)[0].items() if fnmatchcase(name, match)}
+    within = f"{into}." if into else ""
+    named = {n.removeprefix(within): tensor for n, tensor in untied(model)[0].items() if n.startswith(within)}
+    if not named:
+        raise UsageError(f"init_from.into: the model has no part '{into}' with tensors")
+    mine = {name: tensor for name, tensor in named.items() if fnmatchcase(name, match)}
     theirs = {name: entry for name, entry in header.tensors.items() if fnmatchcase(name, match)}
     if not mine and not theirs:
         raise UsageError(f"neither the model nor {path} has a tensor that matches '{match}'")
