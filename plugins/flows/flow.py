@@ -18,13 +18,12 @@ from zoo import (
     Part,
     Reconstructs,
     Scores,
-    TakesContext,
     Terms,
     component,
     named,
 )
 
-from ..nets.context import Context
+from ..nets.context import Context, check_context, told
 from .chain import Chain
 from .dequantization import Dequantization
 from .objective import Objective
@@ -94,7 +93,7 @@ class Flow(Model, Scores, Reconstructs, Decodes):
         self.exact = dequantize is None and self.transforms.exact
         self.base = base(self.transforms.out_shape)
         self.context = context(event) if context else None
-        _check_context(self.context, nn.ModuleList([self.transforms, self.base]))
+        check_context(self.context, nn.ModuleList([self.transforms, self.base]))
         self.conditioned_on = self.context.source if self.context else None
         self.objective = objective(event, self.transforms)
 
@@ -126,14 +125,7 @@ class Flow(Model, Scores, Reconstructs, Decodes):
 
     def condition(self, context: Tensor | None) -> Tensor | None:
         """What the parts are told, ``[B, N]``, of what a batch says."""
-        if self.context is None:
-            if context is not None:
-                raise ValueError("this flow is of data alone: it takes no context")
-            return None
-        if context is None:
-            raise ValueError(f"this flow is of data given its {self.context.source}: it needs that as context")
-        c: Tensor = self.context(context)
-        return c
+        return told(self.context, context)
 
     def continuous(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """``x -> (v, log_det)``: data with a density, as the transforms take it; None where it had one already."""
@@ -146,12 +138,3 @@ class Flow(Model, Scores, Reconstructs, Decodes):
         v, noise_log_det = self.continuous(x)
         z, log_det = self.transforms(v, c)
         return z, log_det if noise_log_det is None else log_det + noise_log_det
-
-
-def _check_context(context: Context | None, parts: nn.Module) -> None:
-    taking = [part for part in parts.modules() if isinstance(part, TakesContext) and part.context]
-    if context is None and taking:
-        name = type(taking[0]).__name__
-        raise ValueError(f"its {name} takes a context of {taking[0].context} numbers: declare the model's 'context'")
-    if context is not None and not taking:
-        raise ValueError(f"no part takes its context: declare 'context: {context.size}' on the conditioners")

@@ -10,13 +10,14 @@ from zoo import Shape, TakesContext, component
 
 from .activation import Activation
 from .activation import activation as nonlinearity
-from .autoregressive_net import AutoregressiveNet, Solve
+from .any_order import AnyOrder
+from .autoregressive_net import AutoregressiveNet, Solve, check_single
 from .degrees import drawn_degrees, spread_degrees
 from .masked_linear import MaskedLinear
 
 
 @component("made", example={"width": 8})
-class MADE(AutoregressiveNet, TakesContext):
+class MADE(AutoregressiveNet, AnyOrder, TakesContext):
     r"""MADE: a multi-layer perceptron whose weights are masked so that no element reaches its own parameters.
 
     .. math:: a_0 = x, \qquad a_l = \phi((W_l \odot M_l)\, a_{l-1} + b_l), \qquad h = (W \odot M)\, a_L + b
@@ -31,7 +32,10 @@ class MADE(AutoregressiveNet, TakesContext):
 
     `unroll` costs about what one dense pass does: units of degree i are computed once, when :math:`x_i` is known.
 
-    References: Germain et al., MADE, 2015, arXiv:1502.03509, eq. 8-9 and 12-13.
+    In another order of the elements the columns of the first mask and the rows of the last change places: the weights
+    stay with the elements.
+
+    References: Germain et al., MADE, 2015, arXiv:1502.03509, eq. 8-9 and 12-13; sec. 4.2 for orders.
 
     Shapes: ``[B, *shape] -> [B, count, *shape]``.
 
@@ -49,6 +53,8 @@ class MADE(AutoregressiveNet, TakesContext):
         self,
         shape: Shape,
         count: int,
+        together: int = 1,
+        features: int = 1,
         *,
         width: PositiveInt = 64,
         depth: PositiveInt = 2,
@@ -57,7 +63,8 @@ class MADE(AutoregressiveNet, TakesContext):
         degrees_seed: NonNegativeInt | None = None,
         context: NonNegativeInt = 0,
     ) -> None:
-        super().__init__(shape, count)
+        super().__init__(shape, count, together, features)
+        check_single(self, "made")
         self.context = context
         D = shape.size
         least, most = (0, D - 1) if context else (1, max(1, D - 1))
@@ -79,17 +86,37 @@ class MADE(AutoregressiveNet, TakesContext):
         self._completed = degrees.bincount(minlength=D + 1).tolist()
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        sums = self.first(x.flatten(1))
-        if self.from_context is not None and context is not None:
-            sums = sums + self.from_context(context)
-        a = self.phi(sums)
-        for layer in self.hidden:
-            a = self._above(a, layer(a))
+        a = self._units(self.first(x.flatten(1)), context)
         return torch.unflatten(self.last(a), 1, self._sizes)
 
+    def in_order(self, x: Tensor, ranks: Tensor, context: Tensor | None = None) -> Tensor:
+        a = self._units(self.first.through(x.flatten(1), self.first.mask.index_select(1, ranks)), context)
+        # The mask's rows come once for each parameter, each time in the order of memory.
+        mask = self.last.mask[: self.shape.size].index_select(0, ranks).repeat(self.count, 1)
+        return torch.unflatten(self.last.through(a, mask), 1, self._sizes)
+
+    def _units(self, sums: Tensor, context: Tensor | None) -> Tensor:
+        """The last hidden layer's units, from the sums of the first."""
+        if self.from_context is not None and context is not None:
+            sums = sums + self.from_context(context)
+        a: Tensor = self.phi(sums)
+        for layer in self.hidden:
+            a = self._above(a, layer(a))
+        return a
+
     def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
-        first, *above = self._columns()
-        sums = self._sums(n)
+        return self._unrolled(solve, n, context)
+
+    def unroll_in(self, ranks: Tensor, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
+        order = ranks.argsort()
+        places = order.tolist()
+        x = self._unrolled(lambda i, h: solve(places[i], h), n, context, order)
+        return x.flatten(1).index_select(1, ranks).view_as(x)
+
+    def _unrolled(self, solve: Solve, n: int, context: Tensor | None, order: Tensor | None = None) -> Tensor:
+        """The elements in the ``order`` in which they were found: a place of memory for each rank."""
+        first, *above = self._columns(order)
+        sums = self._sums(n, order)
         if self.from_context is not None and context is not None:
             sums[0] = sums[0] + self.from_context(context).t()
         elements: list[Tensor] = []
@@ -106,22 +133,30 @@ class MADE(AutoregressiveNet, TakesContext):
                 rest += completed
         return torch.unflatten(torch.stack(elements, dim=1), 1, self._sizes[1:])
 
-    def _columns(self) -> list[tuple[Tensor, ...]]:
+    def sees(self) -> Tensor:
+        # Element i is seen by units of its degree and above, which exist up to the largest one below j.
+        D = self.shape.size
+        degrees = torch.tensor([d for d, units in enumerate(self._completed) if units], device="cpu")
+        i, j = torch.arange(D, device="cpu"), torch.arange(D, device="cpu").unsqueeze(1)
+        return ((degrees <= j.unsqueeze(2)) & (degrees >= i.unsqueeze(1) + 1)).any(2)
+
+    def _columns(self, order: Tensor | None) -> list[tuple[Tensor, ...]]:
         """The first layer's weights by element, the others' by the degree that they multiply; rows as in `_sums`.
 
         None that a mask leaves out is among the rows that are used.
         """
         first, *hidden, last = [layer.linear.weight for layer in (self.first, *self.hidden, self.last)]
-        above = [W.split_with_sizes(self._completed, 1) for W in (*hidden, _by_element(last, self.count))]
+        above = [W.split_with_sizes(self._completed, 1) for W in (*hidden, _by_element(last, self.count, order))]
+        first = first if order is None else first.index_select(1, order)
         return [first.split_with_sizes([1] * (len(self._completed) - 1), 1), *above]
 
-    def _sums(self, n: int) -> list[Tensor]:
+    def _sums(self, n: int, order: Tensor | None) -> list[Tensor]:
         """What each layer's units add up to before any element is known, ``[units, n]``: rows are cheap to cut off.
 
         Those of the last layer are ordered by element and then by parameter.
         """
         *below, last = [layer.linear.bias.unsqueeze(1) for layer in (self.first, *self.hidden, self.last)]
-        biases = (*below, _by_element(last, self.count))
+        biases = (*below, _by_element(last, self.count, order))
         return [bias.expand(-1, n).clone(memory_format=torch.contiguous_format) for bias in biases]
 
     def _complete(self, completed: int, columns: list[Tensor], sums: list[Tensor]) -> None:
@@ -139,9 +174,10 @@ class MADE(AutoregressiveNet, TakesContext):
         return a + added if self.residual else added
 
 
-def _by_element(x: Tensor, count: int) -> Tensor:
-    """``[count * D, K] -> [D * count, K]``."""
-    return torch.unflatten(x, 0, (count, -1)).transpose(0, 1).flatten(0, 1)
+def _by_element(x: Tensor, count: int, order: Tensor | None) -> Tensor:
+    """``[count * D, K] -> [D * count, K]``, the elements in their order."""
+    by_element = torch.unflatten(x, 0, (count, -1)).transpose(0, 1)
+    return (by_element if order is None else by_element.index_select(0, order)).flatten(0, 1)
 
 
 def _cut(sums: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -27,8 +27,14 @@ class MaskedLinear(nn.Module):
     def __init__(self, holds: Tensor, sees: Tensor) -> None:
         super().__init__()
         self.linear = nn.Linear(len(holds), len(sees))
+        weight = self.linear.weight
+        holds, sees = holds.to(weight.device), sees.to(weight.device)
         # Numbers, not truth values: a product of two numbers is the cheapest way to leave a weight out.
-        self.register_buffer("mask", (sees.unsqueeze(1) >= holds).to(self.linear.weight), persistent=False)
+        self.register_buffer("mask", (sees.unsqueeze(1) >= holds).to(weight), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.linear.weight * self.mask, self.linear.bias)
+        return self.through(x, self.mask)
+
+    def through(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The same with another mask, of ones and zeros."""
+        return linear(x, self.linear.weight * mask, self.linear.bias)
