@@ -1,0 +1,69 @@
+"""The kind of distributions over levels that an autoregressive network parametrises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from zoo import Component, Contract, Event, Known, Shape, misshapen
+
+
+class Head(Component, nn.Module, ABC):
+    r"""A distribution of a number, or of the channels of a pixel, given what the network says: :math:`p(x_i \mid h_i)`.
+
+    ValueError for data whose levels it is no distribution of.
+
+    Shapes: levels ``[B, *event.shape]``; parameters ``[B, count, *sites]``, where a site is a number, or, where the
+    channels of a pixel come ``together``, a pixel; a draw takes them as rows, ``[N, count]``.
+    """
+
+    count: int
+    """How many parameters it asks for each site."""
+
+    together: int = 1
+    """How many channels are drawn at once."""
+
+    uniforms: int = 1
+    """How many uniform numbers a draw is made of."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__()
+        self.event = event
+
+    @property
+    def parameters_shape(self) -> Shape:
+        """The shape of all parameters of an event: ``[count, *sites]``."""
+        shape = self.event.shape
+        return Shape(self.count, *shape.with_channels(shape[0] // self.together))
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, h: Tensor) -> Tensor:
+        r""":math:`\log p(x_i \mid h_i)` of each number, ``[B, *event.shape]``."""
+
+    @abstractmethod
+    def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
+        """The same of every level that the number could have, the others as in ``x``: ``[B, *event.shape, levels]``.
+
+        ``x`` may be floating point numbers, for gradients to reach.
+        """
+
+    @abstractmethod
+    def draw(self, h: Tensor, u: Tensor, temperature: float = 1.0, known: Known | None = None) -> Tensor:
+        """Levels from parameters ``[N, count]`` and uniforms ``[N, uniforms]``: int64 ``[N, together]``.
+
+        Each channel is drawn given those before it: the ``known`` ones ``[N, together]``, or else those drawn.
+        """
+
+    @staticmethod
+    def _takes(head: Any, args: tuple[Any, ...]) -> str | None:
+        wrong = misshapen("the data", args[0], head.event.shape)
+        return wrong or misshapen("the network's answer", args[1], head.parameters_shape)
+
+    @staticmethod
+    def _gives(head: Any, result: Any) -> str | None:
+        return misshapen("its log_prob", result, head.event.shape)
+
+    contracts: ClassVar[Mapping[str, Contract]] = {"log_prob": Contract(_takes, _gives)}

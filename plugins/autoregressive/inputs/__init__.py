@@ -1,0 +1,1 @@
+"""Levels as the numbers that a network takes."""

@@ -1,0 +1,1 @@
+"""Causal layers: each place from itself and the places before it."""

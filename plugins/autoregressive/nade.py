@@ -1,0 +1,75 @@
+"""Neural autoregressive distribution estimator."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from zoo import Shape, component
+
+from ..nets.autoregressive_net import AutoregressiveNet, Solve, check_single
+from .nade_scan import nade_scan
+
+
+@component("nade", example={"hidden": 8})
+class NADE(AutoregressiveNet):
+    r"""Neural autoregressive distribution estimator: hidden units that hear of one more element at each.
+
+    .. math:: a_i = c + \sum_{j<i} W_j x_j, \qquad h_i = b_i + V_i\, \sigma(a_i)
+
+    so that all :math:`a_i` are one exclusive cumulative sum, and in a draw each is the one before and a product. W is
+    shared by all that follow an element, which is what regularises it.
+
+    References: Larochelle and Murray, The Neural Autoregressive Distribution Estimator, AISTATS 2011, eq. 2-3; Uria et
+    al., Neural Autoregressive Distribution Estimation, 2016, arXiv:1605.02226.
+
+    Shapes: ``[B, *shape] -> [B, count, *shape]``.
+
+    >>> import torch, zoo
+    >>> net = zoo.declare(AutoregressiveNet, {"type": "nade", "hidden": 8})(zoo.Shape(3), 2)
+    >>> net(torch.ones(5, 3)).shape
+    torch.Size([5, 2, 3])
+    """
+
+    def __init__(
+        self, shape: Shape, count: int, together: int = 1, features: int = 1, *, hidden: PositiveInt = 500
+    ) -> None:
+        super().__init__(shape, count, together, features)
+        check_single(self, "nade")
+        D = shape.size
+        bound = D**-0.5
+        self.W = nn.Parameter(torch.empty(D, hidden).uniform_(-bound, bound))
+        self.c = nn.Parameter(torch.zeros(hidden))
+        self.V = nn.Parameter(torch.zeros(D, hidden, count))
+        self.b = nn.Parameter(torch.zeros(D, count))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        x = x.flatten(1).t().contiguous()  # [D, B]
+        h = self._scanned(x) if x.device.type == "cpu" else self._summed(x)
+        return torch.unflatten(h.permute(1, 2, 0), 2, tuple(self.shape))
+
+    def _scanned(self, x: Tensor) -> Tensor:
+        """Element by element: where caches count."""
+        h: Tensor = nade_scan(x, self.W, self.c, self.V, self.b)[0]
+        return h
+
+    def _summed(self, x: Tensor) -> Tensor:
+        """All elements at once: where launches count. ``[D, B] -> [D, B, count]``."""
+        heard = x[:-1].unsqueeze(2) * self.W[:-1].unsqueeze(1)  # what the last one says, nobody hears
+        a = self.c + pad(heard.cumsum(0), (0, 0, 0, 0, 1, 0))
+        return torch.baddbmm(self.b.unsqueeze(1), torch.sigmoid(a), self.V)
+
+    def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
+        a = self.c.expand(n, -1)
+        elements = []
+        for i, (W, V, b) in enumerate(zip(self.W, self.V, self.b, strict=True)):
+            x = solve(i, torch.addmm(b, torch.sigmoid(a), V))
+            elements.append(x)
+            a = torch.addr(a, x, W)
+        return torch.unflatten(torch.stack(elements, dim=1), 1, tuple(self.shape))
+
+    def sees(self) -> Tensor:
+        D = self.shape.size
+        return torch.ones(D, D, dtype=torch.bool, device="cpu").tril(-1)

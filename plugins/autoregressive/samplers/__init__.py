@@ -1,0 +1,1 @@
+"""Ways from uniform numbers to a draw."""
