@@ -1,0 +1,59 @@
+"""Where a place lies."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo import Shape, component
+
+from ..stack.causal_layer import CausalLayer
+from ..stack.colours import check_whole_pixels
+from ..stack.stepper import Stepper
+from ..stack.streams import Seen, Streams
+
+
+@component("positions", example={})
+class Positions(CausalLayer):
+    r"""A learned vector for each row and each column, added to the features: :math:`h'_{ij} = h_{ij} + r_i + c_j`.
+
+    Once, below layers that do not know where a place lies (`transformer_block`).
+
+    References: Parmar et al., Image Transformer, 2018, arXiv:1802.05751, sec. 3.1.
+
+    Shapes: `Streams` of ``[B, C, H, W]``, unchanged, that of rows untouched; ValueError where the channels of a pixel
+    come one by one.
+    """
+
+    def __init__(self, shape: Shape, colours: int = 1) -> None:
+        super().__init__(shape, colours)
+        check_whole_pixels(colours)
+        C, H, W = shape
+        self.rows = nn.Parameter(torch.empty(C, H, 1))
+        self.columns = nn.Parameter(torch.empty(C, 1, W))
+        nn.init.normal_(self.rows, std=0.1)
+        nn.init.normal_(self.columns, std=0.1)
+
+    def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
+        return Streams(streams.v, streams.h + (self.rows + self.columns))
+
+    def reach(self, seen: Seen) -> Seen:
+        return seen
+
+    def stepper(self, n: int, context: Tensor | None = None) -> Stepper:
+        return PositionsStepper(self)
+
+
+class PositionsStepper(Stepper):
+    """Vectors of rows and columns, place by place."""
+
+    def __init__(self, layer: Positions) -> None:
+        self.coming = iter((layer.rows + layer.columns).detach().unbind(1))
+        self.here: tuple[Tensor, ...] = ()
+
+    def row(self, v: Tensor | None) -> Tensor | None:
+        self.here = next(self.coming).unbind(1)
+        return v
+
+    def step(self, j: int, h: Tensor) -> Tensor:
+        return h + self.here[j]

@@ -1,0 +1,83 @@
+"""Block of an image transformer."""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from zoo import Shape, component
+
+from ..stack.attention import CausalAttention, reached
+from ..stack.causal_layer import CausalLayer
+from ..stack.colours import check_whole_pixels
+from ..stack.pointwise import Pointwise, PointwiseStepper
+from ..stack.stepper import Stepper
+from ..stack.streams import Seen, Streams
+
+
+@component("transformer_block", example={"heads": 2})
+class TransformerBlock(CausalLayer):
+    r"""Block of a transformer: attention to all places up to its own, and a network of one hidden layer.
+
+    .. math:: g = h + U\, \mathrm{attention}(\mathrm{norm}(h)), \qquad
+       h' = g + W_2\, \mathrm{GELU}(W_1\, \mathrm{norm}(g))
+
+    with as many ``heads``, of a part of the channels each, and ``hidden`` times as many channels within. The
+    normalisation is over the channels of a place: that of a batch, or of an image, would look ahead. A block does not
+    know where a place lies: have `positions` below it. What a block adds starts at zero.
+
+    References: Parmar et al., Image Transformer, 2018, arXiv:1802.05751, sec. 3.1-3.2; with the normalisation where
+    Radford et al., Language Models are Unsupervised Multitask Learners, 2019, have it.
+
+    Shapes: `Streams` of ``[B, C, H, W]``, unchanged, that of rows untouched; ValueError where the channels of a pixel
+    come one by one, and for heads that do not divide C.
+    """
+
+    def __init__(self, shape: Shape, colours: int = 1, *, heads: PositiveInt = 8, hidden: PositiveInt = 4) -> None:
+        super().__init__(shape, colours)
+        check_whole_pixels(colours)
+        C = shape[0]
+        self.before, self.between = nn.LayerNorm(C), nn.LayerNorm(C)
+        self.attention = CausalAttention(C, C, heads)
+        self.gathered = Pointwise(C, C)
+        self.into = Pointwise(C, hidden * C)
+        self.out = Pointwise(hidden * C, C)
+        for last in (self.gathered, self.out):
+            nn.init.zeros_(last.conv.weight)
+            nn.init.zeros_(last.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
+        v, h = streams
+        h = h + self.gathered(self.attention(_over_channels(self.before, h)))
+        return Streams(v, h + self.out(gelu(self.into(_over_channels(self.between, h)))))
+
+    def reach(self, seen: Seen) -> Seen:
+        return Seen(seen.v, seen.h | reached(seen.h))
+
+    def stepper(self, n: int, context: Tensor | None = None) -> Stepper:
+        return TransformerBlockStepper(self, n)
+
+
+class TransformerBlockStepper(Stepper):
+    """A block of a transformer on its way through ``n`` images."""
+
+    def __init__(self, block: TransformerBlock, n: int) -> None:
+        _, H, self.W = block.shape
+        self.attention = block.attention.stepper(n, H * self.W)
+        self.gathered, self.into, self.out = map(PointwiseStepper, (block.gathered, block.into, block.out))
+        self.before, self.between = block.before, block.between
+        self.start = -self.W
+
+    def row(self, v: Tensor | None) -> Tensor | None:
+        self.start += self.W
+        return v
+
+    def step(self, j: int, h: Tensor) -> Tensor:
+        h = h + self.gathered(self.attention.step(self.start + j, self.before(h)))
+        return h + self.out(gelu(self.into(self.between(h))))
+
+
+def _over_channels(norm: nn.Module, h: Tensor) -> Tensor:
+    y: Tensor = norm(h.movedim(1, -1))
+    return y.movedim(-1, 1)
