@@ -15,17 +15,23 @@ from .broken import LawBroken
 from .cases import Case, cases
 from .laws import (
     BIJECTION_LAWS,
+    CAUSAL_LAWS,
     CONDITIONER_LAWS,
+    COUNTED_LAWS,
     DECODER_LAWS,
     DISTRIBUTION_LAWS,
     ENCODER_LAWS,
     LIKELIHOOD_LAWS,
     MASK_LAWS,
     WEIGHTING_LAWS,
+    applying_to_causal,
 )
-from .liven import initialize, inputs, liven, perturb
+from .liven import initialize, inputs, liven, liven_model, perturb
+from .shrinking import causal_cases, countable, parts_of, shrunk
 
 __all__ = [
-    "BIJECTION_LAWS", "CONDITIONER_LAWS", "DECODER_LAWS", "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS",
-    "MASK_LAWS", "WEIGHTING_LAWS", "Case", "LawBroken", "cases", "initialize", "inputs", "liven", "perturb",
+    "BIJECTION_LAWS", "CAUSAL_LAWS", "CONDITIONER_LAWS", "COUNTED_LAWS", "DECODER_LAWS", "DISTRIBUTION_LAWS",
+    "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "WEIGHTING_LAWS", "Case", "LawBroken", "applying_to_causal",
+    "cases", "causal_cases", "countable", "initialize", "inputs", "liven", "liven_model", "parts_of", "perturb",
+    "shrunk",
 ]  # fmt: skip

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
+
+from ..part import Part
 
 
 class LawBroken(AssertionError):
-    """A component breaks a law of its kind; the message says what to change."""
+    """A component breaks a law of its kind; the message says what to change.
+
+    ``blamed`` is the declaration of the part of it that does, where that is known.
+    """
+
+    def __init__(self, message: str, blamed: Part[Any] | None = None) -> None:
+        super().__init__(message)
+        self.blamed = blamed
 
 
 def require(holds: bool | Tensor, message: str) -> None:

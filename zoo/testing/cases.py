@@ -91,7 +91,7 @@ def cases(kind: type[Component], **examples: Any) -> Iterator[Case]:
 
 def _taken(label: str, part: Part[Any]) -> Iterator[Case]:
     battery = BATTERIES.get(kind_of(part.cls), tuple((shape,) for shape in SHAPES))
-    found = [case for case in (Case(label, part, given) for given in battery) if _takes(case)]
+    found = [case for case in (Case(label, part, given) for given in battery) if takes(case)]
     if not found:
         shapes = ", ".join(map(_shown, battery))
         raise LawBroken(f"{kind_name(kind_of(part.cls))} '{part.name}' takes none of the shapes {shapes}")
@@ -106,7 +106,8 @@ def _event(event: Event) -> str:
     return str(event.shape) if event.levels is None else f"{event.shape}of{event.levels}"
 
 
-def _takes(case: Case) -> bool:
+def takes(case: Case) -> bool:
+    """Whether a component can be built on what its parent would give it."""
     try:
         case.build()
     except SpecError as error:

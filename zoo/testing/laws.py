@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from ..interfaces.bijection import Bijection
+from ..interfaces.causal import Causal
 from ..interfaces.conditioner import Conditioner
 from ..interfaces.decoder import Decoder
 from ..interfaces.distribution import Distribution
@@ -16,6 +17,10 @@ from ..interfaces.mask import Mask
 from ..interfaces.weighting import Weighting
 from . import (
     batches,
+    causal_data,
+    causal_draws,
+    causal_numbers,
+    causality,
     coding,
     compilation,
     conditioning,
@@ -135,3 +140,31 @@ ENCODER_LAWS: Mapping[str, Callable[[Encoder], None]] = _by_name(
 
 DECODER_LAWS: Mapping[str, Callable[[Decoder], None]] = dict(ENCODER_LAWS)  # type: ignore[arg-type]
 """Each takes a new decoder: the laws are those of encoders."""
+
+CAUSAL_LAWS: Mapping[str, Callable[[Causal], None]] = _by_name(
+    causality.nothing_leaks,
+    causality.past_is_seen,
+    causal_numbers.log_prob_is_sum_of_conditionals,
+    causal_numbers.normalises,
+    causal_numbers.answers_each_example_alone,
+    causal_numbers.hears_its_context,
+    causal_draws.draws_agree,
+    causal_draws.draws_follow,
+    causal_draws.temperature_is_heard,
+    causal_numbers.dtype_follows,
+    causal_numbers.runs_on_meta,
+    causal_numbers.compiles,
+)
+"""Each takes a causal model as `liven_model` leaves it, or a causal part of such a model."""
+
+COUNTED_LAWS = ("normalises", "draws_follow")
+"""Those of them that see most where there is so little data that all of it can be counted."""
+
+
+def applying_to_causal(model: Causal) -> Mapping[str, Callable[[Causal], None]]:
+    """The laws that have something to say of this one: none where its context is nothing that an event describes."""
+    if not causal_data.context_is_known(model):
+        return {}
+    silent = set() if causal_data.context_for(model, 1) is not None else {"hears_its_context"}
+    silent |= set() if causal_data.all_data(model) is not None else {"draws_follow"}
+    return {name: law for name, law in CAUSAL_LAWS.items() if name not in silent}

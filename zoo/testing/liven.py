@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from ..interfaces.bijection import Bijection
 from ..interfaces.capabilities import DataDependent, RunningStatistics
+from ..interfaces.model import Model
+from .latents import clock_at
 
 
 def perturb(module: nn.Module, seed: int, scale: float = 0.2) -> None:
@@ -43,6 +45,17 @@ def liven(bijection: Bijection, seed: int = 0) -> Bijection:
         for batch in range(3):
             bijection(inputs(bijection, 32, seed + batch))
     return bijection.eval()
+
+
+def liven_model(model: Model, seed: int = 0) -> Model:
+    """The model in float64 and evaluation mode, initialised from data and perturbed: layers that start at zero too."""
+    model.double()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        batch = model.event.example(8, "cpu")
+        initialize(model, {name: x.double() if x.is_floating_point() else x for name, x in batch.items()}, clock_at(0))
+        perturb(model, seed)
+    return model.eval()
 
 
 def initialize(module: nn.Module, *args: Any) -> None:
