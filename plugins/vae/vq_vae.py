@@ -19,8 +19,7 @@ from zoo import (
     Likelihood,
     Model,
     Part,
-    Reconstructs,
-    Scores,
+    Quantizes,
     Shape,
     Terms,
     component,
@@ -40,7 +39,7 @@ from .quantizers.quantizer import Quantized, Quantizer
         "quantizer": {"type": "vq", "size": 8},
     },
 )
-class VQVAE(Model, Scores, Reconstructs, Decodes):
+class VQVAE(Model, Quantizes, Decodes):
     r"""VQ-VAE: the latent is a map of codes, each the nearest of a codebook to what the encoder gives.
 
     .. math:: L = -\log p(x \mid e) + \lambda\, |\mathrm{sg}[z_e] - e|^2 + \beta\, |z_e - \mathrm{sg}[e]|^2
@@ -56,8 +55,8 @@ class VQVAE(Model, Scores, Reconstructs, Decodes):
 
     .. math:: \log p(x) \ge \log p(x \mid e) - hw \log K
 
-    Draws are of that prior: noise, until a prior is learned over `codes`, for `embed` and `expect` to decode. The
-    temperature scales the noise of the likelihood alone.
+    Draws are of that prior: noise, until a `CodePrior` learns another. The temperature scales the noise of the
+    likelihood alone.
 
     Logs ``nll``, ``kl`` (the constant), ``elbo``, ``commitment`` and ``codebook``, all unweighted, and ``perplexity``:
     how many codes a batch uses, :math:`\exp(-\sum_k p_k \log p_k)`.
@@ -114,6 +113,17 @@ class VQVAE(Model, Scores, Reconstructs, Decodes):
     def codes(self, x: Tensor) -> Tensor:
         """The numbers of the codes of data, int64 ``[B, *latent[1:]]``."""
         return self.quantize(x).codes
+
+    def code_event(self) -> Event:
+        return Event("code", Shape(1, *self.latent.dims[1:]), self.quantizer.size, classes=self.event.classes)
+
+    def log_likelihood(self, x: Tensor, codes: Tensor) -> Tensor:
+        log_p: Tensor = self.likelihood.log_prob(x, self.decoder(self.embed(codes)))
+        return log_p
+
+    def draw_given(self, codes: Tensor, temperature: float = 1.0) -> Tensor:
+        noise = self.likelihood.noise(codes.shape[0], temperature)
+        return self.likelihood.draw(self.decoder(self.embed(codes)), noise)
 
     def embed(self, codes: Tensor) -> Tensor:
         """The vectors of codes, ``[B, *latent[1:]] -> [B, *latent]``: what `expect` decodes."""

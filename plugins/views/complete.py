@@ -1,0 +1,105 @@
+"""Images of which a part is hidden, and what a model puts there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from zoo import Batch, Completes, Known, Model, View, component, image_grid, image_problem
+
+from .codes import first
+
+Hidden = Literal["top", "bottom", "left", "right", "middle"]
+_FLIPS: dict[str, list[int]] = {"none": [], "rows": [2], "columns": [3], "both": [2, 3]}
+
+
+@component("complete")
+class Complete(View):
+    r"""Examples, what is left of them, and several ways in which the model completes that.
+
+    .. math:: x_{\mathrm{hidden}} \sim p(x_{\mathrm{hidden}} \mid x_{\mathrm{known}})
+
+    of each of the first ``n`` examples a ``share`` is hidden, and drawn ``draws`` times. A model of one number after
+    the other draws each given the known numbers before it, and those alone: what comes later in its order it cannot
+    see, and a caption says how much that is, 100 % where the top is hidden and rows are drawn from the top. ``flip``
+    turns rows, columns or both around before the model sees them, and back after it: that makes what comes later come
+    first, and is right for a model that was trained on data that is alike both ways.
+
+    ValueError for a model that completes nothing or is of no images, and without data.
+
+    References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, fig. 9.
+
+    >>> import torch, zoo
+    >>> node = {"type": "autoregressive", "net": "made", "head": "bernoulli"}
+    >>> model = zoo.declare(zoo.Model, node)(zoo.Event("image", zoo.Shape(1, 6, 6), levels=2))
+    >>> Complete(model, draws=2).draw(3, 1.0, model.event.example(3, "cpu")).shape    # three rows of four images of 48
+    torch.Size([3, 152, 202])
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        hidden: Hidden = "bottom",
+        share: Annotated[float, Field(gt=0, lt=1)] = 0.5,
+        draws: Annotated[int, Field(ge=1, le=20)] = 4,
+        flip: Literal["none", "rows", "columns", "both"] = "none",
+    ) -> None:
+        super().__init__(model)
+        if not isinstance(model, Completes):
+            name = model.declaration.name if model.declaration else type(model).__name__
+            raise ValueError(f"needs a model that completes data, and '{name}' does not")
+        problem = image_problem(model.event)
+        if problem is not None:
+            raise ValueError(problem)
+        self.completes: Completes = model
+        self.known = ~_hidden(hidden, share, tuple(model.event.shape))
+        self.draws, self.dims = draws, _FLIPS[flip]
+
+    @torch.no_grad()
+    def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
+        if data is None:
+            raise ValueError("needs data to complete: draw it of a run, or name data")
+        shown, event = first(data, n), self.model.event
+        x = shown[event.name]
+        mask = self.known.to(x.device).expand_as(x)
+        unit = event.unit(x, torch.float64)
+        drawn = event.unit(self._completed(shown, mask, temperature), torch.float64)
+        rows = torch.cat([torch.stack([unit, torch.where(mask, unit, torch.nan)], dim=1), drawn], dim=1)
+        unseen = float(self.completes.unseen(self._flipped(mask[:1])))
+        captions = [f"{100 * unseen:.0f} % unseen", *[""] * (x.shape[0] - 1)] if unseen > 0 else []
+        return image_grid(rows.flatten(0, 1), event, self.draws + 2, captions)
+
+    def _completed(self, shown: Batch, mask: Tensor, temperature: float) -> Tensor:
+        """Each example completed several times, ``[n, draws, *shape]``."""
+        several = {name: tensor.repeat_interleave(self.draws, 0) for name, tensor in shown.items()}
+        x = self._flipped(several[self.model.event.name])
+        known = Known(x, self._flipped(mask.repeat_interleave(self.draws, 0)))
+        drawn = self.completes.complete(known, self.model.given(several), temperature)
+        return torch.unflatten(self._flipped(drawn), 0, (-1, self.draws))
+
+    def _flipped(self, x: Tensor) -> Tensor:
+        return x.flip(self.dims) if self.dims else x
+
+
+def _hidden(where: Hidden, share: float, shape: Any) -> Tensor:
+    """Which numbers are hidden, ``[1, C, H, W]``."""
+    C, H, W = shape
+    rows, columns = round(share * H), round(share * W)
+    hidden = torch.zeros(1, C, H, W, dtype=torch.bool, device="cpu")
+    match where:
+        case "top":
+            hidden[:, :, :rows] = True
+        case "bottom":
+            hidden[:, :, H - rows :] = True
+        case "left":
+            hidden[..., :columns] = True
+        case "right":
+            hidden[..., W - columns :] = True
+        case "middle":
+            top, left = (H - rows) // 2, (W - columns) // 2
+            hidden[:, :, top : top + rows, left : left + columns] = True
+    return hidden
