@@ -222,7 +222,8 @@ def test_draws_are_those_of_whole_passes(channels: int, head: Any) -> None:
     x = torch.zeros(4, channels, 8, 4, dtype=torch.uint8)
     for i in range(8):
         for j in range(4):
-            x[:, :, i, j] = model.redraw(x, u)[:, :, i, j]
+            for c in range(channels):
+                x[:, c, i, j] = model.redraw(x, u)[:, c, i, j]
     assert torch.unique(x).numel() == 5
     assert torch.equal(model.unroll(u), x)
 

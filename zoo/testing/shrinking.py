@@ -18,6 +18,7 @@ from ..part import Part, example_of
 from ..registry import declare, installed
 from ..shape import Shape
 from ..spec import Spec, load_spec, shipped_specs
+from .broken import LawBroken
 from .cases import Case, takes
 
 SIDES = ((6, 5), (6, 6), (8, 8), (4, 4))
@@ -25,7 +26,7 @@ SIDES = ((6, 5), (6, 6), (8, 8), (4, 4))
 LEVELS = 17
 CAUSAL_EVENTS = (
     Event("row", Shape(5), levels=3),
-    Event("image", Shape(1, 4, 5), levels=2, classes=10),
+    Event("image", Shape(1, 4, 6), levels=2, classes=10),
     Event("image", Shape(3, 4, 4), levels=4, classes=10),
 )
 
@@ -101,7 +102,10 @@ def causal_cases(**examples: Any) -> Iterator[Case]:
             examples[name] = {"type": name, **example_of(cls)}
     for label, node in examples.items():
         part = declare(Model, node)
-        yield from (case for event in CAUSAL_EVENTS if takes(case := Case(label, part, (event,))))
+        found = [case for event in CAUSAL_EVENTS if takes(case := Case(label, part, (event,)))]
+        if not found:
+            raise LawBroken(f"model '{label}' takes none of the little events: {', '.join(map(str, CAUSAL_EVENTS))}")
+        yield from found
     for name in shipped_specs():
         spec = load_spec(name, small=True)
         if declares(spec, Causal):
