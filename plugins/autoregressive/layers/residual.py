@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from zoo import Part, Shape, TakesContext, component
 
 from ..stack.causal_layer import CausalLayer
+from ..stack.in_turn import InTurn
 from ..stack.stepper import Stepper
 from ..stack.streams import Seen, Streams
 
@@ -31,50 +31,31 @@ class Residual(CausalLayer, TakesContext):
         self, shape: Shape, colours: int = 1, *, layers: Annotated[list[Part[CausalLayer]], Field(min_length=1)]
     ) -> None:
         super().__init__(shape, colours)
-        self.layers = nn.ModuleList(layer(shape, colours) for layer in layers)
-        self.vertical = any(layer.vertical for layer in self._causal())
-        self.context = max(layer.context for layer in self._causal())
+        self.layers = InTurn(layer(shape, colours) for layer in layers)
+        self.vertical = self.layers.vertical
+        self.context = self.layers.context
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
-        after = streams
-        for layer in self.layers:
-            after = layer(after, context if layer.context else None)
+        after: Streams = self.layers(streams, context)
         return Streams(after.v, streams.h + after.h)
 
     def reach(self, seen: Seen) -> Seen:
-        after = seen
-        for layer in self._causal():
-            after = layer.reach(after)
+        after = self.layers.reach(seen)
         return Seen(after.v, seen.h | after.h)
 
     def stepper(self, n: int, context: Tensor | None = None) -> Stepper | None:
-        steppers = []
-        for layer in self._causal():
-            stepper = layer.stepper(n, context if layer.context else None)
-            if stepper is None:
-                return None
-            steppers.append(stepper)
-        return ResidualStepper(steppers)
-
-    def _causal(self) -> Iterator[CausalLayer]:
-        for layer in self.layers:
-            if isinstance(layer, CausalLayer):
-                yield layer
+        inner = self.layers.stepper(n, context)
+        return None if inner is None else ResidualStepper(inner)
 
 
 class ResidualStepper(Stepper):
-    """Layers in a row, and a way around them, of one place at a time."""
+    """Layers, and a way around them, of one place at a time."""
 
-    def __init__(self, steppers: Sequence[Stepper]) -> None:
-        self.steppers = steppers
+    def __init__(self, inner: Stepper) -> None:
+        self.inner = inner
 
     def row(self, v: Tensor | None) -> Tensor | None:
-        for stepper in self.steppers:
-            v = stepper.row(v)
-        return v
+        return self.inner.row(v)
 
     def step(self, j: int, h: Tensor) -> Tensor:
-        y = h
-        for stepper in self.steppers:
-            y = stepper.step(j, y)
-        return h + y
+        return h + self.inner.step(j, h)

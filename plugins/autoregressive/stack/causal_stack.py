@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
@@ -16,9 +14,9 @@ from ...nets.autoregressive_net import AutoregressiveNet, Solve
 from .causal_layer import CausalLayer
 from .colours import by_element, colours_of, in_raster_order
 from .entry import CausalEntry
+from .in_turn import InTurn
 from .output import Output
 from .pointwise import Pointwise, PointwiseStepper
-from .stepper import Stepper
 from .streams import Seen
 
 
@@ -67,9 +65,8 @@ class CausalStack(AutoregressiveNet, TakesContext):
         self.colours = colours_of(shape, together)
         within = shape.with_channels(width)
         self.context = context
-        self.layers = nn.ModuleList(layer(within, self.colours) for layer in layers)
-        vertical = any(layer.vertical for layer in self._causal())
-        self.entry = entry(self.in_shape, within, self.colours, vertical)
+        self.layers = InTurn(layer(within, self.colours) for layer in layers)
+        self.entry = entry(self.in_shape, within, self.colours, self.layers.vertical)
         self.readout = nn.ModuleList()
         for hidden in readout:
             self.readout.append(Pointwise(width, hidden, colours=self.colours))
@@ -80,12 +77,11 @@ class CausalStack(AutoregressiveNet, TakesContext):
     @property
     def kept(self) -> bool:  # type: ignore[override]
         """Whether every layer can go pixel by pixel."""
-        return all(layer.stepper(1, self._no_context(1)) is not None for layer in self._causal())
+        context = self.out.pointwise.conv.weight.new_zeros(1, self.context) if self.context else None
+        return self.layers.stepper(1, context) is not None
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        streams = self.entry(x)
-        for layer in self.layers:
-            streams = layer(streams, context if layer.context else None)
+        streams = self.layers(self.entry(x), context)
         h = self.phi(streams.h)
         for layer in self.readout:
             h = self.phi(layer(h))
@@ -99,28 +95,23 @@ class CausalStack(AutoregressiveNet, TakesContext):
         # Of a pixel that places see by its features they also see the colours that these held at its own place.
         here = torch.eye(seen.h.shape[0], dtype=torch.bool, device="cpu")
         held = Seen(None if seen.v is None else torch.zeros_like(here), here)
-        for layer in self._causal():
-            seen, held = layer.reach(seen), layer.reach(held)
+        seen, held = self.layers.reach(seen), self.layers.reach(held)
         return by_element(seen.h, held.h, self.sites[0], self.shape[0])
 
     @torch.no_grad()
     def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
-        steppers = list(self._steppers(n, context))
-        if not all(steppers):
+        layers = self.layers.stepper(n, context)
+        if layers is None:
             return self._pass_by_pass(solve, n, context)
         entry, read = self.entry.stepper(n), _Readout(self)
         _, H, W = self.shape
         x = self.out.pointwise.conv.weight.new_zeros(n, *self.in_shape)
         for i in range(H):
-            v = entry.row()
-            for stepper in steppers:
-                v = stepper.row(v)  # type: ignore[union-attr]
+            layers.row(entry.row())
             for j in range(W):
                 for colour in range(self.colours):
-                    h = entry.read(j)
-                    for stepper in steppers:
-                        h = stepper.step(j, h)  # type: ignore[union-attr]
-                    value = solve((colour * H + i) * W + j, read(h, colour))
+                    h = read(layers.step(j, entry.read(j)), colour)
+                    value = solve((colour * H + i) * W + j, h)
                     value = value.unsqueeze(1) if value.dim() == 1 else value
                     entry.write(j, colour, value)
                     x[:, colour :: self.colours, i, j] = value
@@ -135,18 +126,6 @@ class CausalStack(AutoregressiveNet, TakesContext):
             value = solve(site, self.forward(x, context).flatten(2)[:, :, site])
             x[:, colour :: self.colours, i, j] = value.unsqueeze(1) if value.dim() == 1 else value
         return x
-
-    def _causal(self) -> Iterator[CausalLayer]:
-        for layer in self.layers:
-            if isinstance(layer, CausalLayer):
-                yield layer
-
-    def _steppers(self, n: int, context: Tensor | None) -> Iterator[Stepper | None]:
-        for layer in self._causal():
-            yield layer.stepper(n, context if layer.context else None)
-
-    def _no_context(self, n: int) -> Tensor | None:
-        return self.out.pointwise.conv.weight.new_zeros(n, self.context) if self.context else None
 
 
 class _Readout:
