@@ -39,7 +39,7 @@ PIXELCNNPP: Mapping[str, Any] = {
     "type": "autoregressive",
     "net": {
         "type": "causal_stack",
-        "width": 42,
+        "width": 40,
         "entry": "shifted",
         "layers": [{"type": "u_net", "blocks": 2, "scales": 3, "dropout": 0.0}],
         "output": "weight_normed",

@@ -37,13 +37,16 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="one round of one image: does it run?")
     parser.add_argument("--trained", help="a run or a share file instead of weights at random")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(machine(options.threads))
     rows = []
+    if options.quick:
+        options.rounds = 1
     for name, model in models(options.trained).items():
-        for n in (16, 1):
+        for n in (1,) if options.quick else (16, 1):
             rows.append([name, str(n), *measured(model, n, options.rounds, BARS.get((name, n)))])
     head = [
         "",

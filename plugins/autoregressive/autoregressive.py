@@ -28,9 +28,6 @@ from .inputs.inputs import Inputs
 from .places import at_sites, from_sites
 from .samplers.jacobi import fixed_point
 
-FEW = 4
-"""Up to so many draws are found faster all at once than number by number."""
-
 
 @component("autoregressive", example={"net": {"type": "made", "width": 8}, "head": "categorical"})
 class Autoregressive(Model, Causal):
@@ -154,7 +151,7 @@ class Autoregressive(Model, Causal):
     def draw(
         self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
-        if self.kept and u.shape[0] > FEW:
+        if self.kept and u.shape[0] > self.net.few:
             return self.unroll(u, context, temperature, known)
         return fixed_point(self, self.event, u, context, temperature, known)
 

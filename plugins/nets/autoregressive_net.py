@@ -32,6 +32,9 @@ class AutoregressiveNet(Component, nn.Module, ABC):
     kept: bool = True
     """Whether `unroll` keeps what the known sites led to, and so costs less than a pass for each site."""
 
+    few: int = 0
+    """Up to so many draws are found faster by passes of all sites at once, until nothing changes, than by `unroll`."""
+
     def __init__(self, shape: Shape, count: int, together: int = 1, features: int = 1) -> None:
         super().__init__()
         if shape[0] % together:

@@ -46,6 +46,8 @@ class CausalStack(AutoregressiveNet, TakesContext):
     torch.Size([3, 2, 1, 4, 4])
     """
 
+    few = 1
+
     def __init__(
         self,
         shape: Shape,
