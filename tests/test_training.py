@@ -381,6 +381,18 @@ def test_a_run_is_scored_in_its_own_memory_format(device: str, tmp_path: Path, m
     assert weights and all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
 
 
+def test_images_of_one_channel_are_channels_last_too(device: str, tmp_path: Path) -> None:
+    # Strides of a single channel say nothing, and what is added to later layers would keep the other format.
+    spec = load_spec("pixelcnn", small=True)
+    trainer = Trainer(spec, tmp_path, Choices(device, "fp32", False, True), Silent(), Alone())
+    features: list[Tensor] = []
+    for module in trainer.model.modules():
+        module.register_forward_hook(lambda layer, args, out: features.append(out))
+    trainer.runtime.forward(trainer.data.turn(0), trainer.clocks["model"])
+    wide = [x for x in features if isinstance(x, Tensor) and x.dim() == 4 and x.shape[1] > 1]
+    assert len(wide) > 3 and all(x.is_contiguous(memory_format=torch.channels_last) for x in wide)
+
+
 def test_rows_are_means_since_the_last(device: str, tmp_path: Path) -> None:
     each = losses(spec_of(device), tmp_path)
     pairs = losses(spec_of(device, log_every=2), tmp_path)

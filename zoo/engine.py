@@ -144,9 +144,8 @@ class Runtime:
         """Images in the declared memory format."""
         if not self.choices.channels_last:
             return batch
-        return {
-            name: x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x for name, x in batch.items()
-        }
+        # `contiguous` would leave the strides of a single channel as they are, which then say nothing of the format.
+        return {name: x.to(memory_format=torch.channels_last) if x.dim() == 4 else x for name, x in batch.items()}
 
 
 class _Objective(nn.Module):
