@@ -54,7 +54,8 @@ class MaskedResidual(CausalLayer, TakesContext):
         self.given = Given(context, half) if context else None
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
-        b = self.conv(relu(self.into(relu(streams.h))))
+        # What is padded is rectified, not the other way round: compiled, the mask of a tensor that is kept comes free.
+        b = self.conv.within(relu(self.conv.pad(self.into(relu(streams.h)))))
         if self.given is not None and context is not None:
             b = b + self.given(context)
         return Streams(streams.v, streams.h + self.out(relu(b)))

@@ -29,13 +29,13 @@ class Positions(CausalLayer):
         super().__init__(shape, colours)
         check_whole_pixels(colours)
         C, H, W = shape
-        self.rows = nn.Parameter(torch.empty(C, H, 1))
-        self.columns = nn.Parameter(torch.empty(C, 1, W))
+        self.rows = nn.Parameter(torch.empty(H, 1, C))
+        self.columns = nn.Parameter(torch.empty(W, C))
         nn.init.normal_(self.rows, std=0.1)
         nn.init.normal_(self.columns, std=0.1)
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
-        return Streams(streams.v, streams.h + (self.rows + self.columns))
+        return Streams(streams.v, streams.h + (self.rows + self.columns).movedim(-1, 0))
 
     def reach(self, seen: Seen) -> Seen:
         return seen
@@ -48,11 +48,11 @@ class PositionsStepper(Stepper):
     """Vectors of rows and columns, place by place."""
 
     def __init__(self, layer: Positions) -> None:
-        self.coming = iter((layer.rows + layer.columns).detach().unbind(1))
+        self.coming = iter((layer.rows + layer.columns).detach().unbind(0))
         self.here: tuple[Tensor, ...] = ()
 
     def row(self, v: Tensor | None) -> Tensor | None:
-        self.here = next(self.coming).unbind(1)
+        self.here = next(self.coming).unbind(0)
         return v
 
     def step(self, j: int, h: Tensor) -> Tensor:

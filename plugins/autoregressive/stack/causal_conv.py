@@ -66,7 +66,15 @@ class CausalConv(nn.Module):
         return self.weight if self.mask is None else self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv2d(pad(x, (self.left, self.last, self.above, 0)), self.kernel(), self.bias, self.stride)
+        return self.within(self.pad(x))
+
+    def pad(self, x: Tensor) -> Tensor:
+        """With zeros around, as far as it sees: ``[B, in, H + above, left + W + last]``."""
+        return pad(x, (self.left, self.last, self.above, 0))
+
+    def within(self, padded: Tensor) -> Tensor:
+        """The convolution of what is padded already."""
+        return conv2d(padded, self.kernel(), self.bias, self.stride)
 
 
 def _mask(conv: CausalConv, strict: bool, colours: int) -> Tensor | None:
