@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
+from .conv import conv
 from .streams import Offsets
 
 
@@ -74,7 +75,7 @@ class CausalConv(nn.Module):
 
     def within(self, padded: Tensor) -> Tensor:
         """The convolution of what is padded already."""
-        return conv2d(padded, self.kernel(), self.bias, self.stride)
+        return conv(padded, self.kernel(), self.bias, (self.stride, self.stride))
 
 
 def _mask(conv: CausalConv, strict: bool, colours: int) -> Tensor | None:
