@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch.overrides import TorchFunctionMode
 
 import zoo
@@ -16,6 +19,7 @@ from zoo.journal import Written
 from zoo.sampling import sample
 from zoo.spec import load_spec, shipped_specs
 
+Node = dict[str, Any]
 NAMES = list(shipped_specs())
 FEW = 100_000
 """Numbers that a check may hold in memory: tables and masks, no weights."""
@@ -42,6 +46,31 @@ def test_full_size_fits_together_without_memory(name: str) -> None:
     assert summary.parameters > 0
     assert summary.weights_bytes >= 4 * summary.parameters
     assert made.count < FEW
+
+
+RECIPE = re.compile(r"^# .*?([\d,]+) parameters.*:\n#\n((?:#   .*\n)+)", re.M)
+
+
+def recipe(name: str) -> tuple[int, Node] | None:
+    """The published recipe that a spec has as a comment, and its number of parameters."""
+    told = RECIPE.search(shipped_specs()[name].read_text())
+    if told is None or "zoo " in told[2]:
+        return None
+    node = yaml.safe_load(re.sub(r"^#   ", "", told[2], flags=re.M))
+    return int(told[1].replace(",", "")), node | {"train": {"steps": 1, "batch": 16, "optimizer": "adam"}}
+
+
+RECIPES = [name for name in NAMES if recipe(name)]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_published_recipe_beside_a_spec_fits_together(name: str) -> None:
+    parameters, node = recipe(name) or (0, {})
+    assert assembly.check(load_spec(node | {"name": name})).parameters == parameters
+
+
+def test_recipes_are_found() -> None:
+    assert set(RECIPES) >= {"pixelcnn", "gated-pixelcnn", "pixelrnn-row", "pixelrnn-diagonal"}
 
 
 def test_allocations_are_seen() -> None:
