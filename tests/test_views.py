@@ -319,6 +319,17 @@ def test_what_a_view_says_is_a_users_error(run: Path, tmp_path: Path) -> None:
     assert invoke("sample", target, "--view", "reconstruct", "-o", tmp_path / "x.png", *chosen).exit_code == 0
 
 
+def test_a_run_without_its_data_says_why(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*given: object) -> None:
+        raise zoo.DataError("there is no 'digits' here: set ZOO_DATA")
+
+    monkeypatch.setattr("zoo.viewing.held_out", gone)
+    result = invoke("sample", run, "--view", "reconstruct", "-o", tmp_path / "x.png")
+    assert result.exit_code == 2
+    assert "or name data; the run's own data is not here: there is no 'digits' here: set ZOO_DATA" in result.stderr
+    assert invoke("sample", run, "--view", "traverse", "-o", tmp_path / "x.png").exit_code == 0  # it needs none
+
+
 @pytest.mark.parametrize(
     ("train", "message"),
     [

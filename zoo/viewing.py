@@ -98,10 +98,15 @@ def beside(source: Source, most: int = BESIDE) -> Batch | None:
 def _picture_file(
     run_or_file: str | Path, output: Path, draw: Picture, opened: Opened, seed: int, overrides: Sequence[str]
 ) -> Drawn:
-    data = _data_of(run_or_file, opened, overrides)
+    data, missing = _data_of(run_or_file, opened, overrides)
     began = time.monotonic()
     model, n, temperature = opened.model, opened.n, opened.temperature
-    draw_picture(draw, model, output, n=n, temperature=temperature, seed=seed, data=data)
+    try:
+        draw_picture(draw, model, output, n=n, temperature=temperature, seed=seed, data=data)
+    except UsageError as error:
+        if missing is None:
+            raise
+        raise UsageError(f"{error}; the run's own data is not here: {missing}") from None
     return Drawn(n, time.monotonic() - began)
 
 
@@ -110,18 +115,20 @@ def _view_of(spec: Spec, name: str) -> Part[View]:
     return declared.get(name) or declare_named(View, name)
 
 
-def _data_of(run_or_file: str | Path, opened: Opened, overrides: Sequence[str]) -> Batch | None:
-    """Held-out examples of a run, or of what an override says; None where there are none.
+def _data_of(
+    run_or_file: str | Path, opened: Opened, overrides: Sequence[str]
+) -> tuple[Batch | None, DataError | None]:
+    """Held-out examples of a run, or of what an override says, and why a run has none.
 
     What data a share file names is its author's choice, and is not read.
     """
     chosen = any(override.startswith("data") for override in overrides)
     if not chosen and not is_run(Path(run_or_file)):
-        return None
+        return None, None
     dataset = same_event(opened.spec.data(), opened.model.event)
     try:
-        return beside(held_out(dataset, device_of(opened.model)))
-    except DataError:
+        return beside(held_out(dataset, device_of(opened.model))), None
+    except DataError as error:
         if chosen:
             raise
-        return None
+        return None, error
