@@ -83,11 +83,17 @@ def test_a_bound_is_averaged_over_its_draws() -> None:
 
 
 def test_the_stated_number_of_draws_is_the_default() -> None:
-    model = Known(LEVELS)
+    model = Known(LEVELS, noise=1.0)
     metric("bits_per_dim").measure(model, images(3))
     assert model.seen == 30
     metric("nll").measure(model, images(3))
     assert model.seen == 33
+
+
+def test_what_is_exact_is_evaluated_once() -> None:
+    model = Known(LEVELS)
+    metric("bits_per_dim", draws=10).measure(model, images(3))
+    assert model.seen == 3
 
 
 def test_averages_are_taken_in_float64() -> None:

@@ -115,3 +115,8 @@ def test_small_version_trains_ships_and_draws(
         draws = [sample(model, 3, temperature=1.0, seed=5) for model in (trained[-1], loaded)]
         assert tuple(draws[0].shape[1:]) == tuple(loaded.event.shape)
         assert torch.equal(*draws)
+    if isinstance(loaded, zoo.Scores) and loaded.exact:
+        batch = loaded.event.example(2, device)
+        x, context = batch[loaded.event.name], loaded.given(batch)
+        with torch.no_grad():
+            assert torch.equal(loaded.log_prob(x, context), loaded.log_prob(x, context))

@@ -18,17 +18,19 @@ def scores(model: Model) -> Scores:
 
 
 def log_likelihoods(model: Model, batches: Iterable[Batch], draws: int) -> Tensor:
-    """:math:`\\log p(x)` of each example, in nats, as the mean over ``draws`` evaluations: ``[N]``, in float64.
+    """:math:`\\log p(x)` of each example, in nats: ``[N]``, in float64.
 
-    The values stay on the device until all batches are done. Raises `zoo.DataError` where there are none.
+    A bound or an estimate is the mean over ``draws`` evaluations; what is exact is the same at each, and takes one. The
+    values stay on the device until all batches are done. Raises `zoo.DataError` where there are none.
     """
     scored = scores(model)
+    evaluations = 1 if scored.exact else draws
     values = []
     with torch.no_grad():
         for batch in batches:
             x = batch[model.event.name]
             context = model.given(batch)
-            values.append(torch.stack([scored.log_prob(x, context) for _ in range(draws)]))
+            values.append(torch.stack([scored.log_prob(x, context) for _ in range(evaluations)]))
     if not values:
         raise DataError("there are no examples to measure on")
     return torch.cat(values, dim=1).cpu().double().mean(0)

@@ -17,7 +17,7 @@ class Scores(ABC):
     """A model with a likelihood, exact or bounded."""
 
     exact: bool
-    """Whether `log_prob` is the log-likelihood itself; otherwise it is a lower bound, or an estimate of one."""
+    """Whether `log_prob` is the log-likelihood itself, the same at each call; otherwise a bound, or an estimate."""
 
     density: bool = False
     """Whether `log_prob` of data with levels is of a density over their scale: no code length, no bits."""
