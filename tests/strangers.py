@@ -12,19 +12,20 @@ from types import SimpleNamespace
 
 from pytest import MonkeyPatch
 
-from zoo.registry import GROUP, Registry
+from zoo.discovery import GROUP, found
+from zoo.registry import Registry
 
 
 def point(name: str, module: str, distribution: str = "stranger", version: str = "1.0") -> EntryPoint:
     """An entry point as an installed distribution would bring it."""
-    found = EntryPoint(name, module, GROUP)
-    vars(found)["dist"] = SimpleNamespace(name=distribution, version=version)
-    return found
+    made = EntryPoint(name, module, GROUP)
+    vars(made)["dist"] = SimpleNamespace(name=distribution, version=version)
+    return made
 
 
 def registry_with(*points: EntryPoint) -> Registry:
     """What is installed, and these."""
-    return Registry([*entry_points(group=GROUP), *points])
+    return Registry(found([*entry_points(group=GROUP), *points]))
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from run_equality import assert_same_run
 import zoo
 from zoo import run
 from zoo.files import write_whole
-from zoo.spec.yaml import write_yaml
+from zoo.yaml import write_yaml
 
 
 @pytest.fixture(scope="module")

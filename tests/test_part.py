@@ -10,8 +10,8 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 
 import zoo
 from zoo import Component, Conditioner, Mask, Part, Settings, Shape, component, named
+from zoo.describing import parameters, type_text
 from zoo.errors import SpecError
-from zoo.listing import parameters, type_text
 from zoo.part import declare_node, parameters_of
 from zoo.registry import installed
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo.cli import app
+from zoo.discovery import found
 from zoo.errors import PluginError
 from zoo.part import declare_node
 from zoo.registry import Registry
@@ -129,18 +130,25 @@ def test_a_wrong_default_is_the_plugins_defect(write: Write) -> None:
 
 def test_two_distributions_claim_a_name(write: Write) -> None:
     module = write("acme_four", SPLINE)
-    with pytest.raises(PluginError, match="two distributions claim the plugin name 'acme': first and second"):
-        Registry([point("acme", module, "first"), point("acme", module, "second")])
+    registry = registry_with(point("acme", module, "first"), point("acme", module, "second"))
+    claim = "2 distributions claim the plugin name 'acme': first and second; uninstall all but one"
+    assert [p.error for p in registry.plugins() if p.name == "acme"] == [claim, claim]
+    assert module not in sys.modules
+    with pytest.raises(PluginError, match=claim):
+        registry.find(zoo.Conditioner, "acme.spline")
+    assert registry.find(zoo.Conditioner, "mlp")  # it harms nobody else
 
 
 def test_nobody_takes_a_name_of_ours(write: Write) -> None:
-    with pytest.raises(PluginError, match="two distributions claim the plugin name 'flows'"):
-        registry_with(point("flows", write("acme_five", SPLINE)))
+    registry = registry_with(point("flows", write("acme_five", SPLINE)))
+    ours, theirs = (p for p in registry.plugins() if p.name == "flows")
+    assert ours.error is None and ours.components
+    assert theirs.error is not None and "claim the plugin name 'flows': zoo and stranger" in theirs.error
 
 
 def test_one_distribution_listed_twice_is_one_plugin(write: Write) -> None:
     module = write("acme_six", SPLINE)
-    registry = Registry([point("acme", module), point("acme", module)])
+    registry = Registry(found([point("acme", module), point("acme", module)]))
     assert len(registry.plugins()) == 1
     assert registry.plugins()[0].components != []
 
@@ -182,7 +190,7 @@ def test_command_lists_the_broken_and_needs_them_only_where_named(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = registry_with(point("bad", write("broken_too", BROKEN["raises"])))
-    for module in ("zoo.registry", "zoo.spec.load", "zoo.listing"):
+    for module in ("zoo.registry", "zoo.spec.load"):
         monkeypatch.setattr(f"{module}.installed", lambda: registry)
     listed = CliRunner().invoke(app, ["plugins"])
     assert listed.exit_code == 0

@@ -11,12 +11,12 @@ import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from zoo.errors import ZooError
+from zoo.listing import whole_schema
 from zoo.part import example_of
 from zoo.registry import installed
-from zoo.schema import schema
 from zoo.spec import load_spec, shipped_specs
 from zoo.spec.load import read_merged
-from zoo.spec.yaml import read_yaml
+from zoo.yaml import read_yaml
 
 PLANE = """\
 name: moons
@@ -36,7 +36,7 @@ evaluate: [nll]
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return schema(installed())
+    return whole_schema()
 
 
 @pytest.fixture(scope="module")

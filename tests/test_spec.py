@@ -12,7 +12,7 @@ import zoo
 from zoo.errors import SpecError, UsageError
 from zoo.spec import Spec, find_spec, load_spec, shipped_specs
 from zoo.spec.load import read_merged
-from zoo.spec.yaml import write_yaml
+from zoo.yaml import write_yaml
 
 PLANE = """\
 name: moons

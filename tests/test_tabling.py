@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import zoo
-from zoo import training
+from zoo import shipped, training
 from zoo.cli import app
 from zoo.errors import Interrupted, SpecError, UsageError
 from zoo.exporting import open_share
-from zoo.spec import load, shipped_specs
+from zoo.shipped import shipped_specs
 from zoo.tables import read_table
 from zoo.tabling import Figure, TabledRow
 from zoo.typesetting import latex, markdown, plain, separated
@@ -275,7 +275,7 @@ def test_shipped_tables_go_by_name_and_are_no_specs(tmp_path: Path, monkeypatch:
     (tmp_path / "tables").mkdir()
     home(tmp_path / "tables")
     (tmp_path / "norm.yaml").write_text((tmp_path / "tables" / "norm.yaml").read_text())
-    monkeypatch.setattr(load, "_home", lambda: tmp_path)
+    monkeypatch.setattr(shipped, "_home", lambda: tmp_path)
     assert read_table("tiny").path == tmp_path / "tables" / "tiny.yaml"
     assert list(shipped_specs()) == ["norm"]
     with pytest.raises(UsageError, match="there is no table 'tinny'; did you mean 'tiny'"):
@@ -283,7 +283,7 @@ def test_shipped_tables_go_by_name_and_are_no_specs(tmp_path: Path, monkeypatch:
 
 
 def test_shipped_tables_can_be_read() -> None:
-    for name in load.shipped_tables():
+    for name in shipped.shipped_tables():
         read = read_table(name)
         assert read.declared.name == name
         for index in range(len(read.declared.rows)):

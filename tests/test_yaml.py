@@ -12,7 +12,7 @@ import pytest
 from zoo.errors import SpecError, UsageError
 from zoo.nodes import Entries
 from zoo.spec.load import read_merged
-from zoo.spec.yaml import MAX_BYTES, read_yaml, write_yaml
+from zoo.yaml import MAX_BYTES, read_yaml, write_yaml
 
 SCALARS: list[tuple[str, Any]] = [
     ("1e-3", 1e-3),

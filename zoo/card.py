@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .address import Address
-from .listing import shown
+from .describing import shown
 from .spec import Spec
-from .spec.yaml import write_yaml
+from .yaml import write_yaml
 
 LICENCES = {
     "afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc-by-2.0",

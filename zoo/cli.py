@@ -40,7 +40,11 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every draw.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+new = typer.Typer(help="Start a plugin or a spec of your own.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(new, name="new")
+
+
+def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a command: a user's error is one message and its exit code, never a traceback."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,7 +62,7 @@ def command(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 raise typer.Exit(1) from None
 
         run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
-        return app.command(name)(run)
+        return of.command(name)(run)
 
     return register
 
@@ -83,14 +87,12 @@ def list_(
     """List specs, kinds and components, with one line each."""
     from . import listing
     from .errors import nearest
-    from .registry import installed
 
-    registry = installed()
-    kinds = registry.kinds()
-    if kind is not None and kind not in kinds:
-        raise UsageError(f"there is no kind '{kind}'{nearest(kind, kinds)}")
-    found = listing.components(registry, kind)
-    shipped = [] if kind else listing.specs()
+    shelves = listing.catalogue()
+    found = listing.components(shelves, kind)
+    if kind is not None and not found:
+        raise UsageError(f"there is no kind '{kind}'{nearest(kind, listing.components(shelves))}")
+    shipped = [] if kind else listing.specs(shelves)
     if as_json:
         specs = [{"name": s.name, "family": s.family, "description": s.description} for s in shipped]
         _print_json({"specs": specs, "components": found})
@@ -112,32 +114,29 @@ def show(
     """Show a component: formula, reference, parameters; or a spec, resolved."""
     from . import listing
     from .errors import nearest
-    from .registry import installed
     from .report import columns
-    from .spec import find_spec, load_spec, shipped_specs
+    from .shipped import shipped_specs
 
-    registry = installed()
-    found = {kind: cls for (kind, called), cls in registry.components().items() if called == name}
-    is_spec = name in shipped_specs() or name.endswith((".yaml", ".yml"))
+    shelves, shipped = listing.catalogue(), shipped_specs()
+    found = listing.pages(shelves, name)
+    is_spec = name in shipped or name.endswith((".yaml", ".yml"))
     if not found and not is_spec:
-        known = {called for _, called in registry.components()} | shipped_specs().keys()
+        known = {entry.name for shelf in shelves for entry in shelf.entries} | shipped.keys()
         raise UsageError(f"there is no component and no spec '{name}'{nearest(name, known)}")
     pages: list[dict[str, Any]] = []
-    for kind, cls in found.items():
-        plugin = registry.plugin_of(cls)
-        rows = listing.parameters(cls)
+    for page in found:
+        kind, plugin = page.entry.kind, page.shelf
         facts = {"kind": kind, "name": name, "distribution": plugin.distribution, "version": plugin.version}
-        doc = inspect.getdoc(cls) or ""
-        declared = listing.snippet(cls, name)
+        doc, rows, declared = page.entry.doc, page.entry.parameters, page.entry.example
         pages.append({**facts, "doc": doc, "parameters": [vars(row) for row in rows], "example": declared})
         if not as_json:
             print(f"{kind} '{name}' ({plugin.distribution} {plugin.version})\n\n{doc}\n\nIn a spec: {declared}\n")
             print(columns([[r.name, r.type, r.default] for r in rows], ["parameter", "type", "default"]), end="\n\n")
-    resolved = load_spec(find_spec(name), sets or []).resolved() if is_spec else None
+    resolved = _resolved(name, sets or []) if is_spec else None
     if as_json:
         _print_json({"components": pages, "spec": resolved})
     elif resolved is not None:
-        from .spec.yaml import write_yaml
+        from .yaml import write_yaml
 
         print(write_yaml(resolved), end="")
 
@@ -444,6 +443,25 @@ def compare(
         print(columns(*cells(rows)))
 
 
+@command("diff")
+def diff(
+    left: Annotated[str, typer.Argument(metavar="A", help="A spec, a run or a share file.")],
+    right: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    as_json: Json = False,
+) -> None:
+    """Show where two declarations differ, with every default written out."""
+    from .differing import declared, differences
+    from .report import columns
+
+    found = list(differences(declared(left), declared(right)))
+    if as_json:
+        _print_json({"differences": [difference.to_dict() for difference in found]})
+    elif found:
+        print(columns([difference.shown() for difference in found], ["", left, right]))
+    else:
+        print("no differences")
+
+
 @command("table")
 def table(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A table: its path, or the name of a shipped one.")],
@@ -510,15 +528,67 @@ def schema(
 ) -> None:
     """Print the JSON Schema of specs over all that is installed."""
     from .files import write_whole
-    from .registry import installed
-    from .schema import schema as schema_of
+    from .listing import whole_schema
 
-    text = json.dumps(schema_of(installed()), indent=None if as_json else 1)
+    text = json.dumps(whole_schema(), indent=None if as_json else 1)
     if output is None:
         print(text)
     else:
         write_whole(output, lambda aside: _write(aside, text))
         print(output)
+
+
+@command("plugin", new)
+def new_plugin(
+    name: Annotated[
+        str, typer.Argument(help="What stands before its components' names in specs: acme, in acme.spline.")
+    ],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="What kind of component to begin with.")] = "bijection",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The package's folder; by default zoo-NAME.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="An SPDX name; asked for on a terminal, or else MIT.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a package with one component, its tests and a spec: it installs and passes as it is."""
+    from .scaffolding import new_plugin as write
+
+    if licence is None:
+        asks = sys.stdin.isatty() and sys.stderr.isatty()
+        licence = typer.prompt("Licence", default="MIT", err=True) if asks else "MIT"
+    made = write(name, kind, output or Path(f"zoo-{name}"), licence)
+    if as_json:
+        _print_json({"folder": str(made.folder), "files": made.files, "component": made.component})
+        return
+    print(made.folder)
+    print(f"next: cd {made.folder} && pip install -e '.[test]' && pytest", file=sys.stderr)
+
+
+@command("spec", new)
+def new_spec(
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write: mine.yaml.")],
+    like: Annotated[str, typer.Option(metavar="SPEC", help="The shipped spec to start from.")],
+    as_json: Json = False,
+) -> None:
+    """Copy a shipped spec, comments and all, to start from."""
+    from .scaffolding import new_spec as write
+
+    write(like, output)
+    if as_json:
+        _print_json({"output": str(output)})
+    else:
+        print(output)
+
+
+def _resolved(name: str, overrides: list[str]) -> dict[str, Any]:
+    from .listing import resolved
+    from .shipped import shipped_specs
+
+    if name in shipped_specs() and not overrides and not Path(name).exists():
+        return resolved(name)
+    from .spec import find_spec, load_spec
+
+    return load_spec(find_spec(name), overrides).resolved()
 
 
 def _measurement_row(name: str, measured: Measurement) -> list[str]:

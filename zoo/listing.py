@@ -1,21 +1,18 @@
-"""What is installed and what is shipped, in words: for ``zoo list`` and ``zoo show``."""
+"""What ``zoo list``, ``zoo show`` and ``zoo schema`` answer, from what is remembered where it can be."""
 
 from __future__ import annotations
 
-import inspect
-import re
-import types
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-from pydantic_core import PydanticUndefined
-
-from .interfaces import Component, Model
-from .interfaces.component import kind_name
-from .part import Part, example_of, parameters_of
-from .registry import Registry, installed
-from .settings import Settings
-from .spec.load import read_merged, shipped_specs
+from .catalogue import Entry, Shelf, keep_shelf, shelf_kept
+from .discovery import Found, found, sources, stamp_of
+from .remembering import keep, recalled
+from .schema import schema
+from .shipped import shipped_specs
 
 
 @dataclass(frozen=True)
@@ -28,102 +25,79 @@ class SpecLine:
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A parameter of a component, as a spec's author sees it."""
+class Page:
+    """A component, and the plugin that brings it."""
 
-    name: str
-    type: str
-    default: str
-
-
-def specs() -> list[SpecLine]:
-    """The shipped specs, each with the family of its model: what the plugin that brings the model calls itself."""
-    registry = installed()
-    lines = []
-    for name, path in shipped_specs().items():
-        node = read_merged(path)
-        model = node.get("model")
-        called = str(model.get("type") if isinstance(model, dict) else model)
-        try:
-            family = registry.plugin_of(registry.find(Model, called)).title
-        except LookupError:
-            family = "Unknown"
-        lines.append(SpecLine(name, family, first_sentence(str(node.get("description") or ""))))
-    return lines
+    shelf: Shelf
+    entry: Entry
 
 
-def components(registry: Registry, kind: str | None = None) -> dict[str, dict[str, str]]:
+def catalogue(plugins: Iterable[Found] | None = None) -> list[Shelf]:
+    """The shelves of these plugins, or of all that are installed; only what has changed is imported."""
+    plugins = found() if plugins is None else list(plugins)
+    shelves = {plugin: shelf_kept(plugin) for plugin in plugins}
+    new = [plugin for plugin, shelf in shelves.items() if shelf is None]
+    if new:
+        from .describing import describe
+
+        for plugin in new:
+            shelves[plugin] = shelf = describe(plugin)
+            keep_shelf(plugin, shelf)
+    return [shelf for shelf in shelves.values() if shelf is not None]
+
+
+def components(shelves: Iterable[Shelf], kind: str | None = None) -> dict[str, dict[str, str]]:
     """Kind -> name -> one line."""
-    found: dict[str, dict[str, str]] = {}
-    for (of, name), cls in registry.components().items():
-        if kind in (None, of):
-            found.setdefault(of, {})[name] = summary(cls)
-    return found
+    listed: dict[str, dict[str, str]] = {}
+    entries = [entry for shelf in shelves for entry in shelf.entries if kind in (None, entry.kind)]
+    for entry in sorted(entries, key=lambda entry: (entry.kind, entry.name)):
+        listed.setdefault(entry.kind, {})[entry.name] = entry.summary
+    return listed
 
 
-def summary(cls: type) -> str:
-    """The first line of a class's docstring."""
-    return first_sentence((inspect.getdoc(cls) or "").split("\n\n")[0])
+def pages(shelves: Iterable[Shelf], name: str) -> list[Page]:
+    """The components of a name, one for each kind that has it."""
+    return [Page(shelf, entry) for shelf in shelves for entry in shelf.entries if entry.name == name]
 
 
-def first_sentence(text: str) -> str:
-    flat = " ".join(text.split())
-    return re.split(r"(?<=[.:])\s", flat, maxsplit=1)[0].rstrip(".:") if flat else ""
+def specs(shelves: Iterable[Shelf]) -> list[SpecLine]:
+    """The shipped specs, each with the family of its model: what the plugin that brings the model calls itself."""
+    families = {entry.name: shelf.title for shelf in shelves for entry in shelf.entries if entry.kind == "model"}
+    shipped = shipped_specs()
+    stamp = f"{stamp_of(shipped.values())} {sources('zoo')}"
+    rows = recalled("specs", [stamp])
+    if rows is None:
+        from .describing import describe_spec
+
+        rows = [[name, *describe_spec(path)] for name, path in shipped.items()]
+        keep("specs", stamp, rows)
+    return [SpecLine(name, families.get(model, "Unknown"), description) for name, model, description in rows]
 
 
-def parameters(cls: type[Component]) -> list[Parameter]:
-    """A component's parameters with their types and defaults."""
-    found = []
-    for name, info in parameters_of(cls).model_fields.items():
-        annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-        default = "" if info.default is PydanticUndefined else shown(info.default)
-        found.append(Parameter(info.alias or name, type_text(annotation), default))
-    return found
+def resolved(name: str) -> dict[str, Any]:
+    """A shipped spec with every default written out."""
+    stamp = hashlib.sha256(f"{stamp_of(shipped_specs().values())} {_installed()}".encode()).hexdigest()
+    node = recalled(f"resolved/{name}", [stamp])
+    if node is None:
+        from .spec import load_spec
+
+        # As it will be recalled, whether it is now or not.
+        node = json.loads(json.dumps(load_spec(name).resolved()))
+        keep(f"resolved/{name}", stamp, node)
+    values: dict[str, Any] = node
+    return values
 
 
-def snippet(cls: type[Component], name: str) -> str:
-    """How a spec declares a component."""
-    values = {"type": name, **example_of(cls)}
-    return shown(values) if len(values) > 1 else name
+def whole_schema() -> dict[str, Any]:
+    """The JSON Schema of all that is installed."""
+    of_spec = recalled("spec", [sources("zoo")])
+    if of_spec is None:
+        from .describing import schema_of_spec
+
+        of_spec = schema_of_spec()
+        keep("spec", sources("zoo"), of_spec)
+    return schema(catalogue(), of_spec)
 
 
-def shown(value: Any) -> str:
-    """A value as YAML writes it, on one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(shown, value)) + "]"
-    if isinstance(value, Settings):
-        return shown(value.model_dump(by_alias=True))
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
-
-
-def type_text(annotation: Any) -> str:
-    """A type as a spec's author reads it: ``int > 0``, ``conditioner``, ``list of bijection``."""
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        bounds = [bound for item in inner[1:] for bound in _bounds(item)]
-        return " ".join([type_text(inner[0]), ", ".join(bounds)]).strip()
-    if origin is Part:
-        return kind_name(inner[0])
-    if origin in (Union, types.UnionType):
-        return " | ".join(type_text(member) for member in inner)
-    if origin is Literal:
-        return " | ".join(map(str, inner))
-    if origin in (list, tuple):
-        return f"list of {type_text(inner[0])}"
-    if annotation is type(None):
-        return "null"
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return "{" + ", ".join(annotation.model_fields) + "}"
-    name = str(getattr(annotation, "__name__", annotation))
-    return {"str": "text", "float": "number"}.get(name, name)
-
-
-def _bounds(item: Any) -> list[str]:
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    metadata = getattr(item, "metadata", None)
-    found = [f"{sign} {getattr(item, key)}" for key, sign in signs.items() if getattr(item, key, None) is not None]
-    return found + [bound for nested in metadata or () for bound in _bounds(nested)]
+def _installed() -> str:
+    return " ".join(plugin.stamp() for plugin in found())

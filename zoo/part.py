@@ -141,6 +141,14 @@ def declare_node(lookup: Lookup, kind: type[Component], node: Any, place: Place 
         raise SpecError(refused.problems or Problem(place.mark, place.path, refused.message)) from None
 
 
+def part_of(lookup: Lookup, cls: type[Component], name: str, values: Mapping[str, Any]) -> Part[Any]:
+    """A declaration of a class that is at hand, whether or not it is installed; SpecError with all of its problems."""
+    try:
+        return Part(cls, name, _settings(lookup, cls, name, values))
+    except _Refused as refused:
+        raise SpecError(refused.problems or Problem(None, "", refused.message)) from None
+
+
 class _Refused(Exception):
     """A declaration is wrong: problems that know their places, or a message about the node as a whole."""
 

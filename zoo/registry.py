@@ -10,22 +10,20 @@ import importlib
 import inspect
 import pkgutil
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
 
+from .discovery import Found, found
 from .errors import PluginError, SpecError, UsageError, a, listed, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
 from .metadata import HOME, is_plugin_name
 from .migrating import Migration, migrations_in
 from .part import Part, declare_node, parameters_of
-
-GROUP = "zoo.plugins"
 
 
 @dataclass
@@ -48,20 +46,13 @@ class Plugin:
 class Registry:
     """All components of the installed plugins, by kind and name."""
 
-    def __init__(self, points: list[EntryPoint]) -> None:
-        self._plugins: dict[str, Plugin] = {}
-        self._points = {}
-        for point in points:
-            plugin = _describe(point)
-            claimed = self._plugins.get(point.name)
-            if claimed is not None and claimed.distribution != plugin.distribution:
-                raise PluginError(
-                    f"two distributions claim the plugin name '{point.name}': {claimed.distribution} and "
-                    f"{plugin.distribution}; uninstall one of them"
-                )
-            self._plugins[point.name] = plugin
-            self._points[point.name] = point
-        self._loaded: set[str] = set()
+    def __init__(self, plugins: Iterable[Found]) -> None:
+        described = [Plugin(one.name, one.module, one.distribution, one.version, error=one.fault) for one in plugins]
+        # Of one name the usable plugin is the last to be written.
+        described.sort(key=lambda plugin: plugin.error is None)
+        self._plugins = {plugin.name: plugin for plugin in described}
+        self._unusable = [plugin for plugin in described if self._plugins[plugin.name] is not plugin]
+        self._loaded = {name for name, plugin in self._plugins.items() if plugin.error is not None}
         self._classes: dict[tuple[str, str], type[Component]] = {}
         self._names: dict[type[Component], str] = {}
         self._migrations: dict[type[Component], list[Migration]] = {}
@@ -70,7 +61,12 @@ class Registry:
         """Every installed plugin, imported, with its error where that failed."""
         for name in self._plugins:
             self._load(name)
-        return list(self._plugins.values())
+        return [*self._plugins.values(), *self._unusable]
+
+    def plugin(self, found: Found) -> Plugin:
+        """One of the installed plugins, imported."""
+        self._load(found.name)
+        return self._plugins[found.name]
 
     def find(self, kind: type[Component], name: str) -> type[Component]:
         """The component of a kind by its name; LookupError with the nearest name, or the kind it is of."""
@@ -147,8 +143,6 @@ class Registry:
         self._loaded.add(name)
         plugin = self._plugins[name]
         try:
-            if not is_plugin_name(name):
-                raise ValueError(f"the name of a plugin has letters, digits, '-' and '_', not {name!r}")
             modules = _modules(plugin)
             for cls in _marked(modules):
                 self._register(plugin, cls)
@@ -209,7 +203,7 @@ class Registry:
 @cache
 def installed() -> Registry:
     """The registry of what is installed in this environment."""
-    return Registry(list(entry_points(group=GROUP)))
+    return Registry(found())
 
 
 def declare(kind: type[Any], node: Any) -> Part[Any]:
@@ -228,12 +222,6 @@ def declare_named(kind: type[Any], name: str) -> Part[Any]:
         return declare(kind, name)
     except SpecError as error:
         raise UsageError(error.problems[0].message) from None
-
-
-def _describe(point: EntryPoint) -> Plugin:
-    distribution = point.dist
-    name = distribution.name if distribution else "unknown"
-    return Plugin(point.name, point.value, name, distribution.version if distribution else "unknown")
 
 
 def _origin(plugin: Plugin) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from .assembly import Summary
+if TYPE_CHECKING:
+    from .assembly import Summary
 
 
 def columns(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from .errors import DamagedFile, UsageError, ZooError
 from .files import remove, sync, write_new, write_whole
 from .hub import fetch
 from .spec import Spec, load_spec
-from .spec.yaml import write_yaml
+from .yaml import write_yaml
 
 CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
     "checkpoints", "metrics.jsonl", "model.safetensors", "resolved.yaml", "run.json", "samples"

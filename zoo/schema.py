@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .catalogue import Shelf
 from .errors import a
-from .interfaces import Component
-from .listing import summary
-from .part import example_of, parameters_of
-from .registry import Registry
-from .spec import Spec
 
 
-def schema(registry: Registry) -> dict[str, Any]:
-    """A JSON Schema (2020-12): one definition a component, one a kind that chooses by ``type``."""
-    definitions: dict[str, Any] = {}
+def schema(shelves: Iterable[Shelf], of_spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON Schema (2020-12): one definition a component, one a kind that chooses by ``type``.
+
+    ``of_spec`` is the schema of a spec itself, in parts, as `of_record` has it.
+    """
+    definitions: dict[str, Any] = dict(of_spec["records"])
     kinds: dict[str, list[str]] = {}
-    for (kind, name), cls in registry.components().items():
-        kinds.setdefault(kind, []).append(name)
-        definitions[f"{kind}.{name}"] = _component(cls, name, definitions)
-    root = _rewritten(_hoisted(Spec.model_json_schema(by_alias=True), definitions))
+    for entry in sorted((entry for shelf in shelves for entry in shelf.entries), key=lambda e: (e.kind, e.name)):
+        kinds.setdefault(entry.kind, []).append(entry.name)
+        definitions |= {f"{entry.kind}.{entry.name}": entry.schema["definition"], **entry.schema["records"]}
+    root = of_spec["definition"]
     extends = {"type": "string", "description": "A spec that this one changes."}
-    wanted = _wanted([root, definitions])
+    wanted = sorted(_wanted([root, definitions]))
     for item in [name for name in wanted if name.startswith("item.")]:
         definitions[item] = _item(item.removeprefix("item."))
-    for kind in {name.removeprefix("item.") for name in wanted}:
+    for kind in dict.fromkeys(name.removeprefix("item.") for name in wanted):
         if "." not in kind:
             definitions[kind] = _kind(kind, kinds.get(kind, []), definitions)
     return {
@@ -40,16 +40,10 @@ def schema(registry: Registry) -> dict[str, Any]:
     }
 
 
-def _component(cls: type[Component], name: str, definitions: dict[str, Any]) -> dict[str, Any]:
-    own = _rewritten(_hoisted(parameters_of(cls).model_json_schema(by_alias=True), definitions))
-    return {
-        "type": "object",
-        "description": summary(cls),
-        "properties": {"type": {"const": name}, **own.get("properties", {})},
-        "required": ["type", *own.get("required", [])],
-        "additionalProperties": False,
-        "examples": [{"type": name, **example_of(cls)}],
-    }
+def of_record(schema: dict[str, Any]) -> dict[str, Any]:
+    """What pydantic says of a record: its ``definition``, and those of the ``records`` in it, to be put together."""
+    records = {f"record.{name}": _rewritten(inner) for name, inner in schema.pop("$defs", {}).items()}
+    return {"definition": _rewritten(schema), "records": records}
 
 
 def _kind(kind: str, names: list[str], definitions: dict[str, Any]) -> dict[str, Any]:
@@ -64,13 +58,6 @@ def _kind(kind: str, names: list[str], definitions: dict[str, Any]) -> dict[str,
     ]
     mapping = {"type": "object", "properties": {"type": {"enum": names}}, "required": ["type"]}
     return {"description": f"{a(kind).capitalize()}.", "anyOf": [{"enum": bare}, mapping], "allOf": branches}
-
-
-def _hoisted(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Definitions of nested records, moved to the one place for all."""
-    for name, definition in schema.pop("$defs", {}).items():
-        definitions[f"record.{name}"] = _rewritten(definition)
-    return schema
 
 
 def _rewritten(node: Any) -> Any:

@@ -18,8 +18,9 @@ from .nodes import Entries, child_place
 from .part import Part
 from .registry import installed
 from .settings import Settings
+from .shipped import shipped_tables
 from .spec import Spec, find_spec
-from .spec.load import read_mapping, read_merged, shipped_tables, shrunk, validate
+from .spec.load import read_mapping, read_merged, shrunk, validate
 from .spec.merge import Marks, Say, assign, put
 
 Seeds = Annotated[int, Field(ge=1, le=1000)]

@@ -18,8 +18,8 @@ from .processes import Processes, joined
 from .progress import Progress, Silent
 from .run import Run
 from .spec import Spec, find_spec, load_spec
-from .spec.yaml import write_yaml
 from .trainer import Trainer
+from .yaml import write_yaml
 
 
 def train(

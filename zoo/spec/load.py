@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ from ..complaints import problems_in
 from ..errors import PluginError, Problem, SpecError, UsageError, nearest
 from ..nodes import Entries, Items, child_place, key_place, place_of
 from ..registry import Registry, installed
+from ..shipped import shipped_specs
+from ..yaml import MAX_NODES, read_yaml, write_yaml
 from .merge import Say, assign, merge, put
 from .spec import Spec, contradictions
-from .yaml import MAX_NODES, read_yaml, write_yaml
 
 MAX_EXTENDS = 16
-TABLES = "tables"
-"""The folder of the shipped specs that holds tables of them."""
 
 
 def _to_stderr(message: str) -> None:
@@ -67,18 +65,6 @@ def validate(node: Entries) -> Spec:
     return spec
 
 
-def shipped_specs() -> dict[str, Path]:
-    """The specs that come with zoo, by name."""
-    home, tables = _home(), shipped_tables().values()
-    found = [path for path in sorted(home.rglob("*.yaml")) if path not in tables]
-    return {path.relative_to(home).with_suffix("").as_posix(): path for path in found}
-
-
-def shipped_tables() -> dict[str, Path]:
-    """The tables of models that come with zoo, by name."""
-    return {path.stem: path for path in sorted((_home() / TABLES).glob("*.yaml"))}
-
-
 def find_spec(spec: str | os.PathLike[str]) -> Path:
     """The file of a spec: a path, or the name of a shipped one."""
     path = Path(spec)
@@ -114,10 +100,6 @@ def read_mapping(path: Path, what: str, key: str) -> Entries:
     if not isinstance(node, Entries):
         raise SpecError(Problem(place_of(node).mark, "", f"{path} is no mapping; {what} has keys such as '{key}'"))
     return node
-
-
-def _home() -> Path:
-    return Path(str(resources.files("zoo.specs")))
 
 
 def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:

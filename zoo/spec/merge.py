@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import Mark, Problem, Source, SpecError
 from ..nodes import Entries, Items, Place, place_of
-from .yaml import read_within
+from ..yaml import read_within
 
 Say = Callable[[str], None]
 Marks = tuple[Mark | None, Mark | None]

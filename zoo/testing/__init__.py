@@ -12,12 +12,14 @@ registered component of a kind on a battery of small shapes, so that a plugin's 
 """
 
 from .broken import LawBroken
-from .cases import Case, cases
+from .cases import Case, cases, cases_of
+from .holding import Held, check_component, laws_of
 from .laws import (
     BIJECTION_LAWS,
     CAUSAL_LAWS,
     CONDITIONER_LAWS,
     COUNTED_LAWS,
+    DATASET_LAWS,
     DECODER_LAWS,
     DISTRIBUTION_LAWS,
     ENCODER_LAWS,
@@ -30,8 +32,8 @@ from .liven import initialize, inputs, liven, liven_model, perturb
 from .shrinking import causal_cases, countable, parts_of, shrunk
 
 __all__ = [
-    "BIJECTION_LAWS", "CAUSAL_LAWS", "CONDITIONER_LAWS", "COUNTED_LAWS", "DECODER_LAWS", "DISTRIBUTION_LAWS",
-    "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "WEIGHTING_LAWS", "Case", "LawBroken", "applying_to_causal",
-    "cases", "causal_cases", "countable", "initialize", "inputs", "liven", "liven_model", "parts_of", "perturb",
-    "shrunk",
+    "BIJECTION_LAWS", "CAUSAL_LAWS", "CONDITIONER_LAWS", "COUNTED_LAWS", "DATASET_LAWS", "DECODER_LAWS",
+    "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "WEIGHTING_LAWS", "Case", "Held",
+    "LawBroken", "applying_to_causal", "cases", "cases_of", "causal_cases", "check_component", "countable",
+    "initialize", "inputs", "laws_of", "liven", "liven_model", "parts_of", "perturb", "shrunk",
 ]  # fmt: skip

@@ -10,13 +10,14 @@ import torch
 
 from ..errors import SpecError
 from ..event import Event
-from ..interfaces.component import Component, kind_name, kind_of
+from ..interfaces.component import Component, kind_name, kind_of, registration_of
 from ..interfaces.conditioner import Conditioner
+from ..interfaces.dataset import Dataset
 from ..interfaces.decoder import Decoder
 from ..interfaces.encoder import Encoder
 from ..interfaces.likelihood import Likelihood
 from ..interfaces.weighting import Weighting
-from ..part import Part, example_of
+from ..part import Part, example_of, part_of
 from ..registry import declare, installed
 from ..shape import Shape
 from .broken import LawBroken
@@ -50,6 +51,7 @@ BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
     Encoder: CODINGS,
     Decoder: tuple((code, data) for data, code in CODINGS),
     Likelihood: tuple((event,) for event in EVENTS),
+    Dataset: ((),),
 }
 """What parents give the components of kinds that take no single shape."""
 
@@ -87,6 +89,15 @@ def cases(kind: type[Component], **examples: Any) -> Iterator[Case]:
             yield from _taken(name[1], declare(kind, {"type": name[1], **example_of(cls)}))
     for label, node in examples.items():
         yield from _taken(label, declare(kind, node))
+
+
+def cases_of(cls: type[Component], **examples: Any) -> Iterator[Case]:
+    """The same for one component, which need not be installed: what ``examples`` declares are its parameters."""
+    registration = registration_of(cls)
+    if registration is None:
+        raise TypeError(f"{cls.__qualname__} is no component: mark it with zoo.component")
+    for label, values in {registration.name: example_of(cls), **examples}.items():
+        yield from _taken(label, part_of(installed(), cls, registration.name, values))
 
 
 def _taken(label: str, part: Part[Any]) -> Iterator[Case]:

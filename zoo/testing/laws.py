@@ -9,6 +9,7 @@ from torch import Tensor
 from ..interfaces.bijection import Bijection
 from ..interfaces.causal import Causal
 from ..interfaces.conditioner import Conditioner
+from ..interfaces.dataset import Dataset
 from ..interfaces.decoder import Decoder
 from ..interfaces.distribution import Distribution
 from ..interfaces.encoder import Encoder
@@ -25,6 +26,7 @@ from . import (
     compilation,
     conditioning,
     controlling,
+    datasets,
     density,
     drawing,
     extremes,
@@ -137,6 +139,15 @@ ENCODER_LAWS: Mapping[str, Callable[[Encoder], None]] = _by_name(
     coding.compiles,
 )
 """Each takes a new encoder."""
+
+DATASET_LAWS: Mapping[str, Callable[[Dataset], None]] = _by_name(
+    datasets.examples_are_as_described,
+    datasets.reading_is_a_function,
+    datasets.splits_are_disjoint,
+    datasets.fingerprint_tells,
+    datasets.examples_lie_on_the_cpu,
+)
+"""Each takes a dataset whose data is here."""
 
 DECODER_LAWS: Mapping[str, Callable[[Decoder], None]] = dict(ENCODER_LAWS)  # type: ignore[arg-type]
 """Each takes a new decoder: the laws are those of encoders."""

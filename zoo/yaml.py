@@ -17,8 +17,8 @@ from yaml.parser import Parser
 from yaml.reader import Reader
 from yaml.scanner import Scanner
 
-from ..errors import Mark, Problem, Source, SpecError
-from ..nodes import NOWHERE, Entries, Items, Place, Text
+from .errors import Mark, Problem, Source, SpecError
+from .nodes import NOWHERE, Entries, Items, Place, Text
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64

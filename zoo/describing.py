@@ -1,0 +1,135 @@
+"""What an imported plugin brings, in words: a shelf of the catalogue."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic_core import PydanticUndefined
+
+from .catalogue import Entry, Parameter, Shelf
+from .discovery import Found
+from .interfaces import Component
+from .interfaces.component import kind_name, kind_of
+from .part import Part, example_of, parameters_of
+from .registry import installed
+from .schema import of_record
+from .settings import Settings
+from .spec import Spec
+from .spec.load import read_merged
+
+
+def describe(plugin: Found) -> Shelf:
+    """The shelf of a plugin, which is imported for it."""
+    registry = installed()
+    loaded = registry.plugin(plugin)
+    entries = [entry(cls, registry.name_of(cls)) for cls in loaded.components]
+    entries.sort(key=lambda entry: (entry.kind, entry.name))
+    title = loaded.title or plugin.name
+    return Shelf(plugin.name, plugin.module, plugin.distribution, plugin.version, title, loaded.error, entries)
+
+
+def entry(cls: type[Component], name: str) -> Entry:
+    """What a component says of itself."""
+    kind = kind_name(kind_of(cls))
+    doc = inspect.getdoc(cls) or ""
+    return Entry(kind, name, summary(cls), doc, parameters(cls), snippet(cls, name), schema_of(cls, name))
+
+
+def describe_spec(path: Path) -> tuple[str, str]:
+    """The name of the model of a spec, and what it says of itself."""
+    node = read_merged(path)
+    model = node.get("model")
+    called = str(model.get("type") if isinstance(model, dict) else model)
+    return called, first_sentence(str(node.get("description") or ""))
+
+
+def schema_of_spec() -> dict[str, Any]:
+    """The JSON Schema of a spec's own keys."""
+    return of_record(Spec.model_json_schema(by_alias=True))
+
+
+def schema_of(cls: type[Component], name: str) -> dict[str, Any]:
+    """A component's part of the JSON Schema."""
+    own = of_record(parameters_of(cls).model_json_schema(by_alias=True))
+    taken = own["definition"]
+    definition = {
+        "type": "object",
+        "description": summary(cls),
+        "properties": {"type": {"const": name}, **taken.get("properties", {})},
+        "required": ["type", *taken.get("required", [])],
+        "additionalProperties": False,
+        "examples": [{"type": name, **example_of(cls)}],
+    }
+    return own | {"definition": definition}
+
+
+def summary(cls: type) -> str:
+    """The first line of a class's docstring."""
+    return first_sentence((inspect.getdoc(cls) or "").split("\n\n")[0])
+
+
+def first_sentence(text: str) -> str:
+    flat = " ".join(text.split())
+    return re.split(r"(?<=[.:])\s", flat, maxsplit=1)[0].rstrip(".:") if flat else ""
+
+
+def parameters(cls: type[Component]) -> list[Parameter]:
+    """A component's parameters with their types and defaults."""
+    found = []
+    for name, info in parameters_of(cls).model_fields.items():
+        annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        default = "" if info.default is PydanticUndefined else shown(info.default)
+        found.append(Parameter(info.alias or name, type_text(annotation), default))
+    return found
+
+
+def snippet(cls: type[Component], name: str) -> str:
+    """How a spec declares a component."""
+    values = {"type": name, **example_of(cls)}
+    return shown(values) if len(values) > 1 else name
+
+
+def shown(value: Any) -> str:
+    """A value as YAML writes it, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    if isinstance(value, Settings):
+        return shown(value.model_dump(by_alias=True))
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+def type_text(annotation: Any) -> str:
+    """A type as a spec's author reads it: ``int > 0``, ``conditioner``, ``list of bijection``."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        bounds = [bound for item in inner[1:] for bound in _bounds(item)]
+        return " ".join([type_text(inner[0]), ", ".join(bounds)]).strip()
+    if origin is Part:
+        return kind_name(inner[0])
+    if origin in (Union, types.UnionType):
+        return " | ".join(type_text(member) for member in inner)
+    if origin is Literal:
+        return " | ".join(map(str, inner))
+    if origin in (list, tuple):
+        return f"list of {type_text(inner[0])}"
+    if annotation is type(None):
+        return "null"
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return "{" + ", ".join(annotation.model_fields) + "}"
+    name = str(getattr(annotation, "__name__", annotation))
+    return {"str": "text", "float": "number"}.get(name, name)
+
+
+def _bounds(item: Any) -> list[str]:
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    metadata = getattr(item, "metadata", None)
+    found = [f"{sign} {getattr(item, key)}" for key, sign in signs.items() if getattr(item, key, None) is not None]
+    return found + [bound for nested in metadata or () for bound in _bounds(nested)]

@@ -1,0 +1,113 @@
+"""Which plugins are installed, and what their sources look like from outside: nothing is imported."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.machinery import ModuleSpec
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from .metadata import HOME, is_plugin_name
+
+GROUP = "zoo.plugins"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One entry point, and why its module must not be imported, where that shows from outside."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    fault: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the names of its components: nothing where zoo brings it."""
+        return "" if self.distribution == HOME else f"{self.name}."
+
+    def stamp(self) -> str:
+        """A digest that changes with the distribution, with its sources and with those of zoo."""
+        seen = [repr(self), sys.version, sources("zoo"), sources(self.module.partition(".")[0])]
+        return hashlib.sha256("\n".join([*seen, sources(self.module)]).encode()).hexdigest()
+
+
+def found(points: Iterable[EntryPoint] | None = None) -> list[Found]:
+    """The installed plugins, those that nobody can use among them.
+
+    A name that several distributions claim is nobody's, and all of them are at fault; but what zoo claims is zoo's.
+    """
+    claims: dict[str, list[Found]] = {}
+    for point in entry_points(group=GROUP) if points is None else points:
+        claims.setdefault(point.name, []).append(_described(point))
+    return [one for name, claimed in claims.items() for one in _settled(name, claimed)]
+
+
+@cache
+def environment() -> str:
+    """A digest of the distributions that are installed, by the names of their folders."""
+    folders = [Path(folder or ".") for folder in sys.path]
+    names = sorted({path.name for folder in folders if folder.is_dir() for path in folder.glob("*.dist-info")})
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def _described(point: EntryPoint) -> Found:
+    name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+    fault = None
+    if not is_plugin_name(point.name):
+        fault = f"the name of a plugin has letters, digits, '-' and '_', not {point.name!r}"
+    return Found(point.name, point.value, name, version, fault)
+
+
+def _settled(name: str, claimed: list[Found]) -> list[Found]:
+    distributions = list(dict.fromkeys(one.distribution for one in claimed))
+    if len(distributions) == 1:
+        return claimed[:1]
+    who = f"{', '.join(distributions[:-1])} and {distributions[-1]}"
+    fault = f"{len(distributions)} distributions claim the plugin name '{name}': {who}; uninstall all but one"
+    return [one if one.distribution == HOME else replace(one, fault=fault) for one in claimed]
+
+
+def stamp_of(files: Iterable[Path]) -> str:
+    """A digest of the paths, sizes and times of files."""
+    digest = hashlib.sha256()
+    for path in files:
+        state = path.stat()
+        digest.update(f"{path}\n{state.st_size}\n{state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def sources(module: str) -> str:
+    """A digest of a module's file, or of all files of a package."""
+    return stamp_of(_files(_located(module)))
+
+
+def _located(module: str) -> ModuleSpec | None:
+    """Where a module is, asked of the finders themselves: ``find_spec`` would import the packages above it."""
+    spec, path = None, None
+    parts = module.split(".")
+    for depth in range(1, len(parts) + 1):
+        name = ".".join(parts[:depth])
+        spec = next(filter(None, (finder.find_spec(name, path) for finder in sys.meta_path)), None)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+    return spec
+
+
+def _files(spec: ModuleSpec | None) -> Iterator[Path]:
+    if spec is None:
+        return
+    for folder in spec.submodule_search_locations or []:
+        for home, folders, names in os.walk(folder):
+            folders[:] = sorted(set(folders) - {"__pycache__"})
+            yield from (Path(home, name) for name in sorted(names) if name.endswith(".py"))
+    if not spec.submodule_search_locations and spec.origin:
+        yield Path(spec.origin)

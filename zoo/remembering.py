@@ -1,0 +1,45 @@
+"""Answers that are kept from one command to the next, with a stamp of what they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .errors import ZooError
+from .files import make_directory, write_whole
+
+
+def cache_home() -> Path:
+    """Where zoo keeps what it can make again: ``$ZOO_CACHE``, or ``zoo`` in the user's cache."""
+    own, system = os.environ.get("ZOO_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own) if own else (Path(system) if system else Path.home() / ".cache") / "zoo"
+
+
+def recalled(name: str, stamps: Collection[str]) -> Any:
+    """The plain values that were kept under a name with one of these stamps, or None."""
+    try:
+        kept = json.loads(_file(name).read_text(encoding="utf-8"))
+        return kept["value"] if kept["stamp"] in stamps else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def keep(name: str, stamp: str, value: Any) -> None:
+    """Keep plain values under a name; without a place to write they are made again the next time."""
+    text = json.dumps({"stamp": stamp, "value": value})
+    file = _file(name)
+    with suppress(OSError, ZooError):
+        make_directory(file.parent)
+        write_whole(file, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def _file(name: str) -> Path:
+    """A file for each environment, so that two of them do not take turns."""
+    place = hashlib.sha256(f"{sys.prefix}\n{name}".encode()).hexdigest()[:16]
+    return cache_home() / "catalogue" / f"{name.rpartition('/')[2]}-{place}.json"

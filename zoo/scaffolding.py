@@ -1,0 +1,119 @@
+"""Something to start from: a whole plugin package, or a shipped spec under another name."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from string import Template
+
+from . import __version__
+from .discovery import found
+from .errors import UsageError, listed, nearest
+from .files import make_directory, write_new
+from .metadata import is_plugin_name
+from .shipped import shipped_specs
+
+EXAMPLES = {
+    "bijection": "leaky",
+    "conditioner": "gated_mlp",
+    "dataset": "spiral",
+    "decoder": "skipping",
+    "distribution": "secant",
+    "encoder": "skipping",
+    "likelihood": "laplace",
+    "mask": "every_second",
+    "metric": "median_nll",
+    "model": "independent",
+    "schedule": "triangle",
+    "weighting": "slowly",
+}
+"""The kinds that a new plugin can begin with, and what its first component is called."""
+TITLES = {"mlp": "MLP", "nll": "NLL"}
+
+
+@dataclass(frozen=True)
+class NewPlugin:
+    """What was written: the package's folder, its files, and the component in it."""
+
+    folder: Path
+    files: list[str]
+    component: str
+
+
+def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
+    """Write a package that installs, passes its tests and brings one component of a kind; UsageError where it cannot.
+
+    Nothing is overwritten: the folder must not be there.
+    """
+    _check_name(name)
+    if kind not in EXAMPLES:
+        raise UsageError(f"there is no example of a '{kind}' to start from{nearest(kind, EXAMPLES)}; there are: "
+                         f"{', '.join(EXAMPLES)}")  # fmt: skip
+    if not re.fullmatch(r"[A-Za-z0-9.+ ()-]{1,100}", licence):
+        raise UsageError(f"{licence!r} is no licence as packages name it, such as MIT or Apache-2.0")
+    if folder.exists():
+        raise UsageError(f"{folder} is there already: a new plugin gets a folder of its own")
+    component = EXAMPLES[kind]
+    package = f"zoo_{name.lower().replace('-', '_')}"
+    words = {
+        "plugin": name,
+        "package": package,
+        "distribution": f"zoo-{name.lower().replace('_', '-')}",
+        "component": component,
+        "Class": "".join(TITLES.get(word, word.capitalize()) for word in component.split("_")),
+        "kind": kind,
+        "title": f"Components of {name}",
+        "spec": component.replace("_", "-"),
+        "licence": licence,
+        "zoo": __version__,
+        "year": str(datetime.datetime.now(datetime.UTC).year),
+    }
+    files = {
+        "pyproject.toml": _template("plugin", "pyproject.toml.txt"),
+        "README.md": _template("plugin", "README.md"),
+        ".gitignore": _template("plugin", "gitignore"),
+        ".github/workflows/tests.yaml": _template("plugin", "tests.yaml"),
+        f"{package}/__init__.py": _template("plugin", "init.py.txt"),
+        f"{package}/{component}.py": _template("kinds", f"{kind}.py.txt"),
+        f"specs/{words['spec']}.yaml": _template("kinds", f"{kind}.yaml"),
+        "tests/test_laws.py": _template("plugin", "test_laws.py.txt"),
+        "tests/test_spec.py": _template("plugin", "test_spec.py.txt"),
+    }
+    for path, text in files.items():
+        _write(folder / path, Template(text).substitute(words))
+    return NewPlugin(folder, list(files), f"{name}.{component}")
+
+
+def new_spec(like: str, path: Path) -> None:
+    """Write a shipped spec to a file, with the file's name as its own; UsageError where that is there already."""
+    shipped = shipped_specs()
+    if like not in shipped:
+        raise UsageError(f"there is no spec '{like}'{nearest(like, shipped)}")
+    text = shipped[like].read_text(encoding="utf-8")
+    if path.exists():
+        raise UsageError(f"{path} is there already")
+    _write(path, re.sub(r"(?m)^name: .*$", f"name: {path.stem}", text, count=1))
+
+
+def _check_name(name: str) -> None:
+    if not is_plugin_name(name):
+        raise UsageError(f"the name of a plugin has letters, digits, '-' and '_', not {name!r}")
+    claimed = [plugin.distribution for plugin in found() if plugin.name == name]
+    if claimed:
+        raise UsageError(f"the plugin name '{name}' is that of {listed(claimed)}, which is installed: take another")
+
+
+def _template(*names: str) -> str:
+    place: Traversable = resources.files("zoo") / "templates"
+    for name in names:
+        place = place / name
+    return place.read_text(encoding="utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    make_directory(path.parent)
+    write_new(path, lambda aside: aside.write_text(text, encoding="utf-8"))

@@ -1,0 +1,138 @@
+"""Components held to the laws of their kinds: what a plugin's own tests are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UsageError
+from ..interfaces.bijection import Bijection
+from ..interfaces.component import Component, kind_name, kind_of
+from ..interfaces.conditioner import Conditioner
+from ..interfaces.dataset import Dataset
+from ..interfaces.decoder import Decoder
+from ..interfaces.distribution import Distribution
+from ..interfaces.encoder import Encoder
+from ..interfaces.likelihood import Likelihood
+from ..interfaces.mask import Mask
+from ..interfaces.weighting import Weighting
+from ..registry import installed
+from .cases import Case, cases_of
+from .laws import (
+    BIJECTION_LAWS,
+    CONDITIONER_LAWS,
+    DATASET_LAWS,
+    DECODER_LAWS,
+    DISTRIBUTION_LAWS,
+    ENCODER_LAWS,
+    LIKELIHOOD_LAWS,
+    MASK_LAWS,
+    WEIGHTING_LAWS,
+)
+from .liven import inputs, liven, perturb
+
+Law = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Held:
+    """One component and one law: called, it raises `LawBroken` where the component breaks the law."""
+
+    case: Case
+    law: str
+
+    def __call__(self) -> None:
+        kind = kind_of(self.case.part.cls)
+        laws, hold = KINDS[kind]
+        hold(self.case, laws[self.law])
+
+    def __str__(self) -> str:
+        return f"{self.case}-{self.law}"
+
+
+def laws_of(plugin: str) -> list[Held]:
+    """Everything that an installed plugin brings, each on a battery of small shapes, with every law of its kind.
+
+    The whole of a plugin's tests can be::
+
+        @pytest.mark.parametrize("law", laws_of("acme"), ids=str)
+        def test_law(law):
+            law()
+
+    PluginError where the plugin is missing or broken.
+    """
+    registry = installed()
+    registry.require(plugin)
+    brought = next(one for one in registry.plugins() if one.name == plugin and one.error is None)
+    return [held for cls in brought.components if kind_of(cls) in KINDS for held in _held(cls, {})]
+
+
+def check_component(cls: type[Component], **examples: Mapping[str, Any]) -> None:
+    """Hold a component to every law of its kind, with its own example and with others by name.
+
+    It need not be installed: a class in a test will do. Raises `LawBroken` at the first law that it breaks.
+
+    >>> import torch, zoo
+    >>> from zoo.testing import check_component
+    >>> @zoo.component("halves")
+    ... class Halves(zoo.Mask):
+    ...     def __init__(self, shape: zoo.Shape) -> None:
+    ...         if len(shape) != 1 or shape[0] % 2:
+    ...             raise ValueError("takes vectors of even size")
+    ...         super().__init__(shape, zoo.Shape(shape[0] // 2), zoo.Shape(shape[0] // 2))
+    ...     @property
+    ...     def seen(self): return self.kept
+    ...     def asked(self, times): return self.changed.channels(times)
+    ...     def split(self, x): return x.chunk(2, dim=1)
+    ...     def merge(self, kept, changed): return torch.cat((kept, changed), dim=1)
+    ...     def show(self, kept): return kept
+    ...     def answer(self, h): return h
+    >>> check_component(Halves)
+    """
+    kind = kind_of(cls)
+    if kind not in KINDS:
+        known = ", ".join(kind_name(one) for one in KINDS)
+        raise UsageError(f"there are no laws of a {kind_name(kind)}; there are of: {known}")
+    for held in _held(cls, examples):
+        held()
+
+
+def _held(cls: type[Component], examples: Mapping[str, Mapping[str, Any]]) -> Iterator[Held]:
+    laws, _ = KINDS[kind_of(cls)]
+    for case in cases_of(cls, **examples):
+        yield from (Held(case, law) for law in laws)
+
+
+def _as_it_is(case: Case, law: Law) -> None:
+    law(case.build())
+
+
+def _in_float64(case: Case, law: Law) -> None:
+    law(case.build().double())
+
+
+def _before_and_after_training(case: Case, law: Law) -> None:
+    part = case.build().double().eval()
+    law(part)
+    perturb(part, seed=1)
+    law(part)
+
+
+def _on_inputs(case: Case, law: Law) -> None:
+    bijection = liven(case.build())
+    law(bijection, inputs(bijection, 8, seed=7))
+
+
+KINDS: Mapping[type[Component], tuple[Mapping[str, Law], Callable[[Case, Law], None]]] = {
+    Bijection: (BIJECTION_LAWS, _on_inputs),
+    Distribution: (DISTRIBUTION_LAWS, _before_and_after_training),
+    Likelihood: (LIKELIHOOD_LAWS, _before_and_after_training),
+    Mask: (MASK_LAWS, _as_it_is),
+    Conditioner: (CONDITIONER_LAWS, _as_it_is),
+    Weighting: (WEIGHTING_LAWS, _in_float64),
+    Encoder: (ENCODER_LAWS, _as_it_is),
+    Decoder: (DECODER_LAWS, _as_it_is),
+    Dataset: (DATASET_LAWS, _as_it_is),
+}
+"""The kinds that have laws, and how a component is made ready for them."""
