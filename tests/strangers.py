@@ -33,7 +33,7 @@ def installed(*points: EntryPoint) -> Iterator[Registry]:
     """Within this block these are installed as well, for whoever opens a share file or writes one."""
     registry = registry_with(*points)
     with MonkeyPatch.context() as patch:
-        for module in ("registry", "spec.load", "stored", "exporting"):
+        for module in ("registry", "spec.load", "run", "stored", "exporting"):
             patch.setattr(f"zoo.{module}.installed", lambda: registry)
         yield registry
 

@@ -37,7 +37,7 @@ LAYERS = [
         "sealing",
     },
     {"address", "answers", "hub"},
-    {"discovery", "yaml"},
+    {"beside", "discovery", "yaml"},
     {"catalogue", "complaints", "schema"},
     {"part"},
     {"registry"},

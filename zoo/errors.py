@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 MAX_LINE = 240
 """How much of a source line is shown."""
@@ -20,6 +21,8 @@ class Source:
 
     name: str
     text: str = field(repr=False)
+    path: Path | None = None
+    """The file, where it is one."""
 
     def line(self, number: int) -> str:
         lines = self.text.splitlines()

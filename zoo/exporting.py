@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from . import tensors
-from .errors import DamagedFile, UsageError
+from .beside import comes_from_a_file, is_python_file
+from .errors import DamagedFile, UsageError, listed
 from .files import write_whole
 from .header import Header, TensorEntry, judge, read_header
 from .interfaces import Model
@@ -39,7 +40,7 @@ def export(
     entries = tensors.lay_out(held)
     meta = {
         "format": FORMAT,
-        "spec": spec.resolved(),
+        "spec": _shared(spec),
         "event": model.event.to_dict(),
         "components": _components(spec),
         "data": data,
@@ -106,9 +107,20 @@ def reexport(run: Path, output: Path | None, licence: str | None) -> tuple[Path,
     if not run.is_dir():
         raise UsageError(f"{run} is no run directory")
     model, spec, header = open_share(model_file(run))
+    _refuse_files(run, header)
     target = output or Path(f"{spec.name}.safetensors")
     export_again(target, model, spec, header, licence=licence or header.meta["licence"])
     return target, str(read_header(target).meta["digest"])
+
+
+def _refuse_files(run: Path, header: Header) -> None:
+    files = {component["distribution"] for component in header.meta["components"]
+             if comes_from_a_file(component["distribution"], component["version"])}  # fmt: skip
+    if files:
+        raise UsageError(
+            f"{run} is made with components of {listed(sorted(files))}: a share file brings no code, so nobody could "
+            "open it; put them into a package, which others install ('zoo new plugin' starts one)"
+        )
 
 
 def export_again(path: Path, model: Model, spec: Spec, header: Header, **changes: Any) -> Path:
@@ -127,6 +139,12 @@ def _head(entries: Mapping[str, TensorEntry], meta: Mapping[str, Any], hashes: M
     text = canonical({"__metadata__": {"zoo": canonical(sealed)}, **listed}).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
+
+
+def _shared(spec: Spec) -> dict[str, Any]:
+    """The resolved spec without the paths of Python files: who brought what is among the components."""
+    resolved = spec.resolved()
+    return resolved | {"plugins": [name for name in spec.plugins if not is_python_file(name)]}
 
 
 def _components(spec: Spec) -> list[dict[str, str]]:

@@ -126,6 +126,13 @@ def _judge_spec(spec: Any, recorded: Collection[str]) -> None:
     if "extends" in spec:
         raise Unsound("has a spec that extends another: only a resolved one is shared")
     _require(isinstance(spec.get("name"), str) and bool(_SPEC_NAME.fullmatch(spec["name"])), "spec")
+    plugins = spec.get("plugins", [])
+    _require(isinstance(plugins, list) and all(isinstance(name, str) for name in plugins), "spec")
+    for name in plugins:
+        if not is_plugin_name(name):
+            raise Unsound(
+                f"names {shown(name)} among its plugins: no plugin, and share files bring no code"
+            )
     pending: list[Any] = [spec]
     while pending:
         value = pending.pop()

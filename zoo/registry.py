@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from .beside import PythonFile
 from .discovery import Found, found
 from .errors import PluginError, SpecError, UsageError, a, listed, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
@@ -37,6 +38,8 @@ class Plugin:
     components: list[type[Component]] = field(default_factory=list)
     title: str = ""
     error: str | None = None
+    file: PythonFile | None = None
+    """What brings it, where that is no package."""
 
     @property
     def prefix(self) -> str:
@@ -56,6 +59,26 @@ class Registry:
         self._classes: dict[tuple[str, str], type[Component]] = {}
         self._names: dict[type[Component], str] = {}
         self._migrations: dict[type[Component], list[Migration]] = {}
+        self._former: list[Plugin] = []
+
+    def bring(self, file: PythonFile) -> None:
+        """Take in the components of a Python file; PluginError where it is broken, or called like a package's plugin.
+
+        A file that has changed, and another of its name, take the place of the one before: models that were made of
+        that one's components keep them.
+        """
+        held = self._plugins.get(file.name)
+        if held is not None and held.file is None:
+            raise PluginError(f"{file.path} is called like the installed plugin '{file.name}': give it another name")
+        if held is None or held.file is None or held.file.text != file.text:
+            if held is not None:
+                self._retire(held)
+            self._plugins[file.name] = Plugin(file.name, file.module, file.distribution, file.version, file=file)
+        self.require(file.name)
+
+    def file(self, name: str) -> PythonFile | None:
+        """The Python file that a plugin came from; None for a package's."""
+        return self._plugins[name].file
 
     def plugins(self) -> list[Plugin]:
         """Every installed plugin, imported, with its error where that failed."""
@@ -87,7 +110,7 @@ class Registry:
 
     def plugin_of(self, cls: type[Component]) -> Plugin:
         """The plugin that brings a component."""
-        return next(plugin for plugin in self._plugins.values() if cls in plugin.components)
+        return next(plugin for plugin in (*self._plugins.values(), *self._former) if cls in plugin.components)
 
     def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
         """The declaration as it is: what is written today is in today's form."""
@@ -185,6 +208,13 @@ class Registry:
             del self._classes[kind_name(kind_of(cls)), self._names.pop(cls)]
         plugin.components.clear()
 
+    def _retire(self, plugin: Plugin) -> None:
+        """Names lead to a plugin's classes no longer; the classes know who brought them."""
+        for cls in plugin.components:
+            del self._classes[kind_name(kind_of(cls)), self._names[cls]]
+        self._former.append(plugin)
+        self._loaded.discard(plugin.name)
+
     def _check_defaults(self, cls: type[Component]) -> None:
         """Defaults that name components are declarations like any other: a wrong one is the plugin's defect."""
         try:
@@ -230,7 +260,7 @@ def _origin(plugin: Plugin) -> str:
 
 def _modules(plugin: Plugin) -> list[ModuleType]:
     """A plugin's module and all below it, imported."""
-    module = importlib.import_module(plugin.module)
+    module = importlib.import_module(plugin.module) if plugin.file is None else plugin.file.imported()
     plugin.title = (inspect.getdoc(module) or plugin.name).splitlines()[0].rstrip(".")
     below = pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}.")
     return [module, *(importlib.import_module(info.name) for info in below)]

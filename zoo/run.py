@@ -17,11 +17,13 @@ import torch
 
 from . import __version__
 from .address import is_address
+from .beside import PythonFile, is_python_file
 from .engine import Choices
 from .errors import DamagedFile, UsageError, ZooError
 from .files import remove, sync, write_new, write_whole
 from .hub import fetch
-from .spec import Spec, load_spec
+from .registry import installed
+from .spec import Spec, bring_python_files, load_spec
 from .yaml import write_yaml
 
 CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
@@ -62,12 +64,20 @@ def create(directory: Path, spec: Spec, text: str) -> None:
     try:
         _refuse_run(directory)
         write_whole(directory / "spec.yaml", lambda aside: _write(aside, text))
+        for file in python_files(spec):
+            _keep(directory, file)
         write_new(directory / RESOLVED, lambda aside: _write(aside, resolved))
     except ZooError:
         # Another process was first, and may have swept away what this one was writing.
         _refuse_run(directory)
         raise
     sweep(directory)
+
+
+def python_files(spec: Spec) -> list[PythonFile]:
+    """The files beside the spec that brought parts of it, as they were when it was read."""
+    found = [installed().file(Path(entry).stem) for entry in spec.plugins if is_python_file(entry)]
+    return [file for file in found if file is not None]
 
 
 def spec_of(directory: Path) -> Spec:
@@ -130,7 +140,10 @@ def record(directory: Path, choices: Choices, **facts: Any) -> None:
 
 
 def model_file(target: str | Path) -> Path:
-    """The share file of a run directory, the one at an ``hf://`` address, or the share file itself."""
+    """The share file of a run directory, the one at an ``hf://`` address, or the share file itself.
+
+    Of a run, what it kept of the Python files that its spec named is imported, as by a resume; of a file, nothing is.
+    """
     if is_address(target):
         return fetch(str(target))
     run_or_file = Path(target)
@@ -141,6 +154,8 @@ def model_file(target: str | Path) -> Path:
     if not (run_or_file / MODEL).is_file():
         what = "has no model yet" if (run_or_file / RESOLVED).is_file() else "is no run"
         raise UsageError(f"{run_or_file} {what}: it has no {MODEL}")
+    if is_run(run_or_file) and any(run_or_file.glob("*.py")):
+        bring_python_files(run_or_file / RESOLVED)
     return run_or_file / MODEL
 
 
@@ -197,6 +212,10 @@ def _step_of(line: bytes) -> float:
 def _refuse_run(directory: Path) -> None:
     if is_run(directory):
         raise UsageError(f"{directory} is a run already; go on with --resume, or choose another name")
+
+
+def _keep(directory: Path, file: PythonFile) -> None:
+    write_whole(directory / file.path.name, lambda aside: aside.write_bytes(file.text))
 
 
 def _write(path: Path, text: str) -> None:

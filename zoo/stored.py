@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import ValidationError
 
+from .beside import comes_from_a_file
 from .complaints import problems_in, told
 from .errors import DamagedFile, PluginError, Problem, SpecError
 from .header import Header
@@ -61,6 +62,12 @@ def needs(header: Header) -> list[Need]:
 def require(path: Path, found: Sequence[Need]) -> None:
     """PluginError, with what to install, where a component that a share file records is missing."""
     missing = [need for need in found if need.state == "missing"]
+    files = [need for need in missing if comes_from_a_file(need.distribution, need.version)]
+    if files:
+        raise PluginError(
+            f"{path} needs {', '.join(map(str, files))}: a Python file that its spec named, and a share file brings no "
+            "code; open the run that it is of, or ask its author for a package"
+        )
     if missing:
         wanted = " ".join(sorted({need.requirement for need in missing}))
         raise PluginError(

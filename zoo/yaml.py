@@ -7,6 +7,7 @@ bound (alias bombs, deep nesting, huge files) is refused before it does.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -29,9 +30,9 @@ _NUMBER = re.compile(r"[-+]?([0-9](_?[0-9])*(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
 
 
-def read_yaml(text: str, name: str) -> Any:
+def read_yaml(text: str, name: str, path: Path | None = None) -> Any:
     """The value of a YAML text as places-bearing nodes; SpecError where it is not what zoo accepts."""
-    return read_within(Source(name, text), text)
+    return read_within(Source(name, text, path), text)
 
 
 def read_within(source: Source, text: str, place: Place = NOWHERE) -> Any:

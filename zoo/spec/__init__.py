@@ -2,7 +2,9 @@
 
 from ..shipped import shipped_specs
 from ..yaml import read_yaml
-from .load import find_spec, load_spec
+from .load import bring_python_files, find_spec, load_spec
 from .spec import InitFrom, Spec
 
-__all__ = ["InitFrom", "Spec", "find_spec", "load_spec", "read_yaml", "shipped_specs"]
+__all__ = [
+    "InitFrom", "Spec", "bring_python_files", "find_spec", "load_spec", "read_yaml", "shipped_specs",
+]  # fmt: skip

@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from ..beside import is_python_file, read_python_file
 from ..complaints import problems_in
 from ..errors import PluginError, Problem, SpecError, UsageError, nearest
-from ..nodes import Entries, Items, child_place, key_place, place_of
+from ..nodes import Entries, Items, Place, child_place, key_place, place_of
 from ..registry import Registry, installed
 from ..shipped import shipped_specs
 from ..yaml import MAX_NODES, read_yaml, write_yaml
@@ -53,8 +54,7 @@ def validate(node: Entries) -> Spec:
     if "extends" in node:
         at = key_place(node, "extends")
         raise SpecError(Problem(at.mark, at.path, "only a spec file extends another"))
-    _require_plugins(registry, node.get("plugins"))
-    node = _unrolled(node, [0])
+    node = _unrolled(_with_plugins(registry, node), [0])
     try:
         spec = Spec.model_validate({**node}, context={"lookup": registry})
     except ValidationError as error:
@@ -96,7 +96,7 @@ def read_mapping(path: Path, what: str, key: str) -> Entries:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not a text file; {what} is YAML in UTF-8") from None
-    node = read_yaml(text, str(path))
+    node = read_yaml(text, str(path), path)
     if not isinstance(node, Entries):
         raise SpecError(Problem(place_of(node).mark, "", f"{path} is no mapping; {what} has keys such as '{key}'"))
     return node
@@ -124,14 +124,46 @@ def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
     return merged
 
 
-def _require_plugins(registry: Registry, plugins: Any) -> None:
-    for name in plugins if isinstance(plugins, Items) else ():
+def bring_python_files(path: Path) -> None:
+    """Take in the Python files that a spec file names, and nothing else of it."""
+    plugins = read_mapping(path, "a spec", "model").get("plugins")
+    for index, name in enumerate(plugins if isinstance(plugins, Items) else ()):
+        if isinstance(name, str) and is_python_file(name):
+            _brought(installed(), name, child_place(plugins, index))
+
+
+def _with_plugins(registry: Registry, node: Entries) -> Entries:
+    """The node, whose plugins are at hand; a file's path is that beside the spec, wherever it was written."""
+    plugins = node.get("plugins")
+    if not isinstance(plugins, Items):
+        return node
+    found = Items(place=plugins.place)
+    for index, name in enumerate(plugins):
+        place = child_place(plugins, index)
         try:
-            if isinstance(name, str):
-                registry.require(name)
+            brought = _brought(registry, name, place) if isinstance(name, str) else name
+            if brought in found:
+                raise PluginError(f"'{name}' has the name of another of these plugins")
+            found.append(brought)
         except PluginError as error:
-            place = place_of(name)
             raise PluginError(str(Problem(place.mark, place.path, str(error)))) from None
+        found.places.append(place)
+    entries = node.without()
+    entries.update(node | {"plugins": found})
+    return entries
+
+
+def _brought(registry: Registry, name: str, place: Place) -> str:
+    if not is_python_file(name):
+        registry.require(name)
+        return name
+    folder = place.mark.source.path.parent if place.mark and place.mark.source.path else None
+    if folder is None:
+        told = "a Python file can be named only in a spec that is a file itself, which says what its path starts from"
+        raise SpecError(Problem(place.mark, place.path, told))
+    file = read_python_file(name, folder)
+    registry.bring(file)
+    return f"./{file.path.name}"
 
 
 def _text_of(spec: Mapping[str, Any]) -> str:
