@@ -130,9 +130,7 @@ def _judge_spec(spec: Any, recorded: Collection[str]) -> None:
     _require(isinstance(plugins, list) and all(isinstance(name, str) for name in plugins), "spec")
     for name in plugins:
         if not is_plugin_name(name):
-            raise Unsound(
-                f"names {shown(name)} among its plugins: no plugin, and share files bring no code"
-            )
+            raise Unsound(f"names {shown(name)} among its plugins: no plugin, and share files bring no code")
     pending: list[Any] = [spec]
     while pending:
         value = pending.pop()

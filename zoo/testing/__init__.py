@@ -25,6 +25,7 @@ from .laws import (
     ENCODER_LAWS,
     LIKELIHOOD_LAWS,
     MASK_LAWS,
+    MODEL_LAWS,
     WEIGHTING_LAWS,
     applying_to_causal,
 )
@@ -33,7 +34,7 @@ from .shrinking import causal_cases, countable, parts_of, shrunk
 
 __all__ = [
     "BIJECTION_LAWS", "CAUSAL_LAWS", "CONDITIONER_LAWS", "COUNTED_LAWS", "DATASET_LAWS", "DECODER_LAWS",
-    "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "WEIGHTING_LAWS", "Case", "Held",
+    "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "MODEL_LAWS", "WEIGHTING_LAWS", "Case", "Held",
     "LawBroken", "applying_to_causal", "cases", "cases_of", "causal_cases", "check_component", "countable",
     "initialize", "inputs", "laws_of", "liven", "liven_model", "parts_of", "perturb", "shrunk",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from ..interfaces.dataset import Dataset
 from ..interfaces.decoder import Decoder
 from ..interfaces.encoder import Encoder
 from ..interfaces.likelihood import Likelihood
+from ..interfaces.model import Model
 from ..interfaces.weighting import Weighting
 from ..part import Part, example_of, part_of
 from ..registry import declare, installed
@@ -45,6 +46,7 @@ EVENTS = (
     Event("image", Shape(1, 4, 4), levels=2),
     Event("image", Shape(3, 4, 6), levels=256),
 )
+LABELLED = (Event("image", Shape(1, 8, 8), levels=2, classes=3),)
 BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
     Conditioner: PAIRS,
     Weighting: ((1,), (4,)),
@@ -52,6 +54,7 @@ BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
     Decoder: tuple((code, data) for data, code in CODINGS),
     Likelihood: tuple((event,) for event in EVENTS),
     Dataset: ((),),
+    Model: tuple((event,) for event in (*EVENTS, *LABELLED)),
 }
 """What parents give the components of kinds that take no single shape."""
 

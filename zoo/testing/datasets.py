@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..event import Event
 from ..interfaces.dataset import Dataset, Examples, Split
+from ..interfaces.model import Batch
 from .broken import require
 
 SPLITS: tuple[Split, Split] = ("train", "test")
@@ -23,7 +24,7 @@ def examples_are_as_described(dataset: Dataset) -> None:
     for split in SPLITS:
         examples = dataset.split(split)
         require(len(examples) > 0, f"the {split} split is empty")
-        batch = examples.read(_some(examples))
+        batch = _rendered(examples)
         require(event.name in batch, f"the {split} split has no '{event.name}', which its event is called")
         lengths = {name: len(x) for name, x in batch.items()}
         require(len(set(lengths.values())) == 1, f"the entries of a batch differ in length: {lengths}")
@@ -94,8 +95,17 @@ def _check_levels(name: str, x: Tensor, levels: int, split: Split) -> None:
     )
 
 
+def _rendered(examples: Examples) -> Batch:
+    """What a model is given, of what is kept."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return examples.render(examples.read(_some(examples)))
+
+
 def _digests(dataset: Dataset, split: Split) -> Iterator[bytes]:
+    """Of each example, whatever its label: all that is kept of it, for what is rendered may be chance."""
     examples = dataset.split(split)
-    x = examples.read(torch.arange(min(len(examples), MOST)))[dataset.event.name]
-    for row in x.contiguous().flatten(1).numpy():
-        yield hashlib.sha256(row.tobytes()).digest()
+    batch = examples.read(torch.arange(min(len(examples), MOST)))
+    kept = [x.reshape(len(x), -1).numpy() for name, x in batch.items() if name != "label"]
+    for row in zip(*kept, strict=True):
+        yield hashlib.sha256(b"".join(x.tobytes() for x in row)).digest()

@@ -16,6 +16,7 @@ from ..interfaces.distribution import Distribution
 from ..interfaces.encoder import Encoder
 from ..interfaces.likelihood import Likelihood
 from ..interfaces.mask import Mask
+from ..interfaces.model import Model
 from ..interfaces.weighting import Weighting
 from ..registry import installed
 from .cases import Case, cases_of
@@ -28,6 +29,7 @@ from .laws import (
     ENCODER_LAWS,
     LIKELIHOOD_LAWS,
     MASK_LAWS,
+    MODEL_LAWS,
     WEIGHTING_LAWS,
 )
 from .liven import inputs, liven, perturb
@@ -134,5 +136,6 @@ KINDS: Mapping[type[Component], tuple[Mapping[str, Law], Callable[[Case, Law], N
     Encoder: (ENCODER_LAWS, _as_it_is),
     Decoder: (DECODER_LAWS, _as_it_is),
     Dataset: (DATASET_LAWS, _as_it_is),
+    Model: (MODEL_LAWS, _as_it_is),
 }
 """The kinds that have laws, and how a component is made ready for them."""

@@ -15,6 +15,7 @@ from ..interfaces.distribution import Distribution
 from ..interfaces.encoder import Encoder
 from ..interfaces.likelihood import Likelihood
 from ..interfaces.mask import Mask
+from ..interfaces.model import Model
 from ..interfaces.weighting import Weighting
 from . import (
     batches,
@@ -38,6 +39,7 @@ from . import (
     likelihood_state,
     likelihoods,
     meta,
+    models,
     partition,
     precision,
     saving,
@@ -148,6 +150,16 @@ DATASET_LAWS: Mapping[str, Callable[[Dataset], None]] = _by_name(
     datasets.examples_lie_on_the_cpu,
 )
 """Each takes a dataset whose data is here."""
+
+MODEL_LAWS: Mapping[str, Callable[[Model], None]] = _by_name(
+    models.objective_is_a_number,
+    models.learns,
+    models.draws_are_data,
+    models.scores_each_example_alone,
+    models.scoring_and_drawing_keep_state,
+    models.comes_back,
+)
+"""Each takes a new model."""
 
 DECODER_LAWS: Mapping[str, Callable[[Decoder], None]] = dict(ENCODER_LAWS)  # type: ignore[arg-type]
 """Each takes a new decoder: the laws are those of encoders."""
