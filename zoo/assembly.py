@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .complaints import told
 from .drawing import has_picture
 from .errors import Problem, SpecError, ZooError
 from .event import Event
@@ -23,6 +21,7 @@ from .parameters import check_frozen, check_groups, check_players, freeze
 from .part import Part
 from .randomness import seeded
 from .spec import Spec, load_spec
+from .watching import watched
 
 
 @dataclass(frozen=True)
@@ -99,11 +98,11 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
         freeze(model, spec)
         kept = _Kept(model)
         batch = event.example(2, device)
-        with _watched(model, seen), torch.autograd.graph.saved_tensors_hooks(kept.count, lambda x: x):
+        with watched(model, partial(_held, seen)), torch.autograd.graph.saved_tensors_hooks(kept.count, lambda x: x):
             for player in model.players():
                 model(batch, Clock(torch.zeros((), dtype=torch.int64), spec.train.steps, player.name))
         if isinstance(model, Scores):
-            with _watched(model, seen), torch.no_grad():
+            with watched(model, partial(_held, seen)), torch.no_grad():
                 model.eval().log_prob(batch[event.name], model.given(batch))
     _check_uses(spec, model)
     weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
@@ -215,24 +214,10 @@ class _Kept:
         return x
 
 
-@contextmanager
-def _watched(model: nn.Module, seen: dict[nn.Module, tuple[str, str]]) -> Iterator[None]:
-    """Within this block every declared part is held to its kind's contracts, and errors name its line."""
-    watched = [m for m in model.modules() if getattr(m, "declaration", None) is not None]
-    for module in watched:
-        for method, contract in module.contracts.items():  # type: ignore[union-attr,operator]
-            module.__dict__[method] = _held(module, getattr(module, method), contract, seen)
-    try:
-        yield
-    finally:
-        for module in watched:
-            for method in module.contracts:  # type: ignore[union-attr]
-                module.__dict__.pop(method, None)
-
-
 def _held(
-    module: Any, method: Callable[..., Any], contract: Contract, seen: dict[nn.Module, tuple[str, str]]
+    seen: dict[nn.Module, tuple[str, str]], module: Any, method: Callable[..., Any], contract: Contract
 ) -> Callable[..., Any]:
+    """A part's method, held to its contract; errors name the part's line."""
     declared: Part[Any] = module.declaration
 
     @wraps(method)
@@ -246,7 +231,7 @@ def _held(
         except _Misfit as misfit:
             raise SpecError(declared.problem(str(misfit))) from None
         except Exception as error:
-            raise SpecError(declared.problem(told(error))) from error
+            raise SpecError(declared.failure(error)) from error
         if complaint := contract.gives(module, result):
             raise SpecError(declared.problem(complaint))
         seen.setdefault(module, (_form(args[0]) if args else "", _form(result)))

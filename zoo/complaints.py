@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import traceback
 from collections.abc import Mapping
 from typing import Any, NamedTuple, get_args
 
@@ -114,3 +116,13 @@ def told(error: Exception) -> str:
     """What a component raised; of what was not raised for the user the first line, where torch's C++ begins below."""
     text = str(error) or "no reason given"
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text.splitlines()[0]}"
+
+
+def raised_at(error: Exception, cls: type) -> str:
+    """Where in a class's own file an exception came from, to be added to a message."""
+    try:
+        file = inspect.getsourcefile(cls)
+    except TypeError:
+        return ""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({file}, line {lines[-1]})" if lines else ""

@@ -100,13 +100,17 @@ class Diverged(ZooError):
 
     exit_code = 3
 
-    def __init__(self, step: int, terms: Sequence[str], told: bool = False) -> None:
+    def __init__(self, step: int, terms: Sequence[str], told: bool = False, first: str = "") -> None:
         self.step, self.terms, self.told = step, tuple(terms), told
         names = ", ".join(f"'{term}'" for term in terms)
         super().__init__(
-            f"training diverged at step {step}: {names} became NaN or infinite; the weights before that step are "
-            "untouched. Try a lower learning rate, train.clip, or a longer warm-up."
+            f"training diverged at step {step}: {names} became NaN or infinite{first and f', first in {first}'}; the "
+            "weights before that step are untouched. Try a lower learning rate, train.clip, or a longer warm-up."
         )
+
+    def since(self, first: str) -> Diverged:
+        """The same, with the part of the model that was first to give such a number."""
+        return Diverged(self.step, self.terms, self.told, first)
 
 
 class PluginError(ZooError):

@@ -12,11 +12,20 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, ValidationError, create_model
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PydanticSchemaGenerationError,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from .complaints import problems_in, shown, told
+from .complaints import problems_in, raised_at, shown, told
 from .errors import PluginError, Problem, SpecError, ZooError, a
 from .interfaces.component import Component, kind_name, kind_of, registration_of
 from .nodes import NOWHERE, Entries, Place, child_place, place_of
@@ -65,14 +74,36 @@ class Part(Generic[T]):
         except (ZooError, NotImplementedError):
             raise
         except Exception as error:
-            raise SpecError(self.problem(told(error))) from error
+            unfit = isinstance(error, TypeError) and self._unfit(given)
+            raise SpecError(self.problem(unfit) if unfit else self.failure(error)) from error
+        if hasattr(child, "register_parameter") and "_parameters" not in vars(child):
+            raise SpecError(self.problem("its __init__ does not call super().__init__"))
         child.__dict__["declaration"] = self
         built: T = child
         return built
 
     def problem(self, message: str) -> Problem:
         """A complaint at the place of this declaration."""
-        return Problem(self.place.mark, self.place.path, f"{self.kind} '{self.name}': {message}")
+        return Problem(self.place.mark, self.place.path, f"{self}: {message}")
+
+    def failure(self, error: Exception) -> Problem:
+        """A complaint about what the component raised: where in a stranger's code, unless it was meant for the user."""
+        where = raised_at(error, self.cls) if self.cls.origin and not isinstance(error, ValueError) else ""
+        return self.problem(told(error) + where)
+
+    def _unfit(self, given: tuple[Any, ...]) -> str | None:
+        """Why the class cannot be called with what its parent gives, where that is why."""
+        try:
+            inspect.signature(self.cls).bind(*given, **parameters(self.settings))
+        except TypeError as error:
+            return (
+                f"its __init__ does not fit what a {self.kind} is given, {len(given)} by position ({error}): what a "
+                "spec sets stands after '*'"
+            )
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.name}'" + (f" of {self.cls.origin}" if self.cls.origin else "")
 
     def resolved(self) -> dict[str, Any]:
         """The declaration as plain values with every default written out."""
@@ -122,15 +153,36 @@ def _schema_of(cls: Any) -> type[Settings]:
     hints = get_type_hints(init, include_extras=True)
     fields: dict[str, tuple[Any, FieldInfo]] = {}
     for name, parameter in inspect.signature(init).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD and _is_own(cls):
+            raise TypeError(f"{cls.__qualname__} takes **{name}: each parameter that a spec may set has its own name")
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         if name not in hints:
-            raise TypeError(f"parameter '{name}' of {cls.__module__}.{cls.__qualname__} has no annotation")
+            raise TypeError(f"parameter '{name}' of {cls.__qualname__} has no annotation")
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         # Aliased, since a parameter may be called like a method of pydantic's (copy, schema).
         fields[f"p_{name}"] = (_lax_tuples(hints[name]), Field(default, alias=name))
-    model: type[Settings] = create_model(cls.__name__, __base__=Settings, **fields)  # type: ignore[call-overload]
+    try:
+        model: type[Settings] = create_model(cls.__name__, __base__=Settings, **fields)  # type: ignore[call-overload]
+    except PydanticSchemaGenerationError:
+        for field, (hint, _) in fields.items():
+            _check_annotation(cls, field.removeprefix("p_"), hint)
+        raise
     return model
+
+
+def _is_own(cls: type) -> bool:
+    """Whether the ``__init__`` of a component is one that a component or a kind wrote."""
+    return issubclass(next(base for base in cls.__mro__ if "__init__" in vars(base)), Component)
+
+
+def _check_annotation(cls: type, name: str, hint: Any) -> None:
+    """TypeError where a spec has no way to write what a parameter takes."""
+    try:
+        TypeAdapter(hint)
+    except PydanticSchemaGenerationError:
+        called = getattr(hint, "__name__", hint)
+        raise TypeError(f"parameter '{name}' of {cls.__qualname__} is a {called}, which no spec can write") from None
 
 
 def declare_node(lookup: Lookup, kind: type[Component], node: Any, place: Place = NOWHERE) -> Part[Any]:

@@ -11,8 +11,10 @@ import inspect
 import pkgutil
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -170,11 +172,12 @@ class Registry:
             for cls in _marked(modules):
                 self._register(plugin, cls)
             for cls in plugin.components:
-                self._check_defaults(cls)
+                with _placed(cls):
+                    self._check_defaults(cls)
             for migration in _migrations(modules):
                 self._add_migration(plugin, migration)
-        except (Exception, SystemExit):  # whatever a stranger's module raises must not take the others along
-            plugin.error = traceback.format_exc(limit=-3)
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises must not take others along
+            plugin.error = _why(error)
             self._forget(plugin)
 
     def _register(self, plugin: Plugin, cls: type[Component]) -> None:
@@ -191,6 +194,7 @@ class Registry:
         self._classes[key] = cls
         self._names[cls] = key[1]
         plugin.components.append(cls)
+        cls.origin = _origin(plugin) if plugin.prefix else None
 
     def _add_migration(self, plugin: Plugin, migration: Migration) -> None:
         cls = migration.component
@@ -222,8 +226,8 @@ class Registry:
         except ValidationError as error:
             for wrong in error.errors(include_url=False):
                 if wrong["type"] != "missing":
-                    name = f"{cls.__module__}.{cls.__qualname__}"
-                    raise TypeError(f"the default of '{wrong['loc'][0]}' of {name}: {wrong['msg']}") from None
+                    name = str(wrong["loc"][0]).removeprefix("p_")
+                    raise TypeError(f"the default of '{name}' of {cls.__qualname__}: {wrong['msg']}") from None
 
     def _quarantined(self) -> str:
         broken = [plugin.name for plugin in self._plugins.values() if plugin.error is not None]
@@ -256,6 +260,35 @@ def declare_named(kind: type[Any], name: str) -> Part[Any]:
 
 def _origin(plugin: Plugin) -> str:
     return f"{plugin.distribution} {plugin.version}"
+
+
+def _why(error: BaseException) -> str:
+    """A traceback of a plugin's own frames, without those of zoo and of the import machinery."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_ours(frame.filename)]
+    shown = ["Traceback (most recent call last):\n", *traceback.format_list(frames[-3:])] if frames else []
+    return "".join([*shown, *traceback.format_exception_only(error)])
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith((str(Path(__file__).parent), "<frozen importlib")) or file.endswith("importlib/__init__.py")
+
+
+@contextmanager
+def _placed(cls: type) -> Iterator[None]:
+    """Within this block what is wrong with a class is told with its place."""
+    try:
+        yield
+    except TypeError as error:
+        error.add_note(f"  in {_place_of(cls)}")
+        raise
+
+
+def _place_of(cls: type) -> str:
+    """The file and line of a class."""
+    try:
+        return f"{inspect.getsourcefile(cls)}, line {inspect.getsourcelines(cls)[1]}"
+    except (TypeError, OSError):
+        return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _modules(plugin: Plugin) -> list[ModuleType]:

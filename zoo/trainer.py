@@ -8,6 +8,8 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from .averaging import Averaged
 from .data import Shuffled, Source, held_out, sources
 from .densities import density_problem
 from .engine import Choices, Runtime, place, prepare
-from .errors import Interrupted, ZooError
+from .errors import Diverged, Interrupted, ZooError
 from .evaluation import measure, protocol
 from .exporting import export_again, open_share
 from .interfaces import AfterStep, Batch, Clock, Measurement, Model, Scores
@@ -36,6 +38,7 @@ from .spec import Spec
 from .tally import Tally
 from .turns import Turn
 from .viewing import BESIDE
+from .watching import first_not_finite
 
 
 class Trainer:
@@ -101,6 +104,10 @@ class Trainer:
             with stop_requests(signal.SIG_DFL if launched() is None else signal.SIG_IGN) as request:
                 try:
                     figures = self.loop(until, request)
+                except Diverged as error:
+                    with suppress(Exception):  # what explains an error must not hide it
+                        error = self.explained(error)
+                    raise error from None
                 finally:
                     # A run whose last checkpoint is not on the disk has failed.
                     self.keeper.close()
@@ -165,7 +172,7 @@ class Trainer:
         """Every player's turn, then what acts once a step."""
         for index, turn in enumerate(self.turns):
             clock = self.clocks[turn.player.name]
-            turn.take(self.runtime, self.batches(index), clock, self.step, self.sentinel, self.tally)
+            turn.take(self.runtime, self.batches(index, self.step), clock, self.step, self.sentinel, self.tally)
         clock = self.clocks[self.turns[-1].player.name]
         for actor in self.actors:
             actor.after_step(clock)
@@ -174,10 +181,30 @@ class Trainer:
         self.step += 1
         self.now.add_(1)
 
-    def batches(self, index: int) -> Iterator[Batch]:
-        """What one turn of this step is taken on; the noise of each batch is seeded when it is asked for."""
+    def explained(self, error: Diverged) -> Diverged:
+        """The error, with the part of the model that was first to give NaN or infinity in that step.
+
+        The weights are still what they were before it, so that the step can be seen once more, without gradients.
+        """
+        if self.runtime.divided:
+            return error
+        for index, turn in enumerate(self.turns):
+            clock = replace(self.clocks[turn.player.name], step=torch.tensor(error.step, device=self.now.device))
+            for batch in self.batches(index, error.step):
+                part = first_not_finite(self.model, partial(self.see, batch, clock))
+                if part is not None:
+                    return error.since("  ".join(str(word) for word in (part.place.mark, part) if word))
+        return error
+
+    def see(self, batch: Batch, clock: Clock) -> None:
+        """The objective on a batch, not compiled."""
+        with self.runtime.autocast():
+            self.model.forward(self.runtime.arrange(batch), clock)
+
+    def batches(self, index: int, step: int) -> Iterator[Batch]:
+        """What one turn of a step is taken on; the noise of each batch is seeded when it is asked for."""
         settings = self.spec.train
-        first = (self.step * len(self.turns) + index) * settings.accumulate
+        first = (step * len(self.turns) + index) * settings.accumulate
         for t in range(first, first + settings.accumulate):
             reseed(self.runtime.device, settings.seed, "train", t, *self.processes.stream)
             batch = self.data.turn(t)

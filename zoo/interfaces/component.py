@@ -37,6 +37,9 @@ class Component:
     contracts: ClassVar[Mapping[str, Contract]] = {}
     """Methods whose arguments and results are compared with what was asked for when a spec is checked."""
 
+    origin: ClassVar[str | None] = None
+    """Who brought the component, ``zoo-acme 0.1.0``; None for what zoo brings, and before it is registered."""
+
     declaration: Part[Any] | None = None
     """The declaration that built this instance, if one did."""
 
