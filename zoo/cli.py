@@ -449,17 +449,18 @@ def diff(
     right: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     as_json: Json = False,
 ) -> None:
-    """Show where two declarations differ, with every default written out."""
+    """Show where two declarations differ, every default written out; exit code 1 where they do."""
     from .differing import declared, differences
-    from .report import columns
 
     found = list(differences(declared(left), declared(right)))
     if as_json:
         _print_json({"differences": [difference.to_dict() for difference in found]})
     elif found:
-        print(columns([difference.shown() for difference in found], ["", left, right]))
+        print("\n\n".join([f"- {left}\n+ {right}", *(difference.shown() for difference in found)]))
     else:
         print("no differences")
+    if found:
+        raise typer.Exit(1)
 
 
 @command("table")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from .address import is_address
+from .errors import UsageError, nearest
 from .header import read_header
 from .run import is_run, model_file, spec_of
 from .shipped import shipped_specs
@@ -21,15 +23,20 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where two declarations differ, and what each of them has there."""
+    """One place where two declarations differ, and what each of them has there.
+
+    Items of lists are counted in the first, those that only the second has in the second.
+    """
 
     path: str
     left: Any
     right: Any
 
-    def shown(self) -> list[str]:
-        """The row of a table."""
-        return [self.path, *("" if value is ABSENT else json.dumps(value) for value in (self.left, self.right))]
+    def shown(self) -> str:
+        """Its path, and below it a line for each side that has something there."""
+        sides = {"-": self.left, "+": self.right}
+        lines = [f"{sign} {json.dumps(value)}" for sign, value in sides.items() if value is not ABSENT]
+        return "\n".join([self.path, *lines])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; a side that has nothing there is left out."""
@@ -38,20 +45,23 @@ class Difference:
 
 
 def declared(target: str) -> Mapping[str, Any]:
-    """The resolved spec of a spec, a run or a share file."""
-    path = Path(target)
+    """The resolved spec of a spec, of a run, or of a share file as it stands there: whoever brings its parts."""
+    path, shipped = Path(target), shipped_specs()
+    if is_address(target):
+        return _stored(target)
     if is_run(path):
         return spec_of(path).resolved()
-    if not is_address(target) and (target in shipped_specs() or path.suffix in (".yaml", ".yml")):
+    if path.suffix in (".yaml", ".yml") or (target in shipped and not path.exists()):
         return load_spec(target).resolved()
-    values: Mapping[str, Any] = read_header(model_file(target)).meta["spec"]
-    return values
+    if not path.exists():
+        raise UsageError(f"there is no spec, run or file {target}{nearest(target, shipped)}")
+    return _stored(target)
 
 
 def differences(left: Any, right: Any, path: str = "") -> Iterator[Difference]:
     """Where two plain values differ, in the order of the first.
 
-    Parts of different types are two things, not one that has changed; items of lists are those that fit best.
+    Parts of different types are two things, not one that has changed; of lists those items are compared that fit best.
 
     >>> [d.to_dict() for d in differences({"a": [1, 2], "b": 3}, {"a": [1, 4, 2], "b": 5})]
     [{'path': 'a[1]', 'right': 4}, {'path': 'b', 'left': 3, 'right': 5}]
@@ -61,21 +71,63 @@ def differences(left: Any, right: Any, path: str = "") -> Iterator[Difference]:
             inner = f"{path}.{key}" if path else str(key)
             yield from differences(left.get(key, ABSENT), right.get(key, ABSENT), inner)
     elif _is_list(left) and _is_list(right):
-        yield from _of_items(left, right, path)
-    elif left is ABSENT or right is ABSENT or left != right or type(left) is not type(right):
+        for ours, theirs, place in _matched(left, right):
+            yield from differences(ours, theirs, f"{path}[{place}]")
+    elif type(left) is not type(right) or left != right:
         yield Difference(path, left, right)
 
 
-def _of_items(left: Sequence[Any], right: Sequence[Any], path: str) -> Iterator[Difference]:
-    texts = [[json.dumps(item, sort_keys=True) for item in items] for items in (left, right)]
-    for change, i, end, j, stop in SequenceMatcher(None, *texts, autojunk=False).get_opcodes():
-        if change == "equal":
-            continue
-        for step in range(max(end - i, stop - j)):
-            ours = left[i + step] if i + step < end else ABSENT
-            theirs = right[j + step] if j + step < stop else ABSENT
-            place = i + step if ours is not ABSENT else j + step
-            yield from differences(ours, theirs, f"{path}[{place}]")
+def _matched(left: Sequence[Any], right: Sequence[Any]) -> Iterator[tuple[Any, Any, int]]:
+    """Items of two lists beside each other, in order, such that the least is to be told of them."""
+    ours, theirs = ([json.dumps(item, sort_keys=True) for item in items] for items in (left, right))
+    least = _least(ours, theirs)
+    i = j = 0
+    while i < len(left) or j < len(right):
+        rest = least[i][j]
+        if i < len(left) and j < len(right) and rest == least[i + 1][j + 1] + _told(ours[i], theirs[j]):
+            yield left[i], right[j], i
+            i, j = i + 1, j + 1
+        elif i < len(left) and rest == least[i + 1][j] + _told_alone(ours[i]):
+            yield left[i], ABSENT, i
+            i += 1
+        else:
+            yield ABSENT, right[j], j
+            j += 1
+
+
+def _least(left: Sequence[str], right: Sequence[str]) -> list[list[int]]:
+    """The least that is to be told of two lists from item i of the first on, and item j of the second."""
+    n, m = len(left), len(right)
+    least = [[0] * (m + 1) for _ in range(n + 1)]
+    for i, j in product(range(n, -1, -1), range(m, -1, -1)):
+        ways = []
+        if i < n and j < m:
+            ways.append(least[i + 1][j + 1] + _told(left[i], right[j]))
+        if i < n:
+            ways.append(least[i + 1][j] + _told_alone(left[i]))
+        if j < m:
+            ways.append(least[i][j + 1] + _told_alone(right[j]))
+        least[i][j] = min(ways, default=0)
+    return least
+
+
+@lru_cache(maxsize=100_000)
+def _told(left: str, right: str) -> int:
+    """How much is told of the differences of two items, in letters of JSON."""
+    if left == right:
+        return 0
+    sides = (side for found in differences(json.loads(left), json.loads(right)) for side in (found.left, found.right))
+    return sum(len(json.dumps(side)) for side in sides if side is not ABSENT)
+
+
+def _told_alone(item: str) -> int:
+    """One more than that: of two items that have nothing in common, one is told to have become the other."""
+    return len(item) + 1
+
+
+def _stored(target: str) -> Mapping[str, Any]:
+    values: Mapping[str, Any] = read_header(model_file(target)).meta["spec"]
+    return values
 
 
 def _is_list(value: Any) -> bool:
