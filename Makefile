@@ -4,7 +4,7 @@ SPEC ?= specs/realnvp.yaml
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install train test test-slow lint types tests clean
+.PHONY: install train test test-slow lint types tests schema clean
 
 train: install
 	$(BIN)/zoo train $(SPEC)
@@ -23,6 +23,10 @@ tests: install
 
 test-slow: install
 	$(BIN)/pytest -m slow
+
+# What editors check specs/ against: it depends on what is installed.
+schema: install
+	$(BIN)/zoo schema -o zoo.schema.json
 
 install: $(INSTALLED)
 

@@ -34,6 +34,7 @@ LAYERS = [
         "remembering",
         "shipped",
         "migrating",
+        "prose",
         "sealing",
     },
     {"address", "answers", "hub"},
@@ -55,6 +56,7 @@ LAYERS = [
         "tables",
     },
     {"listing", "scaffolding"},
+    {"completing"},
     {"card", "sentinel", "stored", "tally", "tensors"},
     {
         "assembly",

@@ -60,7 +60,7 @@ def test_every_component_is_defined_and_described(document: dict[str, Any]) -> N
     for (kind, name), cls in installed().components().items():
         definition = document["$defs"][f"{kind}.{name}"]
         assert definition["description"], name
-        assert definition["properties"]["type"] == {"const": name}
+        assert definition["properties"]["type"] == {"const": name, "description": definition["description"]}
         example = {"type": name, **example_of(cls)}
         of_name = Draft202012Validator({"$defs": document["$defs"], "$ref": f"#/$defs/{kind}.{name}"})
         assert of_name.is_valid(example), example

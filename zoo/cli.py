@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import __version__
+from . import __version__, completing
 from .errors import SpecError, UsageError, ZooError
 
 if TYPE_CHECKING:
@@ -27,10 +27,19 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-SpecArgument = Annotated[str, typer.Argument(metavar="SPEC", help="A spec: its path, or the name of a shipped one.")]
+SpecArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC", help="A spec: its path, or the name of a shipped one.", autocompletion=completing.specs
+    ),
+]
 Target = Annotated[  # a path would make hf:/ of hf://
     str,
-    typer.Argument(metavar="RUN_OR_FILE", help="A run directory, a share file, or hf://OWNER/NAME[@REVISION]."),
+    typer.Argument(
+        metavar="RUN_OR_FILE",
+        help="A run directory, a share file, or hf://OWNER/NAME[@REVISION].",
+        autocompletion=completing.targets,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Set = Annotated[
@@ -82,7 +91,10 @@ def main(
 
 @command("list")
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="Only the components of this kind.")] = None, as_json: Json = False
+    kind: Annotated[
+        str | None, typer.Argument(help="Only the components of this kind.", autocompletion=completing.kinds)
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """List specs, kinds and components, with one line each."""
     from . import listing
@@ -109,7 +121,9 @@ def list_(
 
 @command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="A component or a spec.")], sets: Set = None, as_json: Json = False
+    name: Annotated[str, typer.Argument(help="A component or a spec.", autocompletion=completing.names)],
+    sets: Set = None,
+    as_json: Json = False,
 ) -> None:
     """Show a component: formula, reference, parameters; or a spec, resolved."""
     from . import listing
@@ -189,7 +203,10 @@ def build(
 
 @command("train")
 def train(
-    spec: Annotated[str | None, typer.Argument(metavar="SPEC", help="A path, or the name of a shipped spec.")] = None,
+    spec: Annotated[
+        str | None,
+        typer.Argument(metavar="SPEC", help="A path, or the name of a shipped spec.", autocompletion=completing.specs),
+    ] = None,
     sets: Set = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Stop there; schedules keep their horizon.")] = None,
     seed: Seed = None,
@@ -197,7 +214,9 @@ def train(
     runs: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
     name: Annotated[str | None, typer.Option(help="The run directory's name.")] = None,
     small: Annotated[bool, typer.Option("--small", help="The spec's own seconds-long version.")] = False,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with this run.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with this run.", autocompletion=completing.runs)
+    ] = None,
     processes: Annotated[
         int | None,
         typer.Option(min=1, help="Train in as many processes on this machine, each with a batch of its own."),
@@ -253,7 +272,10 @@ def train(
 @command("evaluate")
 def evaluate(
     target: Target,
-    metric: Annotated[list[str] | None, typer.Option("--metric", metavar="M", help="Measure this instead.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="M", help="Measure this instead.", autocompletion=completing.metrics),
+    ] = None,
     sets: Set = None,
     device: Device = None,
     as_json: Json = False,
@@ -284,7 +306,10 @@ def sample(
     ),
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 0,
     temperature: Annotated[float | None, typer.Option(help="Above 0; below 1 draws nearer to the mode.")] = None,
-    view: Annotated[str | None, typer.Option(metavar="V", help="A picture of this kind instead of draws.")] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(metavar="V", help="A picture of this kind instead of draws.", autocompletion=completing.views),
+    ] = None,
     density: Annotated[
         bool, typer.Option("--density", help="The learned density instead, beside a run's data: of one or two numbers.")
     ] = False,
@@ -425,7 +450,12 @@ def push(
 @command("compare")
 def compare(
     targets: Annotated[
-        list[str], typer.Argument(metavar="RUN_OR_FILE...", help="Runs, share files, or hf://OWNER/NAME[@REVISION].")
+        list[str],
+        typer.Argument(
+            metavar="RUN_OR_FILE...",
+            help="Runs, share files, or hf://OWNER/NAME[@REVISION].",
+            autocompletion=completing.targets,
+        ),
     ],
     as_json: Json = False,
 ) -> None:
@@ -445,8 +475,10 @@ def compare(
 
 @command("diff")
 def diff(
-    left: Annotated[str, typer.Argument(metavar="A", help="A spec, a run or a share file.")],
-    right: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    left: Annotated[
+        str, typer.Argument(metavar="A", help="A spec, a run or a share file.", autocompletion=completing.declarations)
+    ],
+    right: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=completing.declarations)],
     as_json: Json = False,
 ) -> None:
     """Show where two declarations differ, every default written out; exit code 1 where they do."""
@@ -465,7 +497,12 @@ def diff(
 
 @command("table")
 def table(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A table: its path, or the name of a shipped one.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A table: its path, or the name of a shipped one.", autocompletion=completing.tables
+        ),
+    ],
     seeds: Annotated[
         int | None, typer.Option(min=1, help="How many, from 0; the table's own number by default.")
     ] = None,
@@ -544,7 +581,10 @@ def new_plugin(
     name: Annotated[
         str, typer.Argument(help="What stands before its components' names in specs: acme, in acme.spline.")
     ],
-    kind: Annotated[str, typer.Option(metavar="KIND", help="What kind of component to begin with.")] = "bijection",
+    kind: Annotated[
+        str,
+        typer.Option(metavar="KIND", help="What kind of component to begin with.", autocompletion=completing.examples),
+    ] = "bijection",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="The package's folder; by default zoo-NAME.")
     ] = None,
@@ -568,7 +608,9 @@ def new_plugin(
 @command("spec", new)
 def new_spec(
     output: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write: mine.yaml.")],
-    like: Annotated[str, typer.Option(metavar="SPEC", help="The shipped spec to start from.")],
+    like: Annotated[
+        str, typer.Option(metavar="SPEC", help="The shipped spec to start from.", autocompletion=completing.shipped)
+    ],
     as_json: Json = False,
 ) -> None:
     """Copy a shipped spec, comments and all, to start from."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,6 +14,7 @@ from .discovery import Found
 from .interfaces import Component
 from .interfaces.component import kind_name, kind_of
 from .part import Part, example_of, parameters_of
+from .prose import about, first_sentence, summary
 from .registry import installed
 from .schema import of_record
 from .settings import Settings
@@ -53,28 +53,21 @@ def schema_of_spec() -> dict[str, Any]:
 
 
 def schema_of(cls: type[Component], name: str) -> dict[str, Any]:
-    """A component's part of the JSON Schema."""
+    """A component's part of the JSON Schema, and what its kind is."""
     own = of_record(parameters_of(cls).model_json_schema(by_alias=True))
     taken = own["definition"]
+    told = {key: about(cls, key) for key in taken.get("properties", {})}
+    described = {key: {"description": told[key]} if told[key] else {} for key in told}
     definition = {
         "type": "object",
         "description": summary(cls),
-        "properties": {"type": {"const": name}, **taken.get("properties", {})},
+        "properties": {"type": {"const": name, "description": summary(cls)}}
+        | {key: value | described[key] for key, value in taken.get("properties", {}).items()},
         "required": ["type", *taken.get("required", [])],
         "additionalProperties": False,
         "examples": [{"type": name, **example_of(cls)}],
     }
-    return own | {"definition": definition}
-
-
-def summary(cls: type) -> str:
-    """The first line of a class's docstring."""
-    return first_sentence((inspect.getdoc(cls) or "").split("\n\n")[0])
-
-
-def first_sentence(text: str) -> str:
-    flat = " ".join(text.split())
-    return re.split(r"(?<=[.:])\s", flat, maxsplit=1)[0].rstrip(".:") if flat else ""
+    return own | {"definition": definition, "kind": summary(kind_of(cls))}
 
 
 def parameters(cls: type[Component]) -> list[Parameter]:

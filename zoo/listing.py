@@ -46,6 +46,11 @@ def catalogue(plugins: Iterable[Found] | None = None) -> list[Shelf]:
     return [shelf for shelf in shelves.values() if shelf is not None]
 
 
+def remembered() -> list[Shelf]:
+    """The shelves that can be had without importing a plugin."""
+    return [shelf for shelf in map(shelf_kept, found()) if shelf is not None]
+
+
 def components(shelves: Iterable[Shelf], kind: str | None = None) -> dict[str, dict[str, str]]:
     """Kind -> name -> one line."""
     listed: dict[str, dict[str, str]] = {}
@@ -63,15 +68,23 @@ def pages(shelves: Iterable[Shelf], name: str) -> list[Page]:
 def specs(shelves: Iterable[Shelf]) -> list[SpecLine]:
     """The shipped specs, each with the family of its model: what the plugin that brings the model calls itself."""
     families = {entry.name: shelf.title for shelf in shelves for entry in shelf.entries if entry.kind == "model"}
-    shipped = shipped_specs()
-    stamp = f"{stamp_of(shipped.values())} {sources('zoo')}"
-    rows = recalled("specs", [stamp])
+    rows = recalled("specs", [_specs_stamp()])
     if rows is None:
         from .describing import describe_spec
 
-        rows = [[name, *describe_spec(path)] for name, path in shipped.items()]
-        keep("specs", stamp, rows)
+        rows = [[name, *describe_spec(path)] for name, path in shipped_specs().items()]
+        keep("specs", _specs_stamp(), rows)
     return [SpecLine(name, families.get(model, "Unknown"), description) for name, model, description in rows]
+
+
+def specs_kept() -> dict[str, str]:
+    """The names of the shipped specs, with their descriptions as far as those are remembered."""
+    rows = recalled("specs", [_specs_stamp()]) or []
+    return dict.fromkeys(shipped_specs(), "") | {name: description for name, _, description in rows}
+
+
+def _specs_stamp() -> str:
+    return f"{stamp_of(shipped_specs().values())} {sources('zoo')}"
 
 
 def resolved(name: str) -> dict[str, Any]:

@@ -33,6 +33,9 @@ EXAMPLES = {
 }
 """The kinds that a new plugin can begin with, and what its first component is called."""
 TITLES = {"mlp": "MLP", "nll": "NLL"}
+MODELINE = "# yaml-language-server: $schema="
+"""Before the path of the JSON Schema, in the first line of a spec: editors read it."""
+SCHEMA = "zoo.schema.json"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
         "title": f"Components of {name}",
         "spec": component.replace("_", "-"),
         "licence": licence,
+        "modeline": f"{MODELINE}../{SCHEMA}",
         "zoo": __version__,
         "year": str(datetime.datetime.now(datetime.UTC).year),
     }
@@ -79,7 +83,7 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
         ".github/workflows/tests.yaml": _template("plugin", "tests.yaml"),
         f"{package}/__init__.py": _template("plugin", "init.py.txt"),
         f"{package}/{component}.py": _template("kinds", f"{kind}.py.txt"),
-        f"specs/{words['spec']}.yaml": _template("kinds", f"{kind}.yaml"),
+        f"specs/{words['spec']}.yaml": "$modeline\n" + _template("kinds", f"{kind}.yaml"),
         "tests/test_laws.py": _template("plugin", "test_laws.py.txt"),
         "tests/test_spec.py": _template("plugin", "test_spec.py.txt"),
     }
@@ -96,6 +100,7 @@ def new_spec(like: str, path: Path) -> None:
     text = shipped[like].read_text(encoding="utf-8")
     if path.exists():
         raise UsageError(f"{path} is there already")
+    text = re.sub(r"\A# yaml-language-server: .*$", MODELINE + SCHEMA, text, flags=re.M)
     _write(path, re.sub(r"(?m)^name: .*$", f"name: {path.stem}", text, count=1))
 
 

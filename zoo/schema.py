@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .catalogue import Shelf
-from .errors import a
+from .catalogue import Entry, Shelf
+
+HOME = "#/$defs/"
+CHANGED = "changed."
+"""Before the names of definitions of what changes another: nothing in them is required."""
 
 
 def schema(shelves: Iterable[Shelf], of_spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -15,28 +18,35 @@ def schema(shelves: Iterable[Shelf], of_spec: Mapping[str, Any]) -> dict[str, An
     ``of_spec`` is the schema of a spec itself, in parts, as `of_record` has it.
     """
     definitions: dict[str, Any] = dict(of_spec["records"])
-    kinds: dict[str, list[str]] = {}
+    kinds: dict[str, list[Entry]] = {}
     for entry in sorted((entry for shelf in shelves for entry in shelf.entries), key=lambda e: (e.kind, e.name)):
-        kinds.setdefault(entry.kind, []).append(entry.name)
+        kinds.setdefault(entry.kind, []).append(entry)
         definitions |= {f"{entry.kind}.{entry.name}": entry.schema["definition"], **entry.schema["records"]}
     root = of_spec["definition"]
-    extends = {"type": "string", "description": "A spec that this one changes."}
-    wanted = sorted(_wanted([root, definitions]))
+    wanted = sorted(set(_references([root, definitions])))
     for item in [name for name in wanted if name.startswith("item.")]:
         definitions[item] = _item(item.removeprefix("item."))
     for kind in dict.fromkeys(name.removeprefix("item.") for name in wanted):
         if "." not in kind:
-            definitions[kind] = _kind(kind, kinds.get(kind, []), definitions)
+            entries = kinds.get(kind, [])
+            bare = [entry for entry in entries if entry.schema["definition"]["required"] == ["type"]]
+            definitions[kind] = _kind(entries, bare)
+            # What is changed may be of the same name already, and have what that requires.
+            definitions[CHANGED + kind] = _changed(_kind(entries, entries))
+    keys, changed = root["properties"], {key: _changed(value) for key, value in root["properties"].items()}
+    described = {key: {"description": value.get("description", "")} for key, value in keys.items()}
+    extends = {"type": "string", "description": "A spec that this one changes: its path, or a shipped one's name."}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "zoo spec",
         "description": "One deep generative model, declared.",
         **{key: value for key, value in root.items() if key not in ("properties", "required")},
-        "properties": {**dict.fromkeys(root["properties"], True), "extends": extends},
+        "properties": {**described, "extends": extends},
         # A spec that extends another holds what it changes: whether that is whole shows after merging.
-        "if": {"not": {"required": ["extends"]}},
-        "then": {"properties": root["properties"], "required": root["required"]},
-        "$defs": definitions,
+        "if": {"required": ["extends"]},
+        "then": {"properties": changed},
+        "else": {"properties": keys, "required": root["required"]},
+        "$defs": _with_all_changed(changed, definitions),
     }
 
 
@@ -46,18 +56,23 @@ def of_record(schema: dict[str, Any]) -> dict[str, Any]:
     return {"definition": _rewritten(schema), "records": records}
 
 
-def _kind(kind: str, names: list[str], definitions: dict[str, Any]) -> dict[str, Any]:
+def _kind(entries: list[Entry], bare: list[Entry]) -> dict[str, Any]:
     """``if/then`` on ``type`` rather than ``oneOf``: an editor then complains about the one component that is meant."""
-    bare = [name for name in names if definitions[f"{kind}.{name}"]["required"] == ["type"]]
     branches = [
         {
-            "if": {"type": "object", "properties": {"type": {"const": name}}, "required": ["type"]},
-            "then": {"$ref": f"#/$defs/{kind}.{name}"},
+            "if": {"type": "object", "properties": {"type": {"const": entry.name}}, "required": ["type"]},
+            "then": {"$ref": f"{HOME}{entry.kind}.{entry.name}"},
         }
-        for name in names
+        for entry in entries
     ]
-    mapping = {"type": "object", "properties": {"type": {"enum": names}}, "required": ["type"]}
-    return {"description": f"{a(kind).capitalize()}.", "anyOf": [{"enum": bare}, mapping], "allOf": branches}
+    mapping = {"type": "object", "properties": {"type": _names(entries)}, "required": ["type"]}
+    described = {"description": entries[0].schema["kind"]} if entries else {}
+    return {**described, "anyOf": [_names(bare), mapping], "allOf": branches}
+
+
+def _names(entries: list[Entry]) -> dict[str, Any]:
+    """Editors show the descriptions beside the names that they offer."""
+    return {"enum": [entry.name for entry in entries], "enumDescriptions": [entry.summary for entry in entries]}
 
 
 def _rewritten(node: Any) -> Any:
@@ -66,14 +81,15 @@ def _rewritten(node: Any) -> Any:
         return [_rewritten(item) for item in node]
     if not isinstance(node, dict):
         return node
+    node = {key: value for key, value in node.items() if key != "title" or not isinstance(value, str)}
     if "x-zoo-kind" in node:
-        return {"$ref": f"#/$defs/{node['x-zoo-kind']}"}
-    if str(node.get("$ref", "")).startswith("#/$defs/"):
-        return {"$ref": "#/$defs/record." + node["$ref"].removeprefix("#/$defs/")}
-    rewritten = {key: _rewritten(value) for key, value in node.items() if key != "title" or not isinstance(value, str)}
+        return {"$ref": HOME + node.pop("x-zoo-kind"), **node}
+    if str(node.get("$ref", "")).startswith(HOME):
+        return {**node, "$ref": HOME + "record." + node["$ref"].removeprefix(HOME)}
+    rewritten = {key: _rewritten(value) for key, value in node.items()}
     items = rewritten.get("items", {})
-    if node.get("type") == "array" and isinstance(items, dict) and str(items.get("$ref", "")).startswith("#/$defs/"):
-        rewritten["items"] = {"$ref": items["$ref"].replace("#/$defs/", "#/$defs/item.")}
+    if node.get("type") == "array" and isinstance(items, dict) and str(items.get("$ref", "")).startswith(HOME):
+        rewritten["items"] = {"$ref": items["$ref"].replace(HOME, HOME + "item.")}
     return rewritten
 
 
@@ -84,20 +100,56 @@ def _item(name: str) -> dict[str, Any]:
         "description": "The list 'of', this many times.",
         "properties": {
             "repeat": {"type": "integer", "minimum": 0},
-            "of": {"type": "array", "items": {"$ref": f"#/$defs/item.{name}"}},
+            "of": {"type": "array", "items": {"$ref": f"{HOME}item.{name}"}},
         },
         "required": ["repeat", "of"],
         "additionalProperties": False,
     }
     repeats = {"type": "object", "required": ["repeat"], "not": {"required": ["type"]}}
-    return {"if": repeats, "then": repetition, "else": {"$ref": f"#/$defs/{name}"}}
+    return {"if": repeats, "then": repetition, "else": {"$ref": HOME + name}}
 
 
-def _wanted(node: Any) -> set[str]:
+def _with_all_changed(root: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """The definitions, with those of what changes another that are referred to from the root or by each other."""
+    found = dict(definitions)
+    waiting = [*_references([root, found])]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _changed(definitions[name.removeprefix(CHANGED)])
+            waiting += _references(found[name])
+    return found
+
+
+def _changed(node: Any) -> Any:
+    """What is required may be in what is changed; but lists are replaced, and their items are whole."""
+    if isinstance(node, list):
+        return [_changed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {}
+    for key, value in node.items():
+        match key:
+            case "required":
+                continue
+            case "$ref":
+                changed[key] = value.replace(HOME, HOME + CHANGED)
+            case "properties":
+                changed[key] = {name: _changed(inner) for name, inner in value.items()}
+            case "anyOf" | "allOf" | "then":
+                changed[key] = _changed(value)
+            case _:
+                changed[key] = value
+    return changed
+
+
+def _references(node: Any) -> Iterator[str]:
     """The definitions that are referred to."""
     if isinstance(node, list):
-        return {kind for item in node for kind in _wanted(item)}
-    if not isinstance(node, dict):
-        return set()
-    found = {kind for value in node.values() for kind in _wanted(value)}
-    return found | ({node["$ref"].removeprefix("#/$defs/")} if "$ref" in node else set())
+        for item in node:
+            yield from _references(item)
+    elif isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"].removeprefix(HOME)
+        for value in node.values():
+            yield from _references(value)

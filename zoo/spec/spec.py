@@ -34,13 +34,16 @@ class Train(Settings):
     """How a model is trained; every interval counts steps."""
 
     steps: PositiveInt
+    """Optimizer steps."""
     batch: PositiveInt
     """Examples that each process takes at a time."""
     accumulate: PositiveInt = 1
     """Batches whose gradients are averaged before each optimizer step."""
     optimizer: Part[Optimizer]
     schedule: Part[Schedule] | None = None
+    """By what the learning rate is multiplied, over the steps."""
     seed: NonNegativeInt = 0
+    """Of the weights, the order of the data and every draw."""
     clip: PositiveFloat | None = None
     """Bound on the norm of the gradient."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -48,29 +51,40 @@ class Train(Settings):
     freeze: list[str] = []
     """Patterns over the names of parameters that stay as they are."""
     augment: list[Part[Augmentation]] = []
+    """What is done to each batch, in this order."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Which part of the train split is held out, from its end in a fixed order."""
     validate_every: PositiveInt | None = None
+    """Steps between two evaluations of the held-out part."""
     best: Best | None = None
+    """By which of its figures the weights are chosen; without, they are the last."""
     patience: PositiveInt | None = None
     """Stop after this many validations without a better one."""
     checkpoint_every: PositiveInt | None = 500
     """Besides: the last step, the best one, and that of a signal. Null: these alone."""
     log_every: PositiveInt = 50
+    """Steps between two rows of metrics.jsonl."""
     sample_every: PositiveInt | None = None
+    """Steps between two pictures of samples."""
     views: list[Part[View]] = []
     """Pictures that are drawn beside the samples, of held-out examples where there are some."""
     sinks: list[Part[Sink]] = []
+    """Where figures and pictures go, besides the run directory."""
 
 
 class Engine(Settings):
     """What the model runs on. Nothing here changes what is computed beyond rounding."""
 
     device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """What numbers the layers compute in; log-determinants and sums stay in fp32."""
     compile: Literal["auto", "on", "off"] = "auto"
+    """`auto` compiles where a run is long enough to gain from it."""
     channels_last: bool = False
+    """Lay images out pixel by pixel, which convolutions on a GPU want."""
     tf32: bool = True
+    """Let products of float32 on a GPU round to 10 bits."""
     keep_freed_memory: bool = True
     """On the CPU under glibc: reuse freed blocks instead of giving them back to the kernel at every step."""
     strategy: Literal["ddp", "fsdp2"] = "ddp"
@@ -84,7 +98,9 @@ class Sample(Settings):
     """Defaults of ``zoo sample`` and of the grids that training draws."""
 
     n: PositiveInt = 64
+    """How many."""
     temperature: PositiveFloat = 1.0
+    """Below 1 draws nearer to the mode."""
     sampler: Literal["auto"] | Part[Sampler] = "auto"
     """How, of a model that can be drawn from in several ways; ``auto`` leaves it to the model."""
 
@@ -98,7 +114,9 @@ class InitFrom(Settings):
     """Weights that a model starts from: those of a share file whose names match a pattern."""
 
     file: str
+    """A share file, or hf://OWNER/NAME@COMMIT."""
     match: str = "*"
+    """A pattern over the names of the weights in the file."""
     into: str = ""
     """The part of the model that the file's model is, ``autoencoder``; all of it unless it is said."""
 
@@ -107,15 +125,25 @@ class Spec(Settings):
     """One model, its data, and how it is trained, scored and sampled."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """What the model is called; its runs lie in a folder of this name."""
     description: str = ""
+    """One line, for listings."""
     published: list[Published] = []
+    """Figures that others published for this model."""
     plugins: list[str] = []
+    """Plugins that must be there."""
     data: Part[Dataset]
+    """What the model learns from."""
     model: Part[Model]
+    """What it is made of."""
     train: Train
+    """How it is trained."""
     engine: Engine = Engine()
+    """What it runs on."""
     evaluate: list[Part[Metric]] = []
+    """The metrics that it is scored by, on the held-out split."""
     sample: Sample = Sample()
+    """Defaults of `zoo sample`."""
     init_from: str | InitFrom | None = None
     """A share file whose weights this model starts from; with ``match`` a part of them, and of the model."""
     small: dict[str, Any] = {}
