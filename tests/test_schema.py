@@ -10,9 +10,11 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+import zoo
 from zoo.errors import ZooError
 from zoo.listing import whole_schema
 from zoo.part import example_of
+from zoo.prose import summary
 from zoo.registry import installed
 from zoo.spec import load_spec, shipped_specs
 from zoo.spec.load import read_merged
@@ -142,6 +144,44 @@ def test_a_complaint_is_about_the_component_that_is_meant(validator: Draft202012
     node = yaml.safe_load(PLANE.replace("width: 8", "widht: 8"))
     messages = [error.message for error in validator.iter_errors(node)]
     assert messages == ["Additional properties are not allowed ('widht' was unexpected)"]
+
+
+def test_a_name_is_offered_with_what_it_is(document: dict[str, Any]) -> None:
+    bare, mapping = document["$defs"]["mask"]["anyOf"]
+    for offer in (bare, mapping["properties"]["type"]):
+        told = dict(zip(offer["enum"], offer["enumDescriptions"], strict=True))
+        assert told["checkerboard"] == document["$defs"]["mask.checkerboard"]["description"]
+    assert document["$defs"]["mask"]["description"] == summary(zoo.Mask)
+
+
+def test_a_parameter_is_described_as_its_docstring_does(document: dict[str, Any]) -> None:
+    parameters = document["$defs"]["bijection.affine_coupling"]["properties"]
+    assert "`max_log_scale`" in parameters["max_log_scale"]["description"]
+    assert (parameters["max_log_scale"]["default"], parameters["max_log_scale"]["exclusiveMinimum"]) == (2.0, 0)
+    inputs = document["$defs"]["model.autoregressive"]["properties"]["inputs"]
+    assert inputs["default"] == {"type": "centred"} and inputs["$ref"] == "#/$defs/inputs"
+
+
+@pytest.mark.parametrize("record", ["Train", "Engine", "Sample", "Spec"])
+def test_every_key_of_a_spec_is_described(record: str, document: dict[str, Any]) -> None:
+    keys = document["else"] if record == "Spec" else document["$defs"][f"record.{record}"]
+    described = {key for key, value in keys["properties"].items() if value.get("description")}
+    told = {"batch", "steps", "device", "precision", "n", "name", "data", "model", "train"} & keys["properties"].keys()
+    assert told and told <= described
+
+
+def test_what_is_changed_is_checked_as_well(validator: Draft202012Validator) -> None:
+    base = {"extends": "realnvp-2d"}
+    assert validator.is_valid(base | {"train": {"ema": 0.9, "optimizer": {"type": "sgd", "lr": 1}}})
+    assert validator.is_valid(base | {"data": "toy2d", "model": {"base": {"type": "logistic"}}})
+    wrong: list[dict[str, Any]] = [
+        {"train": {"emma": 0.9}},
+        {"train": {"ema": 2}},
+        {"train": {"optimizer": {"type": "sgd", "beta": 1}}},
+        {"model": {"base": "gaussian"}},
+        {"model": {"transforms": [{"type": "affine_coupling"}]}},
+    ]
+    assert [change for change in wrong if validator.is_valid(base | change)] == []
 
 
 def test_what_extends_needs_not_repeat(validator: Draft202012Validator) -> None:

@@ -21,6 +21,8 @@ from zoo.spec import load_spec, shipped_specs
 
 Node = dict[str, Any]
 NAMES = list(shipped_specs())
+ROOT = Path(__file__).parent.parent
+HOME = shipped_specs()["realnvp"].parent
 FEW = 100_000
 """Numbers that a check may hold in memory: tables and masks, no weights."""
 
@@ -71,6 +73,16 @@ def test_a_published_recipe_beside_a_spec_fits_together(name: str) -> None:
 
 def test_recipes_are_found() -> None:
     assert set(RECIPES) >= {"pixelcnn", "gated-pixelcnn", "pixelrnn-row", "pixelrnn-diagonal"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_editors_know_what_it_is_checked_against(name: str) -> None:
+    path = shipped_specs()[name]
+    first, *rest = path.read_text().splitlines()
+    told, schema = first.split("=")
+    assert told == "# yaml-language-server: $schema"
+    assert (ROOT / "specs" / path.relative_to(HOME)).parent.joinpath(schema).resolve() == ROOT / "zoo.schema.json"
+    assert not any("yaml-language-server" in line for line in rest)
 
 
 def test_allocations_are_seen() -> None:

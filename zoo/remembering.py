@@ -11,9 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import ZooError
-from .files import make_directory, write_whole
-
 
 def cache_home() -> Path:
     """Where zoo keeps what it can make again: ``$ZOO_CACHE``, or ``zoo`` in the user's cache."""
@@ -34,9 +31,12 @@ def keep(name: str, stamp: str, value: Any) -> None:
     """Keep plain values under a name; without a place to write they are made again the next time."""
     text = json.dumps({"stamp": stamp, "value": value})
     file = _file(name)
-    with suppress(OSError, ZooError):
-        make_directory(file.parent)
-        write_whole(file, lambda aside: aside.write_text(text, encoding="utf-8"))
+    aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Not synced, as what must last is: what a crash leaves of it is made again, and a hundred plugins wait long.
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(file)
 
 
 def _file(name: str) -> Path:

@@ -9,11 +9,5 @@ class Settings(BaseModel):
     """A mapping of a spec whose keys are these fields. ``"64"`` and ``true`` are no integers."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        validate_default=True,
-        allow_inf_nan=False,
-        protected_namespaces=(),
-        use_attribute_docstrings=True,
+        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()
     )

@@ -13,6 +13,7 @@ from torch import Tensor
 from zoo import PluginError, ZooError, component
 
 from .ode_solver import Dynamics, OdeSolver, State
+from .uncompiled import uncompiled
 
 
 @component("adaptive")
@@ -50,10 +51,14 @@ class Adaptive(OdeSolver):
         self.rtol, self.atol = rtol, atol
         self.gradient = gradient
         self.max_steps = max_steps
+        self._outside = uncompiled(Adaptive._path)
         _library()
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
+        state: State = self._outside(self, f, y, start, end, depends)
+        return state
+
+    def _path(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
         if y[0].is_meta:
             raise NotImplementedError("steps of adaptive size need values: there are none on the meta device")
         least = 8.0 * torch.finfo(y[0].dtype).eps

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from collections.abc import Callable
+from typing import Annotated, Any, cast
 
 import torch
 from pydantic import Field
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from zoo import Bijection, Part, Shape, component
 
 from .recomputing import check_recomputable, recomputed
+from .uncompiled import uncompiled
 
 
 @component("chain", example={"of": ["act_norm", "act_norm"]})
@@ -39,7 +41,7 @@ class Chain(Bijection):
         super().__init__(shape, at)
         self.of = nn.ModuleList(built)
         self.domain = built[0].domain
-        self.recompute = False
+        self._recomputed: Callable[..., Any] | None = None
         self.exact = all(bijection.exact for bijection in built)
 
     def keep_nothing(self) -> None:
@@ -48,11 +50,11 @@ class Chain(Bijection):
         check_recomputable(self)
         for part in self.modules():
             if isinstance(part, Chain):
-                part.recompute = True
+                part._recomputed = uncompiled(recomputed)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if self.recompute and torch.is_grad_enabled():
-            z, log_det = recomputed(self.of, x, context)
+        if self._recomputed is not None and torch.is_grad_enabled():
+            z, log_det = self._recomputed(self.of, x, context)
             return z, log_det
         log_dets = []
         for bijection in self.of:

@@ -24,7 +24,6 @@ def check_recomputable(parts: nn.Module) -> None:
             raise ValueError(f"{type(part).__name__} estimates its log-determinant anew when it is recomputed")
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def recomputed(of: nn.ModuleList, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
     r"""``x -> (z, log_det)`` through bijections, of which backward keeps ``z`` alone.
 

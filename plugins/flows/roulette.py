@@ -13,6 +13,7 @@ from zoo import component, sum_event
 
 from .directions import Function, Noise, draw, pullback
 from .log_det import LogDet
+from .uncompiled import uncompiled
 
 
 @component("roulette")
@@ -54,9 +55,13 @@ class Roulette(LogDet):
         self.terms, self.terms_in_evaluation = terms, terms_in_evaluation
         self.stop = stop
         self.noise: Noise = noise
+        self._outside = uncompiled(Roulette._estimate)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, g: Function, x: Tensor) -> tuple[Tensor, Tensor]:
+        y, log_det = self._outside(self, g, x)
+        return y, log_det
+
+    def _estimate(self, g: Function, x: Tensor) -> tuple[Tensor, Tensor]:
         v = draw(self.noise, x)
         value, w = self._series(g, x.detach(), v)
         y, pull = pullback(g, x)

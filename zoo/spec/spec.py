@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from ..errors import Problem, nearest
 from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Sampler, Schedule, Sink, View
@@ -14,7 +14,13 @@ from ..part import Part
 from ..settings import Settings
 
 
-class Published(Settings):
+class Described(Settings):
+    """A record whose keys are described by the texts below them."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Published(Described):
     """A figure that somebody published for this model, and where."""
 
     metric: str
@@ -23,14 +29,14 @@ class Published(Settings):
     note: str = ""
 
 
-class Best(Settings):
+class Best(Described):
     """By which validation figure the kept weights are chosen."""
 
     metric: str
     goal: Literal["min", "max"] = "min"
 
 
-class Train(Settings):
+class Train(Described):
     """How a model is trained; every interval counts steps."""
 
     steps: PositiveInt
@@ -72,7 +78,7 @@ class Train(Settings):
     """Where figures and pictures go, besides the run directory."""
 
 
-class Engine(Settings):
+class Engine(Described):
     """What the model runs on. Nothing here changes what is computed beyond rounding."""
 
     device: str = "auto"
@@ -94,7 +100,7 @@ class Engine(Settings):
     """Under SLURM: put the job back into the queue when it is told to stop; it goes on with its own run."""
 
 
-class Sample(Settings):
+class Sample(Described):
     """Defaults of ``zoo sample`` and of the grids that training draws."""
 
     n: PositiveInt = 64
@@ -110,7 +116,7 @@ class Sample(Settings):
         return self.sampler if isinstance(self.sampler, Part) else None
 
 
-class InitFrom(Settings):
+class InitFrom(Described):
     """Weights that a model starts from: those of a share file whose names match a pattern."""
 
     file: str
@@ -121,7 +127,7 @@ class InitFrom(Settings):
     """The part of the model that the file's model is, ``autoencoder``; all of it unless it is said."""
 
 
-class Spec(Settings):
+class Spec(Described):
     """One model, its data, and how it is trained, scored and sampled."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
