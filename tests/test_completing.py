@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,12 @@ def test_a_folder_of_many_is_not_searched_through(tmp_path: Path, monkeypatch: p
         (tmp_path / f"{i:02}" / "x.yaml").touch()
     looked: list[Path] = []
     within = completing._within
-    monkeypatch.setattr(completing, "_within", lambda folder: (looked.append(folder), within(folder))[1])
+
+    def watched(folder: Path) -> Iterator[Path]:
+        looked.append(folder)
+        return within(folder)
+
+    monkeypatch.setattr(completing, "_within", watched)
     monkeypatch.setattr(completing, "FOLDERS", 5)
     found = [word for word, _ in completing.specs(f"{tmp_path}/")]
     assert found == [f"{tmp_path}/{i:02}/x.yaml" for i in range(4)]

@@ -44,7 +44,8 @@ def _applied(value: Any, found: list[tuple[list[str], Difference]]) -> Any:
     if not isinstance(value, dict | list):
         return value
     within: dict[str, list[tuple[list[str], Difference]]] = defaultdict(list)
-    gone, new = [], []
+    gone: list[tuple[str, Difference]] = []
+    new: list[tuple[str, Difference]] = []
     for (step, *rest), one in found:
         if rest or (one.left is not ABSENT and one.right is not ABSENT):
             within[step].append((rest, one))

@@ -178,8 +178,8 @@ def test_what_is_changed_is_checked_as_well(validator: Draft202012Validator) -> 
         {"train": {"emma": 0.9}},
         {"train": {"ema": 2}},
         {"train": {"optimizer": {"type": "sgd", "beta": 1}}},
-        {"model": {"base": "gaussian"}},
-        {"model": {"transforms": [{"type": "affine_coupling"}]}},
+        {"model": {"type": "flow", "base": "gaussian"}},
+        {"model": {"type": "flow", "transforms": [{"type": "affine_coupling"}]}},  # items of lists are whole
     ]
     assert [change for change in wrong if validator.is_valid(base | change)] == []
 

@@ -46,7 +46,7 @@ CASES = {
         "realnvp-2d", "train.optimizer.groups", [{"match": "*", "rate": 1}], [{"match": "*"}], "'rate'"
     ),
     "key of a repetition": Case("realnvp-2d", "model.transforms.0.times", 2, GONE, "no 'times'"),
-    "unknown name": Case("realnvp-2d", "model.base", "normal", "logistic", "no distribution is called 'normal'"),
+    "unknown name": Case("realnvp-2d", "model.base", "norman", "logistic", "no distribution is called 'norman'"),
     "unknown name of a mapping": Case("vae", "model.encoder.type", "mpl", "mlp", "no encoder is called 'mpl'"),
     "unknown name in a list": Case("realnvp-2d", "evaluate.0", "nil", "nll", "no metric is called 'nil'"),
     "plugin that is not there": Case("realnvp-2d", "model.base", "acme.normal", "uniform", "is not installed"),

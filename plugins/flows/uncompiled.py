@@ -15,5 +15,5 @@ def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     A decorator would import torch's compiler with the module, which takes as long as torch itself.
     """
-    kept_out: Callable[..., Any] = torch.compiler.disable(function)
+    kept_out: Callable[..., Any] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
     return kept_out
