@@ -9,6 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from environments import wheel_of
 
 from zoo import __version__
 from zoo.spec import shipped_specs
@@ -21,19 +22,7 @@ FOLDERS = {"zoo": "zoo", "plugins": "zoo.plugins", "specs": "zoo.specs"}
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     """A wheel of a copy of the checkout, so that nothing is left in this one."""
-    copy = tmp_path_factory.mktemp("checkout")
-    for name in ("pyproject.toml", "README.md"):
-        (copy / name).write_bytes((ROOT / name).read_bytes())
-    for name in FOLDERS:
-        for path in (ROOT / name).rglob("*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                target = copy / path.relative_to(ROOT)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(path.read_bytes())
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w"]
-    subprocess.run([*command, copy / "dist", copy], check=True, capture_output=True)
-    (file,) = (copy / "dist").glob("*.whl")
-    return ZipFile(file)
+    return ZipFile(wheel_of(tmp_path_factory.mktemp("wheel")))
 
 
 def test_a_wheel_holds_zoo_and_nothing_else(wheel: ZipFile) -> None:

@@ -607,20 +607,22 @@ def new_plugin(
 
 @command("spec", new)
 def new_spec(
-    output: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write: mine.yaml.")],
     like: Annotated[
         str, typer.Option(metavar="SPEC", help="The shipped spec to start from.", autocompletion=completing.shipped)
     ],
+    output: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The file to write, mine.yaml; by default SPEC.yaml.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Copy a shipped spec, comments and all, to start from."""
+    """Copy a shipped spec, comments and all, to start from; the file's name becomes its own."""
     from .scaffolding import new_spec as write
 
-    write(like, output)
+    written = write(like, output)
     if as_json:
-        _print_json({"output": str(output)})
+        _print_json({"output": str(written)})
     else:
-        print(output)
+        print(written)
 
 
 def _resolved(name: str, overrides: list[str]) -> dict[str, Any]:

@@ -80,6 +80,11 @@ def is_plugin_name(name: str) -> bool:
     return bool(re.fullmatch(_PLUGIN, name))
 
 
+def is_spec_name(name: str) -> bool:
+    """Whether a spec can be called this."""
+    return bool(_SPEC_NAME.fullmatch(name))
+
+
 def is_line(value: Any, most: int = 200) -> bool:
     """Whether a value is a text of one line."""
     return isinstance(value, str) and 0 < len(value) <= most and value.isprintable()
@@ -125,7 +130,7 @@ def _judge_spec(spec: Any, recorded: Collection[str]) -> None:
     _require(isinstance(spec, dict), "spec")
     if "extends" in spec:
         raise Unsound("has a spec that extends another: only a resolved one is shared")
-    _require(isinstance(spec.get("name"), str) and bool(_SPEC_NAME.fullmatch(spec["name"])), "spec")
+    _require(isinstance(spec.get("name"), str) and is_spec_name(spec["name"]), "spec")
     plugins = spec.get("plugins", [])
     _require(isinstance(plugins, list) and all(isinstance(name, str) for name in plugins), "spec")
     for name in plugins:

@@ -14,7 +14,7 @@ from . import __version__
 from .discovery import found
 from .errors import UsageError, listed, nearest
 from .files import make_directory, write_new
-from .metadata import is_plugin_name
+from .metadata import is_plugin_name, is_spec_name
 from .shipped import shipped_specs
 
 EXAMPLES = {
@@ -36,6 +36,8 @@ TITLES = {"mlp": "MLP", "nll": "NLL"}
 MODELINE = "# yaml-language-server: $schema="
 """Before the path of the JSON Schema, in the first line of a spec: editors read it."""
 SCHEMA = "zoo.schema.json"
+TEXTS = ("Apache-2.0", "BSD-3-Clause", "MIT")
+"""The licences whose text a new plugin gets."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,8 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
     """
     _check_name(name)
     if kind not in EXAMPLES:
-        raise UsageError(f"there is no example of a '{kind}' to start from{nearest(kind, EXAMPLES)}; there are: "
-                         f"{', '.join(EXAMPLES)}")  # fmt: skip
-    if not re.fullmatch(r"[A-Za-z0-9.+ ()-]{1,100}", licence):
-        raise UsageError(f"{licence!r} is no licence as packages name it, such as MIT or Apache-2.0")
+        raise UsageError(f"there is no example of a kind '{kind}' to start from{nearest(kind, EXAMPLES)}")
+    licence = _spdx(licence)
     if folder.exists():
         raise UsageError(f"{folder} is there already: a new plugin gets a folder of its own")
     component = EXAMPLES[kind]
@@ -85,31 +85,54 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
         f"{package}/{component}.py": _template("kinds", f"{kind}.py.txt"),
         f"specs/{words['spec']}.yaml": "$modeline\n" + _template("kinds", f"{kind}.yaml"),
         "tests/test_laws.py": _template("plugin", "test_laws.py.txt"),
-        "tests/test_spec.py": _template("plugin", "test_spec.py.txt"),
+        "tests/test_specs.py": _template("plugin", "test_specs.py.txt"),
     }
+    if licence in TEXTS:
+        files["LICENSE"] = _template("licences", f"{licence}.txt")
     for path, text in files.items():
         _write(folder / path, Template(text).substitute(words))
     return NewPlugin(folder, list(files), f"{name}.{component}")
 
 
-def new_spec(like: str, path: Path) -> None:
-    """Write a shipped spec to a file, with the file's name as its own; UsageError where that is there already."""
+def new_spec(like: str, path: Path | None = None) -> Path:
+    """Write a shipped spec to a file, by default of its name, and give it the file's name.
+
+    UsageError where the file is there already, or has a name that no spec can have.
+    """
     shipped = shipped_specs()
     if like not in shipped:
         raise UsageError(f"there is no spec '{like}'{nearest(like, shipped)}")
+    path = path or Path(f"{like}.yaml")
+    if path.suffix not in (".yaml", ".yml") or not is_spec_name(path.stem):
+        raise UsageError(f"{path}: a spec's file is called by letters, digits, '.', '_' and '-', and ends in .yaml")
     text = shipped[like].read_text(encoding="utf-8")
     if path.exists():
         raise UsageError(f"{path} is there already")
     text = re.sub(r"\A# yaml-language-server: .*$", MODELINE + SCHEMA, text, flags=re.M)
     _write(path, re.sub(r"(?m)^name: .*$", f"name: {path.stem}", text, count=1))
+    return path
 
 
 def _check_name(name: str) -> None:
     if not is_plugin_name(name):
         raise UsageError(f"the name of a plugin has letters, digits, '-' and '_', not {name!r}")
+    if not name[-1].isalnum():
+        raise UsageError(f"the name of a package ends in a letter or a digit, not as {name!r}")
     claimed = [plugin.distribution for plugin in found() if plugin.name == name]
     if claimed:
         raise UsageError(f"the plugin name '{name}' is that of {listed(claimed)}, which is installed: take another")
+
+
+def _spdx(licence: str) -> str:
+    """A licence as packages name it; UsageError where the package would not install with it."""
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        return canonicalize_license_expression(licence)
+    except InvalidLicenseExpression:
+        raise UsageError(
+            f"{licence!r} is no licence as packages name it, by SPDX: such as {' or '.join(TEXTS)}"
+        ) from None
 
 
 def _template(*names: str) -> str:

@@ -1,0 +1,1 @@
+"""Components of acme: a bijection, a conditioner and a weighting."""
