@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from textwrap import dedent
@@ -33,8 +34,8 @@ def installed(*points: EntryPoint) -> Iterator[Registry]:
     """Within this block these are installed as well, for whoever opens a share file or writes one."""
     registry = registry_with(*points)
     with MonkeyPatch.context() as patch:
-        for module in ("registry", "spec.load", "run", "stored", "exporting"):
-            patch.setattr(f"zoo.{module}.installed", lambda: registry)
+        for module in ("registry", "spec.load", "run", "stored", "exporting", "testing.holding", "testing.cases"):
+            patch.setattr(import_module(f"zoo.{module}"), "installed", lambda: registry)
         yield registry
 
 

@@ -594,10 +594,11 @@ def new_plugin(
     """Write a package with one component, its tests and a spec: it installs and passes as it is."""
     from .scaffolding import new_plugin as write
 
-    if licence is None:
-        asks = sys.stdin.isatty() and sys.stderr.isatty()
-        licence = typer.prompt("Licence", default="MIT", err=True) if asks else "MIT"
-    made = write(name, kind, output or Path(f"zoo-{name}"), licence)
+    if licence is None and sys.stdin.isatty() and sys.stderr.isatty():
+        # A prompt of typer's leaves a space on standard output.
+        print("Licence [MIT]: ", end="", file=sys.stderr, flush=True)
+        licence = sys.stdin.readline().strip()
+    made = write(name, kind, output or Path(f"zoo-{name}"), licence or "MIT")
     if as_json:
         _print_json({"folder": str(made.folder), "files": made.files, "component": made.component})
         return
