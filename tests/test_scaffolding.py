@@ -120,7 +120,7 @@ def test_another_licence_is_named_without_its_text(tmp_path: Path) -> None:
 
 def test_a_terminal_is_asked_for_the_licence(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    command = [BIN / "zoo", "new", "plugin", "mine"]
+    command = [str(BIN / "zoo"), "new", "plugin", "mine"]
     with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, cwd=tmp_path) as asked:
         os.close(theirs)
         os.write(ours, b"BSD-3-Clause\n")
