@@ -10,7 +10,8 @@ import yaml
 from markdown_it import MarkdownIt
 
 from zoo.address import Address
-from zoo.card import LICENCES, card, fenced, words
+from zoo.card import LICENCES, card, words
+from zoo.markup import fenced
 from zoo.spec import load_spec
 
 SPEC: dict[str, Any] = {

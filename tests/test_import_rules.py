@@ -36,6 +36,8 @@ LAYERS = [
         "migrating",
         "prose",
         "sealing",
+        "markup",
+        "formulas",
     },
     {"address", "answers", "hub"},
     {"beside", "discovery", "yaml"},
@@ -79,7 +81,9 @@ LAYERS = [
     {"trainer"},
     {"training"},
     {"comparing", "differing", "scored", "sharing", "tabling", "testing", "typesetting", "verifying"},
-    {"lawful"},
+    {"lawful", "reference"},
+    {"gallery"},
+    {"site"},
     {"cli"},
 ]
 """From the bottom: a module imports at run time only from its own layer and those above it in this list."""

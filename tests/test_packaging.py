@@ -16,7 +16,7 @@ from zoo.spec import shipped_specs
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FOLDERS = {"zoo": "zoo", "plugins": "zoo.plugins", "specs": "zoo.specs"}
+FOLDERS = {"zoo": "zoo", "plugins": "zoo.plugins", "specs": "zoo.specs", "docs": "zoo.docs"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_a_wheel_holds_every_file(wheel: ZipFile) -> None:
     held = set(wheel.namelist())
     for folder, package in FOLDERS.items():
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".py", ".yaml") or path.name == "py.typed":
+            if path.suffix in (".py", ".yaml", ".yml", ".md", ".png", ".css") or path.name == "py.typed":
                 name = f"{package.replace('.', '/')}/{path.relative_to(ROOT / folder).as_posix()}"
                 assert name in held, name
     assert "zoo/py.typed" in held

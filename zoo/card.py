@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from .address import Address
 from .describing import shown
+from .markup import fenced, table
 from .spec import Spec
 from .yaml import write_yaml
 
@@ -60,13 +61,6 @@ def words(value: Any) -> str:
     text = text if len(text) <= MAX_WORDS else f"{text[:MAX_WORDS]} ..."
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKUP.sub(r"\\\1", text)
-
-
-def fenced(text: str, language: str) -> str:
-    """A block of code with a fence longer than any run of backticks in it."""
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    text = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def _front_matter(spec: Spec, meta: Mapping[str, Any], picture: str | None) -> str:
@@ -121,7 +115,7 @@ def _figures(spec: Spec, metrics: Mapping[str, Any]) -> str:
         return ""
     how = [words(shown(part)) for part in metrics.get("declared") or ()]
     told = f"On the {words(metrics.get('split'))} split, by {', '.join(how)}.\n\n" if measured else ""
-    return f"## Figures\n\n{told}{_table(['metric', 'this file', 'n', 'kind', 'published'], rows)}"
+    return f"## Figures\n\n{told}{table(['metric', 'this file', 'n', 'kind', 'published'], rows)}"
 
 
 def _measured(figure: Any) -> list[str]:
@@ -143,14 +137,9 @@ def _facts(meta: Mapping[str, Any], parameters: int) -> str:
         "licence": meta["licence"] or "none is named; ask before you use it",
         "digest": meta["digest"],
     }
-    return "## The file\n\n" + _table(["", ""], [[name, words(value)] for name, value in rows.items()])
+    return "## The file\n\n" + table(["", ""], [[name, words(value)] for name, value in rows.items()])
 
 
 def _components(meta: Mapping[str, Any]) -> str:
     keys = ["kind", "name", "distribution", "version"]
-    return "## Its parts\n\n" + _table(keys, [[words(part[key]) for key in keys] for part in meta["components"]])
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "## Its parts\n\n" + table(keys, [[words(part[key]) for key in keys] for part in meta["components"]])

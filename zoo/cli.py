@@ -576,6 +576,23 @@ def schema(
         print(output)
 
 
+@command("docs")
+def docs(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the site.")] = Path("site"),
+    as_json: Json = False,
+) -> None:
+    """Build the documentation of all that is installed: a site whose pages open without a server."""
+    from .site import build as build_site
+
+    built = build_site(output)
+    for problem in built.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    if as_json:
+        _print_json({"output": str(output), "pages": built.pages, "problems": built.problems})
+    else:
+        print(output / "index.html")
+
+
 @command("plugin", new)
 def new_plugin(
     name: Annotated[
