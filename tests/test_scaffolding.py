@@ -21,7 +21,7 @@ from strangers import installed, point
 from typer.testing import CliRunner, Result
 
 from zoo.cli import app
-from zoo.scaffolding import EXAMPLES
+from zoo.scaffolding import EXAMPLES, component_of
 from zoo.shipped import shipped_specs
 from zoo.spec.load import read_merged
 
@@ -64,7 +64,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_new_plugin_passes_its_own_tests(made: Made, tmp_path: Path) -> None:
     """All that its own tests run: examples, laws, and its spec, whole and small."""
-    component = made.package + "." + EXAMPLES[made.name.removeprefix("new-")]
+    component = made.package + "." + component_of(made.name.removeprefix("new-"))
     assert doctest.testmod(importlib.import_module(component)).failed == 0
     (laws,) = made.test("test_laws")["test_law"].pytestmark
     for law in laws.args[1]:

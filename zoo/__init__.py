@@ -79,6 +79,9 @@ if TYPE_CHECKING:
     from .training import resume, train
 
 __version__ = "0.1.0"
+API_VERSION = 1
+"""Of what plugins rely on: the names in ``__all__`` and in that of `zoo.testing`, and how specs see components.
+It grows by one where something that a plugin could rely on goes or changes; what is only added leaves it as it is."""
 
 _HOMES = {
     "assembly": ("build",),

@@ -6,9 +6,10 @@ import functools
 import inspect
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -60,7 +61,9 @@ def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
             try:
-                return function(*args, **kwargs)
+                with warnings.catch_warnings():
+                    warnings.showwarning = _warn
+                    return function(*args, **kwargs)
             except ZooError as error:
                 if not error.told:
                     print(f"error: {error}", file=sys.stderr)
@@ -74,6 +77,20 @@ def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], 
         return of.command(name)(run)
 
     return register
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as a user reads it: what is meant for programmers stays as Python shows it."""
+    ours = category.__module__.partition(".")[0] == __package__
+    text = f"warning: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno, line)
+    print(text, end="", file=file or sys.stderr)
 
 
 def _version(asked: bool) -> None:

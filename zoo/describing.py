@@ -124,5 +124,7 @@ def type_text(annotation: Any) -> str:
 def _bounds(item: Any) -> list[str]:
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
     metadata = getattr(item, "metadata", None)
-    found = [f"{sign} {getattr(item, key)}" for key, sign in signs.items() if getattr(item, key, None) is not None]
+    bounds = {sign: getattr(item, key, None) for key, sign in signs.items()}
+    # Equal annotations share a cache, so that 0 and 0.0 take each other's place.
+    found = [f"{sign} {int(x) if x == int(x) else x}" for sign, x in bounds.items() if x is not None]
     return found + [bound for nested in metadata or () for bound in _bounds(nested)]

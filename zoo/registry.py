@@ -20,13 +20,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from . import API_VERSION
 from .beside import PythonFile
 from .discovery import Found, found
 from .errors import PluginError, SpecError, UsageError, a, listed, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
 from .metadata import HOME, is_plugin_name
 from .migrating import Migration, migrations_in
+from .nodes import Entries, key_place, place_of
 from .part import Part, declare_node, parameters_of
+from .renaming import former_keys, warn, with_present_keys
 
 
 @dataclass
@@ -61,6 +64,7 @@ class Registry:
         self._classes: dict[tuple[str, str], type[Component]] = {}
         self._names: dict[type[Component], str] = {}
         self._migrations: dict[type[Component], list[Migration]] = {}
+        self._formerly: dict[tuple[str, str], type[Component]] = {}
         self._former: list[Plugin] = []
 
     def bring(self, file: PythonFile) -> None:
@@ -77,6 +81,11 @@ class Registry:
                 self._retire(held)
             self._plugins[file.name] = Plugin(file.name, file.module, file.distribution, file.version, file=file)
         self.require(file.name)
+
+    def components_of(self, name: str) -> list[type[Component]]:
+        """What a plugin that is installed brings."""
+        self._load(name)
+        return list(self._plugins[name].components)
 
     def file(self, name: str) -> PythonFile | None:
         """The Python file that a plugin came from; None for a package's."""
@@ -97,8 +106,10 @@ class Registry:
         """The component of a kind by its name; LookupError with the nearest name, or the kind it is of."""
         self._load_for(name)
         wanted = kind_name(kind)
-        cls = self._classes.get((wanted, name))
+        cls = self._classes.get((wanted, name)) or self._formerly.get((wanted, name))
         if cls is not None and issubclass(cls, kind):
+            if self._names[cls] != name:
+                warn(place_of(name), f"{a(wanted)} '{name}' is called '{self._names[cls]}' now")
             return cls
         others = [held for held, called in self._classes if called == name]
         if others:
@@ -115,8 +126,22 @@ class Registry:
         return next(plugin for plugin in (*self._plugins.values(), *self._former) if cls in plugin.components)
 
     def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The declaration as it is: what is written today is in today's form."""
-        return node
+        """The declaration with the names that a class's parameters have now, and a warning where that changes it."""
+        renamed = self.renamed(cls)
+        former = former_keys(renamed, node) if renamed else []
+        for key in former:
+            warn(key_place(node, key), f"'{key}' of '{self._names[cls]}' is called '{renamed[key]}' now")
+        return with_present_keys(renamed, node) if former and isinstance(node, Entries) else node
+
+    def renamed(self, cls: type[Component]) -> Mapping[str, str]:
+        """Former names of a component's parameters -> those of now."""
+        registration = registration_of(cls)
+        return registration.renamed if registration else {}
+
+    def present_name(self, kind: str, name: str) -> str:
+        """What a component is called now, that may have been called otherwise."""
+        cls = self._formerly.get((kind, name))
+        return name if cls is None else self._names[cls]
 
     def bringer(self, name: str) -> Plugin | None:
         """The installed plugin whose components have names like this one, imported or not."""
@@ -126,7 +151,7 @@ class Registry:
     def knows(self, kind: str, name: str) -> bool:
         """Whether there is a component of this kind and name; PluginError where its plugin is missing or broken."""
         self._load_for(name)
-        return (kind, name) in self._classes
+        return (kind, name) in self._classes or (kind, name) in self._formerly
 
     def migrations_of(self, cls: type[Component]) -> list[Migration]:
         """The steps of a component's stored parameters, oldest first."""
@@ -169,6 +194,7 @@ class Registry:
         plugin = self._plugins[name]
         try:
             modules = _modules(plugin)
+            _check_version(modules[0])
             for cls in _marked(modules):
                 self._register(plugin, cls)
             for cls in plugin.components:
@@ -184,15 +210,18 @@ class Registry:
         registration = registration_of(cls)
         if registration is None:
             return
-        key = (kind_name(kind_of(cls)), plugin.prefix + registration.name)
-        held = self._classes.get(key)
-        if held is not None:
-            raise PluginError(
-                f"two components are called {key[0]} '{key[1]}': {held.__module__}.{held.__qualname__} and "
-                f"{cls.__module__}.{cls.__qualname__}"
-            )
+        kind = kind_name(kind_of(cls))
+        key, *former = ((kind, plugin.prefix + name) for name in (registration.name, *registration.formerly))
+        for called in (key, *former):
+            held = self._classes.get(called) or self._formerly.get(called)
+            if held is not None:
+                raise PluginError(
+                    f"two components are, or were, called {kind} '{called[1]}': {held.__module__}.{held.__qualname__} "
+                    f"and {cls.__module__}.{cls.__qualname__}"
+                )
         self._classes[key] = cls
         self._names[cls] = key[1]
+        self._formerly.update(dict.fromkeys(former, cls))
         plugin.components.append(cls)
         cls.origin = _origin(plugin) if plugin.prefix else None
 
@@ -209,15 +238,20 @@ class Registry:
     def _forget(self, plugin: Plugin) -> None:
         for cls in plugin.components:
             self._migrations.pop(cls, None)
+            self._drop_former_names(cls)
             del self._classes[kind_name(kind_of(cls)), self._names.pop(cls)]
         plugin.components.clear()
 
     def _retire(self, plugin: Plugin) -> None:
         """Names lead to a plugin's classes no longer; the classes know who brought them."""
         for cls in plugin.components:
+            self._drop_former_names(cls)
             del self._classes[kind_name(kind_of(cls)), self._names[cls]]
         self._former.append(plugin)
         self._loaded.discard(plugin.name)
+
+    def _drop_former_names(self, cls: type[Component]) -> None:
+        self._formerly = {key: held for key, held in self._formerly.items() if held is not cls}
 
     def _check_defaults(self, cls: type[Component]) -> None:
         """Defaults that name components are declarations like any other: a wrong one is the plugin's defect."""
@@ -271,6 +305,16 @@ def _why(error: BaseException) -> str:
 
 def _is_ours(file: str) -> bool:
     return file.startswith((str(Path(__file__).parent), "<frozen importlib")) or file.endswith("importlib/__init__.py")
+
+
+def _check_version(module: ModuleType) -> None:
+    """A plugin may say, as ``ZOO_API``, which `API_VERSION` it was written for."""
+    written_for = getattr(module, "ZOO_API", API_VERSION)
+    if written_for != API_VERSION:
+        what = "the plugin" if isinstance(written_for, int) and written_for < API_VERSION else "zoo"
+        raise PluginError(
+            f"it is written for API {written_for!r} of zoo, and this zoo has {API_VERSION}: update {what}"
+        )
 
 
 @contextmanager

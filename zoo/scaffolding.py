@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
-from . import __version__
+from . import API_VERSION, __version__
 from .discovery import found
 from .errors import UsageError, listed, nearest
 from .files import make_directory, write_new
@@ -18,21 +18,20 @@ from .metadata import is_plugin_name, is_spec_name
 from .shipped import shipped_specs
 
 EXAMPLES = {
-    "bijection": "leaky",
-    "conditioner": "gated_mlp",
-    "dataset": "spiral",
-    "decoder": "skipping",
-    "distribution": "secant",
-    "encoder": "skipping",
-    "likelihood": "laplace",
-    "mask": "every_second",
-    "metric": "median_nll",
-    "model": "independent",
-    "schedule": "triangle",
-    "weighting": "slowly",
+    "bijection": "Leaky",
+    "conditioner": "GatedMLP",
+    "dataset": "Spiral",
+    "decoder": "Skipping",
+    "distribution": "Secant",
+    "encoder": "Skipping",
+    "likelihood": "Laplace",
+    "mask": "EverySecond",
+    "metric": "MedianNLL",
+    "model": "Independent",
+    "schedule": "Triangle",
+    "weighting": "Slowly",
 }
-"""The kinds that a new plugin can begin with, and what its first component is called."""
-TITLES = {"mlp": "MLP", "nll": "NLL"}
+"""The kinds that a new plugin can begin with, and the class of its first component."""
 MODELINE = "# yaml-language-server: $schema="
 """Before the path of the JSON Schema, in the first line of a spec: editors read it."""
 SCHEMA = "zoo.schema.json"
@@ -60,20 +59,21 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
     licence = _spdx(licence)
     if folder.exists():
         raise UsageError(f"{folder} is there already: a new plugin gets a folder of its own")
-    component = EXAMPLES[kind]
+    component = component_of(kind)
     package = f"zoo_{name.lower().replace('-', '_')}"
     words = {
         "plugin": name,
         "package": package,
         "distribution": f"zoo-{name.lower().replace('_', '-')}",
         "component": component,
-        "Class": "".join(TITLES.get(word, word.capitalize()) for word in component.split("_")),
+        "Class": EXAMPLES[kind],
         "kind": kind,
         "title": f"Components of {name}",
         "spec": component.replace("_", "-"),
         "licence": licence,
         "modeline": f"{MODELINE}../{SCHEMA}",
         "zoo": __version__,
+        "api": str(API_VERSION),
         "year": str(datetime.datetime.now(datetime.UTC).year),
     }
     files = {
@@ -92,6 +92,11 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
     for path, text in files.items():
         _write(folder / path, Template(text).substitute(words))
     return NewPlugin(folder, list(files), f"{name}.{component}")
+
+
+def component_of(kind: str) -> str:
+    """What the first component of a kind is called: ``GatedMLP`` is ``gated_mlp``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", EXAMPLES[kind]).lower()
 
 
 def new_spec(like: str, path: Path | None = None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ from .header import Header
 from .interfaces.component import Component, kind_name, kind_of
 from .metadata import shown
 from .migrating import version_of
-from .nodes import Entries, Items, Place, Text
+from .nodes import Entries, Items, Place, Text, place_of
 from .part import Part
 from .registry import Registry, installed
+from .renaming import Renamed, former_keys, with_present_keys
 from .spec import Spec
 
 JUDGED = ("data", "model", "evaluate")
@@ -91,11 +93,12 @@ def spec_of(header: Header, path: Path) -> Spec:
     except ValidationError as error:
         problems = problems_in(error, node, Spec, "the spec")
         raise SpecError([Problem(None, f"{path}: {p.path}", p.message + _remedy(found)) for p in problems]) from None
+    recorded = {(need.kind, installed().present_name(need.kind, need.name)) for need in found}
     # Parents come first: the last that differs is the one to blame.
     for part in reversed(list(spec.parts())):
         for problem in _drift(part, stored.declared.get(part.place.path, {})):
             raise DamagedFile(f"{path}: {part.place.path}: {part.kind} '{part.name}' {problem}{_remedy(found)}")
-        if not any((need.kind, need.name) == (part.kind, part.name) for need in found):
+        if (part.kind, part.name) not in recorded:
             raise DamagedFile(f"{path} does not record who brings {part.kind} '{part.name}'")
     return spec
 
@@ -116,7 +119,9 @@ class _Stored:
     def __init__(self, registry: Registry, path: Path, found: Sequence[Need]) -> None:
         self._registry, self._path = registry, path
         self._recorded = {need.name for need in found}
-        self._made_with = {(need.kind, need.name): Version(need.version) for need in found}
+        self._made_with = {
+            (need.kind, registry.present_name(need.kind, need.name)): Version(need.version) for need in found
+        }
         self.declared: dict[str, Mapping[str, Any]] = {}
         """Every declaration of the spec, migrated, by its path."""
 
@@ -124,7 +129,9 @@ class _Stored:
         # Or the name would decide what is imported, or what somebody is told to install.
         if "." in name and name not in self._recorded:
             raise DamagedFile(f"{self._path} names {shown(name)} in its spec, which its components do not record")
-        return self._registry.find(kind, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Renamed)  # nobody who opens a file can do anything about its names
+            return self._registry.find(kind, name)
 
     def name_of(self, cls: type[Component]) -> str:
         return self._registry.name_of(cls)
@@ -144,6 +151,12 @@ class _Stored:
                     migration.step,
                     f"{self._path}: {path}: the migration of '{cls.__name__}' to {migration.before}",
                 )
+        renamed = self._registry.renamed(cls)
+        if former_keys(renamed, node):
+            present = with_present_keys(renamed, node)
+            node.clear()
+            node.update(present)
+        node["type"] = Text(self._registry.name_of(cls)).at(place_of(node.get("type")))
         return node
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -50,13 +50,24 @@ class Registration:
 
     name: str
     example: Mapping[str, Any]
+    formerly: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
-def component(name: str, *, example: Mapping[str, Any] | None = None) -> Callable[[C], C]:
+def component(
+    name: str,
+    *,
+    example: Mapping[str, Any] | None = None,
+    formerly: Sequence[str] = (),
+    renamed: Mapping[str, str] | None = None,
+) -> Callable[[C], C]:
     """Mark a class as a component that specs can name.
 
     ``example`` gives parameters, as YAML would, with which the component works on small shapes: the laws, ``zoo
     show`` and the schema use it. A component whose parameters all have defaults needs none.
+
+    ``formerly`` are names that the component had, and ``renamed`` leads from former names of its parameters to those
+    of now. Specs that use them work, with a warning, and share files that do without one.
 
     >>> from zoo import Distribution
     >>> @component("cauchy")
@@ -64,12 +75,13 @@ def component(name: str, *, example: Mapping[str, Any] | None = None) -> Callabl
     >>> registration_of(Cauchy).name, kind_of(Cauchy).__name__
     ('cauchy', 'Distribution')
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError(f"a component's name is in snake_case, not {name!r}")
+    for called in (name, *formerly):
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", called):
+            raise ValueError(f"a component's name is in snake_case, not {called!r}")
 
     def mark(cls: C) -> C:
         kind_of(cls)
-        cls.__zoo__ = Registration(name, dict(example or {}))  # type: ignore[attr-defined]
+        cls.__zoo__ = Registration(name, dict(example or {}), tuple(formerly), dict(renamed or {}))  # type: ignore[attr-defined]
         return cls
 
     return mark

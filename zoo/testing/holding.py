@@ -66,8 +66,7 @@ def laws_of(plugin: str) -> list[Held]:
     """
     registry = installed()
     registry.require(plugin)
-    brought = next(one for one in registry.plugins() if one.name == plugin and one.error is None)
-    return [held for cls in brought.components if kind_of(cls) in KINDS for held in _held(cls, {})]
+    return [held for cls in registry.components_of(plugin) if kind_of(cls) in KINDS for held in _held(cls, {})]
 
 
 def check_component(cls: type[Component], **examples: Mapping[str, Any]) -> None:

@@ -1,10 +1,11 @@
-"""The specs can be built, and their small versions train, ship and come back."""
+"""The specs can be built; their small versions train, ship, come back and go on to the same bits."""
 
 from pathlib import Path
 
 import pytest
 
 import zoo
+from zoo.testing import check_spec
 
 SPECS = sorted((Path(__file__).parent.parent / "specs").glob("*.yaml"))
 
@@ -15,7 +16,5 @@ def test_it_fits_together(spec: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.stem)
-def test_it_trains_and_ships(spec: Path, tmp_path: Path) -> None:
-    run = zoo.train(zoo.load_spec(spec, small=True), runs=tmp_path)
-    assert run.steps == 4
-    zoo.load(run.model)
+def test_it_keeps_what_zoo_promises(spec: Path) -> None:
+    check_spec(spec)
