@@ -26,7 +26,7 @@ PIP = {
 def wheel_of(folder: Path) -> Path:
     """zoo's wheel, of a copy of the checkout, so that nothing is left in this one."""
     copy = folder / "checkout"
-    for name in ("zoo", "plugins", "specs"):
+    for name in ("zoo", "plugins", "specs", "docs"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, copy)
