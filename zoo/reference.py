@@ -15,6 +15,7 @@ from .markup import fenced, line, markdown, table
 from .registry import Registry
 from .testing import CAUSAL_LAWS
 from .testing.holding import KINDS
+from .testing.laws import COMPONENT_LAWS
 
 FRONT = "reference.md"
 Key = tuple[str, str]
@@ -140,7 +141,8 @@ class Reference:
 
 
 def _laws_of_kind(kind: type[Component] | None) -> Mapping[str, Law]:
-    return KINDS[kind][0] if kind is not None and kind in KINDS else {}
+    """Those of every component, and those of a kind where it has some."""
+    return {**COMPONENT_LAWS, **(KINDS[kind][0] if kind is not None and kind in KINDS else {})}
 
 
 def _told(laws: Mapping[str, Law]) -> str:

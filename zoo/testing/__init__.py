@@ -17,6 +17,7 @@ from .holding import Held, check_component, laws_of
 from .laws import (
     BIJECTION_LAWS,
     CAUSAL_LAWS,
+    COMPONENT_LAWS,
     CONDITIONER_LAWS,
     COUNTED_LAWS,
     DATASET_LAWS,
@@ -34,8 +35,9 @@ from .shrinking import causal_cases, countable, parts_of, shrunk
 from .specs import check_spec
 
 __all__ = [
-    "BIJECTION_LAWS", "CAUSAL_LAWS", "CONDITIONER_LAWS", "COUNTED_LAWS", "DATASET_LAWS", "DECODER_LAWS",
-    "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "MODEL_LAWS", "WEIGHTING_LAWS", "Case",
-    "Held", "LawBroken", "applying_to_causal", "cases", "cases_of", "causal_cases", "check_component", "check_spec",
-    "countable", "initialize", "inputs", "laws_of", "liven", "liven_model", "parts_of", "perturb", "shrunk",
+    "BIJECTION_LAWS", "CAUSAL_LAWS", "COMPONENT_LAWS", "CONDITIONER_LAWS", "COUNTED_LAWS", "DATASET_LAWS",
+    "DECODER_LAWS", "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "MODEL_LAWS",
+    "WEIGHTING_LAWS", "Case", "Held", "LawBroken", "applying_to_causal", "cases", "cases_of", "causal_cases",
+    "check_component", "check_spec", "countable", "initialize", "inputs", "laws_of", "liven", "liven_model",
+    "parts_of", "perturb", "shrunk",
 ]  # fmt: skip

@@ -74,7 +74,7 @@ class Case:
             return given(self.part(*self.given), seed)
 
     def __str__(self) -> str:
-        return f"{self.label}-{_shown(self.given)}"
+        return "-".join(text for text in (self.label, _shown(self.given)) if text)
 
 
 def cases(kind: type[Component], **examples: Any) -> Iterator[Case]:
@@ -96,11 +96,17 @@ def cases(kind: type[Component], **examples: Any) -> Iterator[Case]:
 
 def cases_of(cls: type[Component], **examples: Any) -> Iterator[Case]:
     """The same for one component, which need not be installed: what ``examples`` declares are its parameters."""
+    for case in declared_cases(cls, **examples):
+        yield from _taken(case.label, case.part)
+
+
+def declared_cases(cls: type[Component], **examples: Any) -> Iterator[Case]:
+    """The declarations alone, with nothing from a parent."""
     registration = registration_of(cls)
     if registration is None:
         raise TypeError(f"{cls.__qualname__} is no component: mark it with zoo.component")
     for label, values in {registration.name: example_of(cls), **examples}.items():
-        yield from _taken(label, part_of(installed(), cls, registration.name, values))
+        yield Case(label, part_of(installed(), cls, registration.name, values), ())
 
 
 def _taken(label: str, part: Part[Any]) -> Iterator[Case]:

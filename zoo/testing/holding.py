@@ -19,9 +19,10 @@ from ..interfaces.mask import Mask
 from ..interfaces.model import Model
 from ..interfaces.weighting import Weighting
 from ..registry import installed
-from .cases import Case, cases_of
+from .cases import Case, cases_of, declared_cases
 from .laws import (
     BIJECTION_LAWS,
+    COMPONENT_LAWS,
     CONDITIONER_LAWS,
     DATASET_LAWS,
     DECODER_LAWS,
@@ -45,8 +46,10 @@ class Held:
     law: str
 
     def __call__(self) -> None:
-        kind = kind_of(self.case.part.cls)
-        laws, hold = KINDS[kind]
+        if self.law in COMPONENT_LAWS:
+            COMPONENT_LAWS[self.law](self.case.part)
+            return
+        laws, hold = KINDS[kind_of(self.case.part.cls)]
         hold(self.case, laws[self.law])
 
     def __str__(self) -> str:
@@ -54,7 +57,8 @@ class Held:
 
 
 def laws_of(plugin: str) -> list[Held]:
-    """Everything that an installed plugin brings, each on a battery of small shapes, with every law of its kind.
+    """Everything that an installed plugin brings, with the laws of every component and, where its kind has laws, with
+    those on a battery of small shapes.
 
     The whole of a plugin's tests can be::
 
@@ -66,13 +70,14 @@ def laws_of(plugin: str) -> list[Held]:
     """
     registry = installed()
     registry.require(plugin)
-    return [held for cls in registry.components_of(plugin) if kind_of(cls) in KINDS for held in _held(cls, {})]
+    return [held for cls in registry.components_of(plugin) for held in _held(cls, {})]
 
 
 def check_component(cls: type[Component], **examples: Mapping[str, Any]) -> None:
     """Hold a component to every law of its kind, with its own example and with others by name.
 
-    It need not be installed: a class in a test will do. Raises `LawBroken` at the first law that it breaks.
+    It need not be installed: a class in a test will do. Raises `LawBroken` at the first law that it breaks; UsageError
+    for a kind that has none, which only `laws_of` holds to what every component owes.
 
     >>> import torch, zoo
     >>> from zoo.testing import check_component
@@ -100,9 +105,11 @@ def check_component(cls: type[Component], **examples: Mapping[str, Any]) -> None
 
 
 def _held(cls: type[Component], examples: Mapping[str, Mapping[str, Any]]) -> Iterator[Held]:
-    laws, _ = KINDS[kind_of(cls)]
-    for case in cases_of(cls, **examples):
-        yield from (Held(case, law) for law in laws)
+    for case in declared_cases(cls, **examples):
+        yield from (Held(case, law) for law in COMPONENT_LAWS)
+    if kind_of(cls) in KINDS:
+        for case in cases_of(cls, **examples):
+            yield from (Held(case, law) for law in KINDS[kind_of(cls)][0])
 
 
 def _as_it_is(case: Case, law: Law) -> None:

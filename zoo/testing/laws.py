@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from ..interfaces.likelihood import Likelihood
 from ..interfaces.mask import Mask
 from ..interfaces.model import Model
 from ..interfaces.weighting import Weighting
+from ..part import Part
 from . import (
     batches,
     causal_data,
@@ -28,6 +30,7 @@ from . import (
     conditioning,
     controlling,
     datasets,
+    declaring,
     density,
     drawing,
     extremes,
@@ -53,6 +56,13 @@ BijectionLaw = Callable[[Bijection, Tensor], None]
 def _by_name(*laws: Callable[..., None]) -> dict[str, Callable[..., None]]:
     return {law.__name__: law for law in laws}
 
+
+COMPONENT_LAWS: Mapping[str, Callable[[Part[Any]], None]] = _by_name(
+    declaring.says_what_it_is,
+    declaring.declaration_survives,
+    declaring.has_a_schema,
+)
+"""Each takes the declaration of a component of any kind."""
 
 BIJECTION_LAWS: Mapping[str, BijectionLaw] = _by_name(
     jacobian.log_det_is_jacobian,
