@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, a
 from ..interfaces.bijection import Bijection
+from ..interfaces.causal import Causal
 from ..interfaces.component import Component, kind_name, kind_of
 from ..interfaces.conditioner import Conditioner
 from ..interfaces.dataset import Dataset
@@ -22,6 +24,7 @@ from ..registry import installed
 from .cases import Case, cases_of, declared_cases
 from .laws import (
     BIJECTION_LAWS,
+    CAUSAL_LAWS,
     COMPONENT_LAWS,
     CONDITIONER_LAWS,
     DATASET_LAWS,
@@ -32,10 +35,14 @@ from .laws import (
     MASK_LAWS,
     MODEL_LAWS,
     WEIGHTING_LAWS,
+    applying_to_causal,
 )
-from .liven import inputs, liven, perturb
+from .liven import inputs, liven, liven_model, perturb
+from .shrinking import on_little_data
 
 Law = Callable[..., None]
+Ready = Callable[[Case, Law], None]
+"""Makes a component ready for a law, and holds it to it."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,10 @@ class Held:
 
     case: Case
     law: str
+    hold: Callable[[Case], None] = field(repr=False)
 
     def __call__(self) -> None:
-        if self.law in COMPONENT_LAWS:
-            COMPONENT_LAWS[self.law](self.case.part)
-            return
-        laws, hold = KINDS[kind_of(self.case.part.cls)]
-        hold(self.case, laws[self.law])
+        self.hold(self.case)
 
     def __str__(self) -> str:
         return f"{self.case}-{self.law}"
@@ -58,7 +62,7 @@ class Held:
 
 def laws_of(plugin: str) -> list[Held]:
     """Everything that an installed plugin brings, with the laws of every component and, where its kind has laws, with
-    those on a battery of small shapes.
+    those on a battery of small shapes; a causal model with those of causality as well.
 
     The whole of a plugin's tests can be::
 
@@ -99,17 +103,37 @@ def check_component(cls: type[Component], **examples: Mapping[str, Any]) -> None
     kind = kind_of(cls)
     if kind not in KINDS:
         known = ", ".join(kind_name(one) for one in KINDS)
-        raise UsageError(f"there are no laws of a {kind_name(kind)}; there are of: {known}")
+        raise UsageError(f"there are no laws of {a(kind_name(kind))}; there are of: {known}")
     for held in _held(cls, examples):
         held()
 
 
 def _held(cls: type[Component], examples: Mapping[str, Mapping[str, Any]]) -> Iterator[Held]:
     for case in declared_cases(cls, **examples):
-        yield from (Held(case, law) for law in COMPONENT_LAWS)
+        yield from _all(COMPONENT_LAWS, _the_declaration, [case])
+        if issubclass(cls, Model) and issubclass(cls, Causal):
+            yield from _all(CAUSAL_LAWS, _if_it_applies, on_little_data(case.label, case.part))
     if kind_of(cls) in KINDS:
-        for case in cases_of(cls, **examples):
-            yield from (Held(case, law) for law in KINDS[kind_of(cls)][0])
+        yield from _all(*KINDS[kind_of(cls)], cases_of(cls, **examples))
+
+
+def _all(laws: Mapping[str, Law], ready: Ready, cases: Iterable[Case]) -> Iterator[Held]:
+    for case in cases:
+        yield from (Held(case, name, partial(_hold, ready, law)) for name, law in laws.items())
+
+
+def _hold(ready: Ready, law: Law, case: Case) -> None:
+    ready(case, law)
+
+
+def _the_declaration(case: Case, law: Law) -> None:
+    law(case.part)
+
+
+def _if_it_applies(case: Case, law: Law) -> None:
+    model: Any = liven_model(case.build())
+    if law in applying_to_causal(model).values():
+        law(model)
 
 
 def _as_it_is(case: Case, law: Law) -> None:
@@ -132,7 +156,7 @@ def _on_inputs(case: Case, law: Law) -> None:
     law(bijection, inputs(bijection, 8, seed=7))
 
 
-KINDS: Mapping[type[Component], tuple[Mapping[str, Law], Callable[[Case, Law], None]]] = {
+KINDS: Mapping[type[Component], tuple[Mapping[str, Law], Ready]] = {
     Bijection: (BIJECTION_LAWS, _on_inputs),
     Distribution: (DISTRIBUTION_LAWS, _before_and_after_training),
     Likelihood: (LIKELIHOOD_LAWS, _before_and_after_training),

@@ -91,6 +91,14 @@ def declares(spec: Spec, capability: type) -> bool:
     return bool(parts_of(model, capability))
 
 
+def on_little_data(label: str, part: Part[Model]) -> list[Case]:
+    """A causal model on each of the little events that it takes; LawBroken where it takes none."""
+    found = [case for event in CAUSAL_EVENTS if takes(case := Case(label, part, (event,)))]
+    if not found:
+        raise LawBroken(f"model '{label}' takes none of the little events: {', '.join(map(str, CAUSAL_EVENTS))}")
+    return found
+
+
 def causal_cases(**examples: Any) -> Iterator[Case]:
     """Every registered causal model from its example, on the data that it takes, and each shipped spec that has one, in
     its seconds-long version on less data yet.
@@ -101,11 +109,7 @@ def causal_cases(**examples: Any) -> Iterator[Case]:
         if kind_of(cls) is Model and issubclass(cls, Causal):
             examples[name] = {"type": name, **example_of(cls)}
     for label, node in examples.items():
-        part = declare(Model, node)
-        found = [case for event in CAUSAL_EVENTS if takes(case := Case(label, part, (event,)))]
-        if not found:
-            raise LawBroken(f"model '{label}' takes none of the little events: {', '.join(map(str, CAUSAL_EVENTS))}")
-        yield from found
+        yield from on_little_data(label, declare(Model, node))
     for name in shipped_specs():
         spec = load_spec(name, small=True)
         if declares(spec, Causal):
