@@ -100,7 +100,7 @@ def test_pages_say_which_laws_hold(made: dict[str, str]) -> None:
     assert "nothing_leaks" not in coupling
     assert "### `inverse_inverts`" in made[path_of_kind("bijection")]
     assert "### `nothing_leaks`" in made[path_of(("model", "autoregressive"))]
-    assert "## Laws" not in made[path_of(("schedule", "cosine"))]
+    assert "[`has_a_schema`](../schedule.md#has_a_schema)" in made[path_of(("schedule", "cosine"))]
 
 
 def test_pages_lead_to_each_other(made: dict[str, str]) -> None:

@@ -396,9 +396,9 @@ def test_build_says_whose_line_breaks_a_law(tmp_path: Path, monkeypatch: pytest.
     assert done.exit_code == 2
     assert "nothing_leaks                    broken" in done.stdout
     assert done.stderr == (
-        "error: spec.yaml:13:9  model.net.layers[1]  causal_layer 'astray.pooled': breaks the law nothing_leaks: in "
-        "training mode the conditional of (0, 0, 0) changes with its own number: mask that out of what its parameters "
-        "are made of, or give another order by ranks()\n"
+        "error: spec.yaml:13:9  model.net.layers[1]  causal_layer 'astray.pooled' of stranger 1.0: breaks the law "
+        "nothing_leaks: in training mode the conditional of (0, 0, 0) changes with its own number: mask that out of "
+        "what its parameters are made of, or give another order by ranks()\n"
         "          - astray.pooled\n"
         "            ^\n"
     )
@@ -422,5 +422,5 @@ def test_build_takes_the_small_version_for_laws(tmp_path: Path) -> None:
 def test_build_refuses_statistics_of_batches_in_causal_models(tmp_path: Path) -> None:
     done = build(tmp_path, SPEC.replace("LAYER", "astray.normed_by_batch"))
     assert done.exit_code == 2
-    at = "spec.yaml:13:9  model.net.layers[1]  causal_layer 'astray.normed_by_batch': "
+    at = "spec.yaml:13:9  model.net.layers[1]  causal_layer 'astray.normed_by_batch' of stranger 1.0: "
     assert f"{at}BatchNorm2d takes statistics of a batch, by which examples see each other" in done.stderr
