@@ -15,9 +15,13 @@ from strangers import point
 
 from zoo import discovery
 from zoo.catalogue import Shelf
+from zoo.describing import describe_spec
 from zoo.discovery import Found, found
 from zoo.listing import catalogue
+from zoo.prose import first_sentence
 from zoo.registry import Registry
+from zoo.shipped import shipped_specs
+from zoo.spec.load import read_merged
 
 MASK = '''
     """Masks of a stranger."""
@@ -185,3 +189,12 @@ def test_looking_for_a_module_imports_none(home: Path) -> None:
     (package / "inner.py").write_text("")
     assert found([point("x", "outer_package.inner")])[0].stamp()
     assert "outer_package" not in sys.modules
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_a_glance_at_a_spec_sees_what_reading_it_does(name: str) -> None:
+    path = shipped_specs()[name]
+    node = read_merged(path)
+    model = node["model"]
+    called = model["type"] if isinstance(model, dict) else model
+    assert describe_spec(path) == (called, first_sentence(node.get("description", "")))

@@ -19,6 +19,7 @@ from .errors import SpecError, UsageError, ZooError
 if TYPE_CHECKING:
     from .interfaces import Measurement
     from .lawful import Verdict
+    from .listing import Resolved
     from .spec import Spec
 
 app = typer.Typer(
@@ -165,11 +166,9 @@ def show(
             print(columns([[r.name, r.type, r.default] for r in rows], ["parameter", "type", "default"]), end="\n\n")
     resolved = _resolved(name, sets or []) if is_spec else None
     if as_json:
-        _print_json({"components": pages, "spec": resolved})
+        _print_json({"components": pages, "spec": resolved and resolved.node})
     elif resolved is not None:
-        from .yaml import write_yaml
-
-        print(write_yaml(resolved), end="")
+        print(resolved.text, end="")
 
 
 @command("build")
@@ -660,15 +659,17 @@ def new_spec(
         print(written)
 
 
-def _resolved(name: str, overrides: list[str]) -> dict[str, Any]:
-    from .listing import resolved
+def _resolved(name: str, overrides: list[str]) -> Resolved:
+    from .listing import Resolved, resolved
     from .shipped import shipped_specs
 
     if name in shipped_specs() and not overrides and not Path(name).exists():
         return resolved(name)
     from .spec import find_spec, load_spec
+    from .yaml import write_yaml
 
-    return load_spec(find_spec(name), overrides).resolved()
+    node = load_spec(find_spec(name), overrides).resolved()
+    return Resolved(node, write_yaml(node))
 
 
 def _measurement_row(name: str, measured: Measurement) -> list[str]:

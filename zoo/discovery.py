@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import ModuleSpec
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 
 from .metadata import HOME, is_plugin_name
@@ -43,10 +44,13 @@ def found(points: Iterable[EntryPoint] | None = None) -> list[Found]:
 
     A name that several distributions claim is nobody's, and all of them are at fault; but what zoo claims is zoo's.
     """
-    claims: dict[str, list[Found]] = {}
-    for point in entry_points(group=GROUP) if points is None else points:
-        claims.setdefault(point.name, []).append(_described(point))
-    return [one for name, claimed in claims.items() for one in _settled(name, claimed)]
+    return list(_found_on(tuple(sys.path)) if points is None else _settled(points))
+
+
+@cache
+def _found_on(path: tuple[str, ...]) -> tuple[Found, ...]:
+    """What is installed in these folders, those of ``sys.path``."""
+    return tuple(_settled(entry_points(group=GROUP)))
 
 
 @cache
@@ -58,14 +62,30 @@ def environment() -> str:
 
 
 def _described(point: EntryPoint) -> Found:
-    name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+    name, version = _who(point.dist) if point.dist else ("unknown", "unknown")
     fault = None
     if not is_plugin_name(point.name):
         fault = f"the name of a plugin has letters, digits, '-' and '_', not {point.name!r}"
     return Found(point.name, point.value, name, version, fault)
 
 
-def _settled(name: str, claimed: list[Found]) -> list[Found]:
+def _who(distribution: Distribution) -> tuple[str, str]:
+    """Name and version, of the head of the metadata: to ask a distribution for either is to parse all of it."""
+    text = distribution.read_text("METADATA") if isinstance(distribution, Distribution) else None
+    head = (text or "").partition("\n\n")[0]
+    name, version = (re.search(rf"(?m)^{key}: *(\S+)", head) for key in ("Name", "Version"))
+    return (name[1], version[1]) if name and version else (distribution.name, distribution.version)
+
+
+def _settled(points: Iterable[EntryPoint]) -> Iterator[Found]:
+    claims: dict[str, list[Found]] = {}
+    for point in points:
+        claims.setdefault(point.name, []).append(_described(point))
+    for name, claimed in claims.items():
+        yield from _of_one_name(name, claimed)
+
+
+def _of_one_name(name: str, claimed: list[Found]) -> list[Found]:
     distributions = list(dict.fromkeys(one.distribution for one in claimed))
     if len(distributions) == 1:
         return claimed[:1]

@@ -32,6 +32,14 @@ class Page:
     entry: Entry
 
 
+@dataclass(frozen=True)
+class Resolved:
+    """A spec with every default written out, as values and as YAML."""
+
+    node: dict[str, Any]
+    text: str
+
+
 def catalogue(plugins: Iterable[Found] | None = None) -> list[Shelf]:
     """The shelves of these plugins, or of all that are installed; only what has changed is imported."""
     plugins = found() if plugins is None else list(plugins)
@@ -87,18 +95,19 @@ def _specs_stamp() -> str:
     return f"{stamp_of(shipped_specs().values())} {sources('zoo')}"
 
 
-def resolved(name: str) -> dict[str, Any]:
+def resolved(name: str) -> Resolved:
     """A shipped spec with every default written out."""
     stamp = hashlib.sha256(f"{stamp_of(shipped_specs().values())} {_installed()}".encode()).hexdigest()
-    node = recalled(f"resolved/{name}", [stamp])
-    if node is None:
+    kept = recalled(f"resolved/{name}", [stamp])
+    if kept is None:
         from .spec import load_spec
+        from .yaml import write_yaml
 
         # As it will be recalled, whether it is now or not.
         node = json.loads(json.dumps(load_spec(name).resolved()))
-        keep(f"resolved/{name}", stamp, node)
-    values: dict[str, Any] = node
-    return values
+        kept = {"node": node, "text": write_yaml(node)}
+        keep(f"resolved/{name}", stamp, kept)
+    return Resolved(**kept)
 
 
 def whole_schema() -> dict[str, Any]:
