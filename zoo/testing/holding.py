@@ -87,6 +87,7 @@ def check_component(cls: type[Component], **examples: Mapping[str, Any]) -> None
     >>> from zoo.testing import check_component
     >>> @zoo.component("halves")
     ... class Halves(zoo.Mask):
+    ...     "The first half is kept, the second changed."
     ...     def __init__(self, shape: zoo.Shape) -> None:
     ...         if len(shape) != 1 or shape[0] % 2:
     ...             raise ValueError("takes vectors of even size")
