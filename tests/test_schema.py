@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from typer.testing import CliRunner
 
 import zoo
+from zoo.cli import app
 from zoo.errors import ZooError
 from zoo.listing import whole_schema
 from zoo.part import example_of
@@ -190,3 +192,10 @@ def test_what_extends_needs_not_repeat(validator: Draft202012Validator) -> None:
     assert validator.is_valid({"extends": "realnvp-2d"})
     assert not validator.is_valid({"extends": "realnvp-2d", "modle": {}})
     assert not validator.is_valid({"name": "mine"})
+
+
+def test_a_file_is_told_as_one_object(tmp_path: Path) -> None:
+    file = tmp_path / "zoo.schema.json"
+    result = CliRunner().invoke(app, ["schema", "-o", str(file), "--json"])
+    assert json.loads(result.stdout) == {"output": str(file)}
+    assert json.loads(file.read_text())["properties"]["model"]

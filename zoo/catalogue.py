@@ -70,7 +70,8 @@ def _name(plugin: Found) -> str:
 
 def _stamps(plugin: Found) -> tuple[str, str]:
     """Of a plugin that works, and of one that does not: why may have to do with all that is installed."""
-    return plugin.stamp(), f"{plugin.stamp()} {environment()}"
+    stamp = plugin.stamp()
+    return stamp, f"{stamp} {environment()}"
 
 
 def _entry(values: dict[str, Any]) -> Entry:

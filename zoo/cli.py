@@ -584,11 +584,14 @@ def schema(
     from .files import write_whole
     from .listing import whole_schema
 
-    text = json.dumps(whole_schema(), indent=None if as_json else 1)
+    text = json.dumps(whole_schema())  # on one line: to indent so much takes longer than all the rest
     if output is None:
         print(text)
+        return
+    write_whole(output, lambda aside: _write(aside, text))
+    if as_json:
+        _print_json({"output": str(output)})
     else:
-        write_whole(output, lambda aside: _write(aside, text))
         print(output)
 
 

@@ -94,11 +94,11 @@ def _of_one_name(name: str, claimed: list[Found]) -> list[Found]:
     return [one if one.distribution == HOME else replace(one, fault=fault) for one in claimed]
 
 
-def stamp_of(files: Iterable[Path]) -> str:
+def stamp_of(files: Iterable[str | Path]) -> str:
     """A digest of the paths, sizes and times of files."""
     digest = hashlib.sha256()
     for path in files:
-        state = path.stat()
+        state = os.stat(path)  # noqa: PTH116  (paths as texts: there are hundreds)
         digest.update(f"{path}\n{state.st_size}\n{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -122,12 +122,12 @@ def _located(module: str) -> ModuleSpec | None:
     return spec
 
 
-def _files(spec: ModuleSpec | None) -> Iterator[Path]:
+def _files(spec: ModuleSpec | None) -> Iterator[str]:
     if spec is None:
         return
     for folder in spec.submodule_search_locations or []:
         for home, folders, names in os.walk(folder):
             folders[:] = sorted(set(folders) - {"__pycache__"})
-            yield from (Path(home, name) for name in sorted(names) if name.endswith(".py"))
+            yield from (f"{home}{os.sep}{name}" for name in sorted(names) if name.endswith(".py"))
     if not spec.submodule_search_locations and spec.origin:
-        yield Path(spec.origin)
+        yield spec.origin
