@@ -40,7 +40,7 @@ def first_not_finite(model: nn.Module, run: Callable[[], Any]) -> Part[Any] | No
         @wraps(method)
         def call(*args: Any, **kwargs: Any) -> Any:
             result = method(*args, **kwargs)
-            if not found and finite(args) and not finite(result):
+            if not found and finite((args, kwargs)) and not finite(result):
                 found.append(part.declaration)
             return result
 
