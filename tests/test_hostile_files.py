@@ -330,7 +330,7 @@ def peak():
 
 sys.meta_path.insert(0, Blocker())
 bare = peak()
-import json, os, time
+import json, os
 from pathlib import Path
 from zoo.errors import ZooError
 from zoo.verifying import verify
@@ -345,22 +345,28 @@ def hear(event, args):
     elif event.partition(".")[0] in ("exec", "compile", "import", "os", "subprocess", "socket", "shutil", "ctypes"):
         heard.append(f"{event} {args}")
 
+def count(frame, event, argument):
+    global calls
+    calls += event in ("call", "c_call")
+
 found = {}
 sys.addaudithook(hear)
 for path in sys.argv[1:]:
-    began = time.process_time()
+    calls = 0
+    sys.setprofile(count)
     try:
         verify(path)
         code = 0
     except ZooError as error:
         code = error.exit_code
-    found[path] = [code, time.process_time() - began]
+    sys.setprofile(None)
+    found[path] = [code, calls]
 print(json.dumps({"found": found, "heard": heard, "mebibytes": (peak() - bare) / 1024}))
 """
 
 
 def judged_alone(*files: Path) -> dict[str, Any]:
-    """What a new interpreter without torch makes of files: exit codes and seconds, its peak of memory, its deeds."""
+    """What a new interpreter without torch makes of files: exit codes and calls, its peak of memory, its deeds."""
     words = [sys.executable, "-c", JUDGE, *map(str, files)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -378,7 +384,7 @@ def test_headers_are_judged_without_torch_quickly_in_little_memory(sound: Path, 
     told = judged_alone(*sorted(folder.iterdir()))
     assert len(told["found"]) == len(HEADERS) + 1
     assert {code for code, _ in told["found"].values()} == {5}
-    assert max(seconds for _, seconds in told["found"].values()) < 1.0
+    assert max(calls for _, calls in told["found"].values()) < 1_000_000  # some second; a clock would judge the machine
     assert told["mebibytes"] < 100
     assert told["heard"] == []
     assert state(folder) == before
