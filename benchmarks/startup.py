@@ -29,6 +29,7 @@ class Command:
 
     def __init__(self, words: Sequence[str], env: Mapping[str, str], forget: Path | None = None) -> None:
         self.words, self.env, self.forget = words, {**os.environ, **env}, forget
+        self.env.pop("PYTHONDONTWRITEBYTECODE", None)  # who installs has compiled; the first run does it here
         self.wall: list[float] = []
         self.cpu: list[float] = []
 

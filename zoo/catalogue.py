@@ -6,7 +6,7 @@ made once, by importing the plugin, and again when the plugin's distribution or 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from .discovery import Found, environment
@@ -61,7 +61,7 @@ def shelf_kept(plugin: Found) -> Shelf | None:
 
 def keep_shelf(plugin: Found, shelf: Shelf) -> None:
     """Keep the shelf that was made of a plugin."""
-    keep(_name(plugin), _stamps(plugin)[shelf.error is not None], asdict(shelf))
+    keep(_name(plugin), _stamps(plugin)[shelf.error is not None], shelf)
 
 
 def _name(plugin: Found) -> str:

@@ -19,7 +19,7 @@ def cache_home() -> Path:
 
 
 def recalled(name: str, stamps: Collection[str]) -> Any:
-    """The plain values that were kept under a name with one of these stamps, or None."""
+    """The plain values that were kept under a name with one of these stamps, or None; records come as mappings."""
     try:
         kept = json.loads(_file(name).read_text(encoding="utf-8"))
         return kept["value"] if kept["stamp"] in stamps else None
@@ -28,8 +28,8 @@ def recalled(name: str, stamps: Collection[str]) -> Any:
 
 
 def keep(name: str, stamp: str, value: Any) -> None:
-    """Keep plain values under a name; without a place to write they are made again the next time."""
-    text = json.dumps({"stamp": stamp, "value": value})
+    """Keep plain values and records under a name; without a place to write they are made again the next time."""
+    text = json.dumps({"stamp": stamp, "value": value}, default=vars)
     file = _file(name)
     aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with suppress(OSError):
