@@ -59,25 +59,25 @@ class Contender:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is built and trained: ``fused`` is Adam in one kernel, ``keep_freed`` a setting of the process."""
+    """How a model is built of a seed, and trained: Adam ``fused`` in one kernel, freed memory kept by the process."""
 
-    build: Callable[[], Contender]
+    build: Callable[[int], Contender]
     event: zoo.Event
     batch: int = 16
     fused: bool | None = None
     keep_freed: bool = False
 
 
-def declared(node: Mapping[str, Any], event: zoo.Event) -> Any:
+def declared(node: Mapping[str, Any], event: zoo.Event, seed: int = 0) -> Any:
     """A model of zoo, from the weights that all contenders have."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model: Any = zoo.declare(zoo.Model, node)(event)
     return model
 
 
-def in_zoo(node: Mapping[str, Any], event: zoo.Event, choices: Choices) -> Contender:
+def in_zoo(node: Mapping[str, Any], event: zoo.Event, choices: Choices, seed: int) -> Contender:
     """A model behind the call that zoo's trainer makes of it."""
-    runtime = Runtime(declared(node, event), choices, Alone())
+    runtime = Runtime(declared(node, event, seed), choices, Alone())
     runtime.distribute()
     clock = zoo.Clock(torch.zeros((), dtype=torch.int64), steps=1000)
 
@@ -87,17 +87,17 @@ def in_zoo(node: Mapping[str, Any], event: zoo.Event, choices: Choices) -> Conte
     return Contender(runtime.model, loss)
 
 
-def by_hand() -> Contender:
+def by_hand(seed: int) -> Contender:
     """Gated PixelCNN with whole kernels under masks."""
     net = GATED["net"]
     model = PlainGated(net["width"], len(net["layers"]), net["readout"][0])
-    model.start_like(declared(GATED, BINARY).net)
+    model.start_like(declared(GATED, BINARY, seed).net)
     return Contender(model, model)
 
 
-def stepper(recipe: Recipe) -> Callable[[Tensor], Tensor]:
+def stepper(recipe: Recipe, seed: int = 0) -> Callable[[Tensor], Tensor]:
     """A training step on a batch: forward, backward, Adam, zero_grad. It returns the loss."""
-    contender = recipe.build()
+    contender = recipe.build(seed)
     adam = torch.optim.Adam(contender.module.parameters(), lr=1e-3, fused=recipe.fused)
 
     def step(x: Tensor) -> Tensor:

@@ -7,8 +7,10 @@ lists the options.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import cycle, islice
+from statistics import mean, stdev
 
 import torch
 from torch import Tensor
@@ -38,13 +40,16 @@ def main() -> None:
     parser = timing_parser("benchmarks.pixels", __doc__, rounds=12, steps=3)
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES), help="these models")
     parser.add_argument("--training", type=int, default=300, help="steps of the trainings whose losses are compared")
+    parser.add_argument("--seeds", type=int, default=1, help="of those trainings")
+    parser.add_argument("--contenders", nargs="+", help="who is trained; the others are compared with the first")
     options = timing_options(parser)
     torch.set_num_threads(options.threads)
     print(machine(options.threads))
     for model in options.only:
-        steps_of(model, options.rounds, options.steps, options.threads, options.clock)
+        if options.rounds:
+            steps_of(model, options.rounds, options.steps, options.threads, options.clock)
         if options.training and not options.quick:
-            losses_of(model, options.training)
+            losses_of(model, options.contenders or list(RECIPES[model]), options.training, options.seeds)
 
 
 def steps_of(model: str, rounds: int, steps: int, threads: int, clock: Clock) -> None:
@@ -73,28 +78,37 @@ def training_block(model: str, name: str, clock: Clock) -> Block:
     return timed(lambda: step(next(data)), clock=clock, unmeasured=1)
 
 
-def losses_of(model: str, steps: int) -> None:
-    """Print the loss after so many steps from the same weights on the same batches, a mean over the last ten."""
-    rows, first = [], 0.0
-    for name, recipe in RECIPES[model].items():
-        torch.compiler.reset()
-        progress(f"{name}: {steps} steps")
-        step = stepper(recipe)
-        losses = [float(step(x)) for x in islice(batches(recipe), steps)]
-        last = sum(losses[-10:]) / 10
-        first = first or last
-        rows.append([name, f"{losses[0]:.4f}", f"{last:.4f}", f"{100 * (last / first - 1):+.3f}"])
+def losses_of(model: str, names: Sequence[str], steps: int, seeds: int) -> None:
+    """Print the loss after so many steps, a mean over the last ten: of each seed the same weights and batches."""
+    last = {name: [_loss_after(steps, name, RECIPES[model][name], seed) for seed in range(seeds)] for name in names}
     progress("")
-    print(f"\n{model}: loss in nats after {steps} steps, from the same weights on the same batches\n")
-    print(markdown(["", "first", "last ten", "difference, %"], rows))
+    print(f"\n{model}: loss in nats after {steps} steps, a mean over the last ten; {seeds} seeds\n")
+    rows = [
+        [name, *(f"{loss:.4f}" for loss in losses), *_difference(losses, last[names[0]])]
+        for name, losses in last.items()
+    ]
+    print(markdown(["", *(f"seed {seed}" for seed in range(seeds)), "difference, %", "deviation"], rows))
 
 
-def batches(recipe: Recipe):  # type: ignore[no-untyped-def]
-    """Batches without end: a pure function of nothing."""
-    draw = torch.Generator().manual_seed(0)
+def _loss_after(steps: int, name: str, recipe: Recipe, seed: int) -> float:
+    torch.compiler.reset()
+    progress(f"{name}, seed {seed}: {steps} steps")
+    step = stepper(recipe, seed)
+    losses = [float(step(x)) for x in islice(batches(recipe, seed), steps)]
+    return mean(losses[-10:])
+
+
+def _difference(losses: Sequence[float], others: Sequence[float]) -> list[str]:
+    """Mean and standard deviation over seeds, in percent."""
+    percent = [100 * (loss / other - 1) for loss, other in zip(losses, others, strict=True)]
+    return [f"{mean(percent):+.3f}", f"{stdev(percent):.3f}" if len(percent) > 1 else ""]
+
+
+def batches(recipe: Recipe, seed: int = 0) -> Iterator[Tensor]:
+    """Batches without end: a pure function of the seed."""
+    draw = torch.Generator().manual_seed(seed)
     while True:
-        x: Tensor = images(recipe.event, recipe.batch, draw)
-        yield x
+        yield images(recipe.event, recipe.batch, draw)
 
 
 if __name__ == "__main__":
