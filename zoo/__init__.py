@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         component,
         misshapen,
         sum_event,
+        unseen_share,
         wrong_context,
     )
     from .migrating import migration
@@ -113,7 +114,7 @@ __all__ = [
     "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError",
     "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "declare", "density_picture",
     "density_problem", "heat_map", "image_grid", "image_problem", "load", "load_spec", "mean_over_processes",
-    "migration", "misshapen", "named", "resume", "sum_event", "train", "wrong_context",
+    "migration", "misshapen", "named", "resume", "sum_event", "train", "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

@@ -10,18 +10,34 @@ import torch
 from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
-from zoo import Batch, Clock, Event, Model, Part, Samples, Scores, Terms, advanced, component, named, sum_event
+from zoo import (
+    Batch,
+    Clock,
+    Completes,
+    Event,
+    Known,
+    Model,
+    Part,
+    Samples,
+    Scores,
+    Terms,
+    advanced,
+    component,
+    named,
+    sum_event,
+    unseen_share,
+)
 
 from ..nets.any_order import AnyOrder
 from ..nets.autoregressive_net import AutoregressiveNet
-from ..nets.context import check_context, told
+from ..nets.context import Context, check_context, told
 from ..nets.level_data import levels_of
 from .heads.head import Head
 from .inputs.inputs import Inputs
 
 
 @component("order_ensemble", example={"net": {"type": "made", "width": 8}, "head": "categorical", "orders": 2})
-class OrderEnsemble(Model, Scores, Samples):
+class OrderEnsemble(Model, Completes, Scores, Samples):
     r"""A mixture of autoregressive models that go through the data in different orders and share all weights.
 
     .. math:: p(x) = \frac{1}{K} \sum_{k=1}^K p(x \mid \pi_k), \qquad
@@ -29,7 +45,11 @@ class OrderEnsemble(Model, Scores, Samples):
 
     with K ``orders`` drawn by ``seed``. A training step takes one of them at random and minimises
     :math:`-\log p(x \mid \pi_k)`, whose mean is no less than the mixture's; the likelihood takes all of them and is
-    exact. A draw takes one. ValueError for a ``net`` that knows one order only, and for continuous data.
+    exact. A draw takes one; a completion, of those that there are, the one that leaves least of what is known unseen.
+
+    With a ``context`` it is a model of data given labels or features, which the net gets. ValueError for a ``net`` that
+    knows one order only, where a context is declared and the net takes none, or the other way round, and for
+    continuous data.
 
     References: Germain et al., MADE, 2015, arXiv:1502.03509, sec. 4.2; Uria et al., A Deep and Tractable Density
     Estimator, 2014, arXiv:1310.1757, sec. 4.
@@ -55,13 +75,16 @@ class OrderEnsemble(Model, Scores, Samples):
         inputs: Part[Inputs] = named("centred"),
         orders: Annotated[int, Field(ge=1, le=1024)] = 32,
         seed: NonNegativeInt = 0,
+        context: Part[Context] | None = None,
     ) -> None:
         super().__init__(event)
         self.levels = levels_of(event)
         self.head = head(event)
         self.inputs = inputs(event)
         self.net: Any = net(event.shape, self.head.count, self.head.together, self.inputs.features)
-        check_context(None, self.net)
+        self.context = context(event) if context else None
+        check_context(self.context, self.net)
+        self.conditioned_on = self.context.source if self.context else None
         if not isinstance(self.net, AnyOrder):
             raise ValueError(f"takes nets of any order, and '{net.name}' has one")
         self.orders = orders
@@ -70,47 +93,65 @@ class OrderEnsemble(Model, Scores, Samples):
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:
         k = torch.randint(self.orders, (1,), device=self.ranks.device)
-        nll = -self.log_prob_in(batch[self.event.name], self.ranks.index_select(0, k).squeeze(0))
+        ranks = self.ranks.index_select(0, k).squeeze(0)
+        nll = -self.log_prob_in(batch[self.event.name], ranks, self.given(batch))
         return Terms(nll.mean(), {"nll": nll})
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        told(None, context)
-        of_each = torch.stack([self.log_prob_in(x, ranks) for ranks in self.ranks], dim=1)
+        of_each = torch.stack([self.log_prob_in(x, ranks, context) for ranks in self.ranks], dim=1)
         return of_each.logsumexp(1) - math.log(self.orders)
 
-    def log_prob_in(self, x: Tensor, ranks: Tensor) -> Tensor:
+    def log_prob_in(self, x: Tensor, ranks: Tensor, context: Tensor | None = None) -> Tensor:
         r""":math:`\log p(x \mid \pi)`, ``[B]``, where ``ranks`` says when each number comes."""
         dtype = next(self.net.parameters()).dtype
-        h = self.net.in_order(self.inputs(x, dtype), ranks)
+        h = self.net.in_order(self.inputs(x, dtype), ranks, told(self.context, context))
         log_p: Tensor = self.head.log_prob(x, h if h.dtype == dtype else h.to(dtype))
         return sum_event(log_p)
 
     @torch.no_grad()
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        told(None, context)
         chosen = torch.randint(self.orders, (n,), device=self.ranks.device)
-        like = next(self.net.parameters())
-        u = torch.rand(n, self.event.shape.size, self.head.uniforms, dtype=like.dtype, device=like.device)
-        x = torch.empty(n, *self.event.shape, dtype=torch.int64, device=like.device)
+        nothing = torch.zeros(n, *self.event.shape, dtype=torch.int64, device=self.ranks.device)
+        return self._drawn(chosen, Known(nothing, nothing.bool()), context, temperature)
+
+    @torch.no_grad()
+    def complete(self, known: Known, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return self._drawn(self._unseen_in_each(known.mask).argmin(1), known, context, temperature)
+
+    def unseen(self, known: Tensor) -> Tensor:
+        return self._unseen_in_each(known).amin(1)
+
+    def _unseen_in_each(self, known: Tensor) -> Tensor:
+        return torch.stack([unseen_share(known, ranks) for ranks in self.ranks], dim=1)
+
+    def _drawn(self, chosen: Tensor, known: Known, context: Tensor | None, temperature: float) -> Tensor:
+        """Draws, each in the order that is chosen for it."""
+        c = told(self.context, context)
+        x = torch.empty(chosen.shape[0], *self.event.shape, dtype=torch.int64, device=self.ranks.device)
         for k, ranks in enumerate(self.ranks):
             rows = (chosen == k).nonzero().squeeze(1)
             if rows.shape[0] > 0:
-                x[rows] = self._drawn(u[rows], ranks, temperature)
+                given = Known(known.x[rows].long().flatten(1), known.mask[rows].flatten(1))
+                drawn = self._drawn_in(ranks, given, None if c is None else c[rows], temperature)
+                x[rows] = drawn.view(-1, *self.event.shape)
             advanced(k + 1, self.orders)
         return x.to(torch.uint8) if self.levels <= 256 else x
 
-    def _drawn(self, u: Tensor, ranks: Tensor, temperature: float) -> Tensor:
-        """The draws in one order that uniforms ``[n, D, uniforms]`` stand for."""
-        uniform = u.unbind(1)
+    def _drawn_in(self, ranks: Tensor, known: Known, context: Tensor | None, temperature: float) -> Tensor:
+        """Draws ``[n, D]`` in one order."""
+        n, D = known.x.shape
+        like = next(self.net.parameters())
+        uniform = torch.rand(n, D, self.head.uniforms, dtype=like.dtype, device=like.device).unbind(1)
         drawn: dict[int, Tensor] = {}
 
         def solve(i: int, h: Tensor) -> Tensor:
-            value = self.head.draw(h, uniform[i], temperature)
+            here = Known(known.x[:, i : i + 1], known.mask[:, i : i + 1])
+            value = torch.where(here.mask, here.x, self.head.draw(h, uniform[i], temperature, here))
             drawn[i] = value.squeeze(1)
             return self.inputs.values(value, h.dtype).squeeze(1)
 
-        self.net.unroll_in(ranks, solve, u.shape[0])
-        return torch.stack([drawn[i] for i in range(len(drawn))], dim=1).view(-1, *self.event.shape)
+        self.net.unroll_in(ranks, solve, n, context)
+        return torch.stack([drawn[i] for i in range(D)], dim=1)
 
 
 def _drawn_ranks(orders: int, size: int, seed: int) -> Tensor:

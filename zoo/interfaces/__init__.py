@@ -18,6 +18,7 @@ from .capabilities import (
     Scores,
     TakesContext,
     VariationalBound,
+    unseen_share,
 )
 from .causal import Causal
 from .component import Component, Contract, component
@@ -44,5 +45,6 @@ __all__ = [
     "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model",
     "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
     "RunningStatistics", "Sampler", "Samples", "Schedule", "Scores", "Sink", "TakesContext", "Terms",
-    "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event", "wrong_context",
+    "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event", "unseen_share",
+    "wrong_context",
 ]  # fmt: skip

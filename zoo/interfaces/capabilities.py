@@ -81,11 +81,25 @@ class Completes(ABC):
 
     @abstractmethod
     def unseen(self, known: Tensor) -> Tensor:
-        """How much of what is known a draw does not take into account, ``[n, *shape] -> [n]``: between 0 and 1.
+        """How much of what is known a draw does not take into account, ``[n, *shape] -> [n]``: `unseen_share`."""
 
-        The share of the pairs of a number that is drawn and one that is known where the first is drawn without the
-        second.
-        """
+
+def unseen_share(known: Tensor, ranks: Tensor) -> Tensor:
+    """How much of what is known is not taken into account by who draws number by number: between 0 and 1.
+
+    The share of the pairs of a number that is drawn and one that is known where the first is drawn without the second.
+
+    Shapes: ``known``, booleans, ``[n, *shape]``; ``ranks``, when each number is drawn, ``[D]``; the share ``[n]``.
+
+    >>> unseen_share(torch.tensor([[True, False, False, True]]), torch.tensor([0, 1, 2, 3]))
+    tensor([0.5000], dtype=torch.float64)
+    """
+    ranks = ranks.to(known.device)
+    given = known.flatten(1).double()
+    drawn = 1.0 - given
+    later = (ranks.unsqueeze(0) > ranks.unsqueeze(1)).double()  # row i: what is drawn after number i
+    pairs = drawn.sum(1) * given.sum(1)
+    return ((drawn @ later) * given).sum(1) / pairs.clamp(min=1.0)
 
 
 class Encodes(ABC):

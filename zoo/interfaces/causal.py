@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from .capabilities import Completes, Known, Samples, Scores
+from .capabilities import Completes, Known, Samples, Scores, unseen_share
 
 
 class Causal(Completes, Scores, Samples, ABC):
@@ -77,9 +77,4 @@ class Causal(Completes, Scores, Samples, ABC):
 
     @final
     def unseen(self, known: Tensor) -> Tensor:
-        ranks = self.ranks().to(known.device)
-        given = known.flatten(1).double()
-        drawn = 1.0 - given
-        later = (ranks.unsqueeze(0) > ranks.unsqueeze(1)).double()  # row i: what is drawn after number i
-        pairs = drawn.sum(1) * given.sum(1)
-        return ((drawn @ later) * given).sum(1) / pairs.clamp(min=1.0)
+        return unseen_share(known, self.ranks())
