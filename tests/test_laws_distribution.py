@@ -50,6 +50,14 @@ class Shifted(Normal):
         return 0.05 + super().sample(n, temperature=temperature)
 
 
+class Together(Normal):
+    """Each number alone is what it should be, and so is their mean log-density."""
+
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        x = super().sample(n, temperature=temperature).flatten(1)
+        return torch.cat((x[:, :1], 0.4 * x[:, :1] + math.sqrt(1.0 - 0.16) * x[:, 1:]), dim=1).view(n, *self.shape)
+
+
 class Lukewarm(Normal):
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return super().sample(n)
@@ -64,6 +72,8 @@ PLANTED = [
     (Unnormalised, "density_normalises"),
     (Wide, "draws_obey_stein"),
     (Wide, "draws_match_density"),
+    (Together, "draws_obey_stein"),
+    (Together, "draws_match_jointly"),
     (Shifted, "draws_obey_stein"),
     (Shifted, "draws_match_density"),
     (Lukewarm, "temperature_scales"),

@@ -14,6 +14,7 @@ from .shapes import require_event, require_per_sample
 
 DRAWS = 20000
 SIGMAS = 5.0
+NEAR, HALVES = 1500, 1000
 
 
 @torch.no_grad()
@@ -30,31 +31,43 @@ def draws_have_shape(distribution: Distribution) -> None:
 def draws_obey_stein(distribution: Distribution) -> None:
     r"""Draws obey Stein's identities with the gradient of ``log_prob``, in any dimension.
 
-    .. math:: \mathbb{E}[g(x_j)\, \partial_j \log p(x) + g'(x_j)] = 0
+    .. math:: \mathbb{E}[g\, \partial_j \log p(x) + \partial_j g] = 0
 
-    for :math:`g = 1` and :math:`g = x`, and for :math:`g = (x - a)(b - x)` where the support is :math:`[a, b]`. They
-    hold for densities that are smooth there; a draw from elsewhere breaks them.
+    for :math:`g = w(x_j)` and :math:`g = x_i w(x_j)`, each i and j; :math:`w = 1`, or :math:`(x_j - a)(b - x_j)` where
+    the support is :math:`[a, b]`. They hold for densities that are smooth there; a draw from elsewhere, and numbers
+    that hang together otherwise, break them.
     """
     x = draw(distribution, DRAWS).requires_grad_(True)
     log_p = distribution.log_prob(x).sum()
     score = torch.autograd.grad(log_p, x)[0] if log_p.requires_grad else torch.zeros_like(x)
-    for what, g, slope in _test_functions(distribution, x.detach()):
-        values = g * score + slope
-        mean, error = values.mean(0), values.std(0) / math.sqrt(DRAWS)
-        worst = float((mean.abs() / error.clamp(min=1e-12)).max())
-        require(
-            worst <= SIGMAS,
-            f"Stein's identity for g = {what} is off by {worst:.1f} standard errors: sample and log_prob are of "
-            "different distributions",
-        )
+    x, score = x.detach().flatten(1), score.flatten(1)
+    w, slope = _vanishing(x, distribution.support)
+    of_w = w * score + slope
+    _require_zero("w(x)", of_w.mean(0), of_w.var(0))
+    product = x.t() @ of_w / DRAWS
+    square = x.square().t() @ of_w.square() / DRAWS
+    same = x * of_w + w  # where i is j the product has one more term
+    mean, variance = (torch.diagonal_scatter(*pair) for pair in ((product, same.mean(0)), (square, same.var(0))))
+    off = 1.0 - torch.eye(len(mean), dtype=mean.dtype, device=mean.device)
+    _require_zero("x_i w(x_j)", mean, variance - off * mean.square())
 
 
-def _test_functions(distribution: Distribution, x: Tensor) -> list[tuple[str, Tensor, Tensor]]:
-    """A name, values and slopes of each."""
-    if distribution.support is None:
-        return [("1", torch.ones_like(x), torch.zeros_like(x)), ("x", x, torch.ones_like(x))]
-    low, high = distribution.support
-    return [("(x - a)(b - x)", (x - low) * (high - x), low + high - 2 * x)]
+def _vanishing(x: Tensor, support: tuple[float, float] | None) -> tuple[Tensor, Tensor]:
+    """A function of each number that is zero at the ends of the support, and its slope."""
+    if support is None:
+        return torch.ones_like(x), torch.zeros_like(x)
+    low, high = support
+    return (x - low) * (high - x), low + high - 2 * x
+
+
+def _require_zero(what: str, mean: Tensor, variance: Tensor) -> None:
+    error = (variance.clamp(min=0.0) / DRAWS).sqrt()
+    worst = float((mean.abs() / error.clamp(min=1e-12)).max())
+    require(
+        worst <= SIGMAS,
+        f"Stein's identity for g = {what} is off by {worst:.1f} standard errors: sample and log_prob are of "
+        "different distributions",
+    )
 
 
 @torch.no_grad()
@@ -75,6 +88,36 @@ def draws_match_density(distribution: Distribution) -> None:
     entropy = -grid.integral(torch.where(grid.p > 0, grid.p * grid.log_p, 0.0))
     error = abs(float(log_p.mean()) + entropy) / max(float(log_p.std()) / math.sqrt(DRAWS), 1e-12)
     require(error <= SIGMAS, f"the mean log_prob of draws is {error:.1f} standard errors away from minus the entropy")
+
+
+@torch.no_grad()
+def draws_match_jointly(distribution: Distribution) -> None:
+    r"""For events of one or two numbers: draws Y are as near to draws X of the integrated density as those are to each
+    other, by the energy distance.
+
+    .. math:: \mathcal E = 2\, \mathbb{E}|X - Y| - \mathbb{E}|X - X'| - \mathbb{E}|Y - Y'|
+
+    It is zero for one distribution alone. It may be no larger than it ever is among many halves of X and Y together,
+    which are the same distribution if the two are.
+
+    References: Szekely and Rizzo, Energy statistics, 2013, J. Stat. Plan. Inference 143.
+    """
+    grid = grid_of(distribution)
+    if grid is None:
+        return
+    many = torch.Generator().manual_seed(0)
+    both = torch.cat((grid.draw(NEAR, many), draw(distribution, NEAR).reshape(NEAR, -1).cpu()))
+    signs = torch.ones(2 * NEAR, 1 + HALVES, dtype=both.dtype)
+    signs[NEAR:, 0] = -1.0
+    for half in range(1, 1 + HALVES):
+        signs[torch.randperm(2 * NEAR, generator=many)[:NEAR], half] = -1.0
+    energy = -(signs * (torch.cdist(both, both) @ signs)).sum(0) / NEAR**2
+    found, most = float(energy[0]), float(energy[1:].max())
+    require(
+        found <= most,
+        f"draws are an energy distance of {found:.3g} from draws of the density, where chance gives {most:.3g}: sample "
+        "is not of log_prob's density",
+    )
 
 
 @torch.no_grad()

@@ -87,6 +87,7 @@ DISTRIBUTION_LAWS: Mapping[str, Callable[[Distribution], None]] = _by_name(
     drawing.draws_have_shape,
     drawing.draws_obey_stein,
     drawing.draws_match_density,
+    drawing.draws_match_jointly,
     drawing.temperature_scales,
 )
 """Each takes a distribution in float64."""
