@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,7 +14,7 @@ from .discovery import Found
 from .interfaces import Component
 from .interfaces.component import kind_name, kind_of
 from .part import Part, example_of, parameters_of
-from .prose import about, first_sentence, summary
+from .prose import about, first_sentence, summary, whole_docstring
 from .registry import installed
 from .schema import of_record
 from .settings import Settings
@@ -37,9 +36,9 @@ def describe(plugin: Found) -> Shelf:
 
 def entry(cls: type[Component], name: str) -> Entry:
     """What a component says of itself."""
-    kind = kind_name(kind_of(cls))
-    doc = inspect.getdoc(cls) or ""
-    return Entry(kind, name, summary(cls), doc, parameters(cls), snippet(cls, name), schema_of(cls, name))
+    kind, taken = kind_name(kind_of(cls)), parameters(cls)
+    doc = whole_docstring(cls, [parameter.name for parameter in taken])
+    return Entry(kind, name, summary(cls), doc, taken, snippet(cls, name), schema_of(cls, name))
 
 
 def describe_spec(path: Path) -> tuple[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterable
 
 _FORMULA = re.compile(r"^\.\. math::.*(\n( .*)?)*", re.M)
 _SENTENCE = re.compile(r"(?<=[^\s.][.:])\s")  # not after the dots of ``0 .. levels``
-_CLAUSE = re.compile(r"(?<=[^\s.][.:;])\s")
+_CLAUSE = re.compile(r"(?:``.*?``|.)+?(?:(?<=[^\s.][.:;])(?=\s)|$)")  # nor within a literal
 
 
 def summary(cls: type) -> str:
@@ -23,14 +24,56 @@ def first_sentence(text: str) -> str:
 def about(cls: type, parameter: str) -> str:
     """What of the sentences of a class's docstring names a parameter, without formulas.
 
+    Where none does, those of the base that takes the parameter as well.
+
     >>> class Scale:
     ...     '''Scale by :math:`s`.
     ...
-    ...     It is at most ``bound``. Nothing else bounds it.
+    ...     It is at most ``bound``. Nothing else bounds it; ``bound: 1`` keeps it.
     ...     '''
+    ...
+    ...     def __init__(self, bound): ...
+    >>> class Shrink(Scale):
+    ...     '''Scale by no more than one.'''
     >>> about(Scale, "bound")
-    'It is at most `bound`.'
+    'It is at most `bound`. `bound: 1` keeps it.'
+    >>> about(Shrink, "bound") == about(Scale, "bound")
+    True
     """
+    return re.sub(r":\w+:`([^`]*)`", r"\1", " ".join(_told(cls, parameter))).replace("``", "`")
+
+
+def whole_docstring(cls: type, parameters: Iterable[str]) -> str:
+    r"""The docstring of a class and, after it, what only bases say of its parameters.
+
+    >>> class Scale:
+    ...     '''It is at most ``bound``.'''
+    ...
+    ...     def __init__(self, bound): ...
+    >>> class Shrink(Scale):
+    ...     '''Scale by no more than one.'''
+    >>> whole_docstring(Shrink, ["bound"])
+    'Scale by no more than one.\n\nIt is at most ``bound``.'
+    """
+    own = inspect.getdoc(cls) or ""
+    inherited = dict.fromkeys(
+        clause for parameter in parameters for clause in _told(cls, parameter) if not _naming(cls, parameter)
+    )
+    return "\n\n".join([own, *([" ".join(inherited)] if inherited else [])])
+
+
+def _told(cls: type, parameter: str) -> list[str]:
+    """The clauses about a parameter, of the class itself or else of the nearest base that takes it and has some."""
+    for base in cls.__mro__:
+        if base is cls or parameter in inspect.signature(base.__init__).parameters:  # type: ignore[misc]
+            found = _naming(base, parameter)
+            if found:
+                return found
+    return []
+
+
+def _naming(cls: type, parameter: str) -> list[str]:
+    """The clauses of a docstring with the parameter's name, or with the name and a value as in a spec."""
     text = " ".join(_FORMULA.sub("\n", inspect.getdoc(cls) or "").split())
-    found = [clause for clause in _CLAUSE.split(text) if f"``{parameter}``" in clause]
-    return re.sub(r":\w+:`([^`]*)`", r"\1", " ".join(found)).replace("``", "`")
+    named = re.compile(rf"``{re.escape(parameter)}(``|: )")
+    return [clause.strip() for clause in _CLAUSE.findall(text) if named.search(clause)]
