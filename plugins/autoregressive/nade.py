@@ -19,8 +19,8 @@ class NADE(AutoregressiveNet):
 
     .. math:: a_i = c + \sum_{j<i} W_j x_j, \qquad h_i = b_i + V_i\, \sigma(a_i)
 
-    so that all :math:`a_i` are one exclusive cumulative sum, and in a draw each is the one before and a product. W is
-    shared by all that follow an element, which is what regularises it.
+    with ``hidden`` units, so that all :math:`a_i` are one exclusive cumulative sum, and in a draw each is the one
+    before and a product. W is shared by all that follow an element, which is what regularises it.
 
     References: Larochelle and Murray, The Neural Autoregressive Distribution Estimator, AISTATS 2011, eq. 2-3; Uria et
     al., Neural Autoregressive Distribution Estimation, 2016, arXiv:1605.02226.

@@ -43,13 +43,14 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
     .. math:: p(x) = \frac{1}{K} \sum_{k=1}^K p(x \mid \pi_k), \qquad
        p(x \mid \pi_k) = \prod_i p(x_{\pi_k(i)} \mid x_{\pi_k(1)}, \dots, x_{\pi_k(i-1)})
 
-    with K ``orders`` drawn by ``seed``. A training step takes one of them at random and minimises
-    :math:`-\log p(x \mid \pi_k)`, whose mean is no less than the mixture's; the likelihood takes all of them and is
-    exact. A draw takes one; a completion, of those that there are, the one that leaves least of what is known unseen.
+    with K ``orders`` drawn by ``seed``. A training step takes one of them at random and minimises :math:`-\log p(x \mid
+    \pi_k)`, whose mean is no less than the mixture's; the likelihood takes all of them and is exact. A draw takes one; a
+    completion, of those that there are, the one that leaves least of what is known unseen.
 
-    With a ``context`` it is a model of data given labels or features, which the net gets. ValueError for a ``net`` that
-    knows one order only, where a context is declared and the net takes none, or the other way round, and for
-    continuous data.
+    The ``net`` gives the parameters of the ``head``, the distribution of a number; the ``inputs`` are the numbers that
+    the net is given for levels. With a ``context`` it is a model of data given labels or features, which the net gets.
+    ValueError for a ``net`` that knows one order only, where a context is declared and the net takes none, or the other
+    way round, and for continuous data.
 
     References: Germain et al., MADE, 2015, arXiv:1502.03509, sec. 4.2; Uria et al., A Deep and Tractable Density
     Estimator, 2014, arXiv:1310.1757, sec. 4.

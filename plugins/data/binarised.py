@@ -24,9 +24,10 @@ class Binarised(Dataset):
 
     .. math:: P(b = 1) = \frac{x}{L - 1}, \qquad x \in \{0, \dots, L - 1\}
 
-    ``how`` says which bits: ``dynamic`` draws them anew each time that an example is used; ``static`` draws them once,
-    as a function of ``seed`` (0) and the example's number, and keeps them in memory; ``threshold`` draws nothing:
-    :math:`b = 1` where the probability is at least ``threshold`` (0.5). Whatever else a batch has is left as it is.
+    where :math:`x` is a number of the data set ``of``, which has :math:`L` levels. ``how`` says which bits: ``dynamic``
+    draws them anew each time that an example is used; ``static`` draws them once, as a function of ``seed`` (0) and the
+    example's number, and keeps them in memory; ``threshold`` draws nothing: :math:`b = 1` where the probability is at
+    least ``threshold`` (0.5). Whatever else a batch has is left as it is.
 
     Likelihoods of the three are figures of three data sets. ``static`` draws from the same probabilities as the
     published binarised MNIST, but not the same bits.

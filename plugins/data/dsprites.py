@@ -24,7 +24,9 @@ class DSprites(Dataset):
 
     A batch has ``image``, uint8 ``[B, 1, 64, 64]`` with 2 levels, and ``factors``, int64 ``[B, 5]``: shape, scale,
     orientation, x and y, as the columns of ``latents_classes`` after the colour. In memory a pixel is a bit (377 MB in
-    all); batches are unpacked on the device. The split is that of ``dsprites_like``, which needs no file.
+    all); batches are unpacked on the device. The last ``test_size`` images of a fixed permutation are the test set, and
+    of the others the first ``size`` the training set, by default all: the split of ``dsprites_like``, which needs no
+    file.
 
     ``path`` is relative to the working directory or to ``$ZOO_DATA``; nothing is downloaded. The file must hold the
     full grid in its order, in black and white. Whether it is the published one, only a hash can say: with ``sha256``

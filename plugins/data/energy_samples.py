@@ -27,9 +27,10 @@ class EnergySamples(Dataset):
 
     .. math:: x \sim \frac{\exp(-U(x))}{Z}
 
-    by rejection, so exactly: a uniform proposal on the square of the energy's ``extent`` stays with probability
-    :math:`\exp(\min U - U(x))`, the minimum being that on a fine grid less a margin of 0.01. A batch has ``point``,
-    float32 ``[B, 2]``. The examples are a pure function of the parameters and the split, drawn independently.
+    with :math:`U` the energy ``of``, by rejection, so exactly: a uniform proposal on the square of the energy's
+    ``extent`` stays with probability :math:`\exp(\min U - U(x))`, the minimum being that on a fine grid less a margin
+    of 0.01. A batch has ``point``, float32 ``[B, 2]``. The ``size`` examples to train on and the ``test_size`` to test
+    on are drawn independently by ``seed``: a pure function of the parameters and the split.
 
     A flow that learns the energy itself, by ``reverse_kl``, sees none of it: it is there to be scored on and to be
     drawn beside the model.

@@ -19,9 +19,10 @@ from .places import locate
 class ImageFolder(Dataset):
     """The jpeg and png images below a folder or in an uncompressed ``.tar``, one folder a class.
 
-    A batch has ``image``, uint8 ``[B, channels, size, size]``: the shorter side is resized, antialiased, and the centre
-    cut out. Images are decoded when they are read, so the data may be larger than memory. Paths are relative to the
-    working directory or to ``$ZOO_DATA``. Without ``test`` the fixed fraction ``test_fraction`` (0.1) is held out.
+    A batch has ``image``, uint8 ``[B, channels, size, size]``: the shorter side is resized to ``size``, antialiased,
+    and the centre cut out; three ``channels`` are colours, one is grey. Images are decoded when they are read, so the
+    data may be larger than memory. ``train`` and ``test`` are paths, relative to the working directory or to
+    ``$ZOO_DATA``. Without ``test`` the fixed fraction ``test_fraction`` (0.1) of ``train`` is held out.
 
     With ``classes``, a batch has ``label``, int64 ``[B]``: the number of the folder that holds the image among those
     folders' sorted names in ``train``. Without it there are no labels, and images may lie anywhere.

@@ -20,7 +20,8 @@ class Mixture1D(Dataset):
 
     with ``weights`` :math:`w`, ``means`` :math:`\mu` and ``scales`` :math:`\sigma`. No model can have a lower expected
     negative log-likelihood than the entropy of :math:`p`; by default that is 1.4618 nats. A batch has ``number``,
-    float32 ``[B, 1]``. The examples are a pure function of the parameters and the split, drawn independently.
+    float32 ``[B, 1]``. The ``size`` examples to train on and the ``test_size`` to test on are drawn independently by
+    ``seed``: a pure function of the parameters and the split.
 
     Raises ValueError where there are not as many weights as means and scales.
 

@@ -22,9 +22,9 @@ CHUNK = 256
 class Subset(Dataset):
     """The first ``train`` examples of a fixed permutation of another set's training split; its test split is whole.
 
-    The permutation is ``numpy.random.default_rng(seed).permutation(N)``. With ``balanced`` each class has as many
-    examples, the first in the permutation, or one more where ``train`` is no multiple of the classes. A smaller subset
-    is part of a larger one with the same seed.
+    The other set is ``of``, and ``seed`` draws the permutation, ``numpy.random.default_rng(seed).permutation(N)``. With
+    ``balanced`` each class has as many examples, the first in the permutation, or one more where ``train`` is no
+    multiple of the classes. A smaller subset is part of a larger one with the same seed.
 
     Raises ValueError where classes are to be balanced that the data does not have, and `zoo.DataError` where there are
     too few examples, of a class or in all.

@@ -21,9 +21,9 @@ class Table(Dataset):
 
     A batch has ``row``, float32 ``[B, D]``: the ``columns`` that are chosen, by name or number (from zero), else all of
     them; ``header`` says whether a csv file's first line names them. Columns named in ``features`` are not modelled but
-    given: they are the batch's ``features``, float32 ``[B, N]``, and without ``columns`` the others are the row. Paths
-    are relative to the working directory or to ``$ZOO_DATA``. Without ``test`` the fixed fraction ``test_fraction``
-    (0.1) is held out.
+    given: they are the batch's ``features``, float32 ``[B, N]``, and without ``columns`` the others are the row.
+    ``train`` and ``test`` are paths, relative to the working directory or to ``$ZOO_DATA``. Without ``test`` the fixed
+    fraction ``test_fraction`` (0.1) of ``train`` is held out.
 
     The number of columns that are modelled comes from ``dims`` or ``columns`` where given: then nothing is read before
     the data is needed. Otherwise it comes from the head of the file.

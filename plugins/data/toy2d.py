@@ -19,8 +19,9 @@ class Toy2D(Dataset):
 
     .. math:: x = c + \sigma\varepsilon, \qquad c \sim \text{figure}, \quad \varepsilon \sim \mathcal N(0, I)
 
-    where :math:`\sigma` is ``noise``. A batch has ``point``, float32 ``[B, 2]``. The examples are a pure function of
-    the parameters and the split, drawn independently. The density of two moons is known exactly: see ``two_moons``.
+    with points :math:`c` of the ``figure`` itself and :math:`\sigma` = ``noise``. A batch has ``point``, float32
+    ``[B, 2]``. The ``size`` examples to train on and the ``test_size`` to test on are drawn independently by ``seed``:
+    a pure function of the parameters and the split. The density of two moons is known exactly: see ``two_moons``.
 
     Raises ValueError where a figure of points or curves has no noise, so no density.
 

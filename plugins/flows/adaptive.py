@@ -20,10 +20,10 @@ from .uncompiled import uncompiled
 class Adaptive(OdeSolver):
     r"""Runge-Kutta methods that choose the size of each step, by torchdiffeq.
 
-    A step is as large as keeps the estimate of its error, a root mean square over the batch, below :math:`\text{atol}
-    + \text{rtol}\, |y|`; tolerances below what the precision resolves are raised to that. The backward pass of
-    ``adjoint`` solves another equation back in time, in memory that does not grow with the number of steps; that of
-    ``backprop`` goes back through the steps and gives the gradients of what was computed.
+    A step of the ``method`` is as large as keeps the estimate of its error, a root mean square over the batch, below
+    ``atol`` + ``rtol`` :math:`|y|`; tolerances below what the precision resolves are raised to that. The ``gradient``
+    by ``adjoint`` solves another equation back in time, in memory that does not grow with the number of steps; the
+    ``gradient`` by ``backprop`` goes back through the steps and gives the gradients of what was computed.
 
     What it does depends on values, so its graph can neither be compiled as one nor exported, and a sample's steps
     depend on the batch that it is in, within the tolerance. Raises `zoo.PluginError` where torchdiffeq is missing, and

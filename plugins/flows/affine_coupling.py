@@ -16,9 +16,9 @@ class AffineCoupling(TransformedPiece):
 
     .. math:: z_a = x_a, \qquad z_b = x_b \odot \exp(s(x_a)) + t(x_a)
 
-    so that :math:`\log|\det \partial z / \partial x| = \sum_j s_j(x_a)`. The log-scales are bounded, :math:`s = c
-    \tanh(\tilde s / c)` with :math:`c` = ``max_log_scale``, and the conditioner gives :math:`(\tilde s, t)`. It is
-    short for ``coupling`` with the transformer ``affine``.
+    so that :math:`\log|\det \partial z / \partial x| = \sum_j s_j(x_a)`. The ``mask`` says which part passes through.
+    The log-scales are bounded, :math:`s = c \tanh(\tilde s / c)` with :math:`c` = ``max_log_scale``, and the
+    ``conditioner`` gives :math:`(\tilde s, t)`. It is short for ``coupling`` with the transformer ``affine``.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, eq. 4-8.
 

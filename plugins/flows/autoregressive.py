@@ -17,10 +17,11 @@ class Autoregressive(Bijection):
 
     .. math:: z_i = \tau(x_i; h_i), \qquad h_i = g_i(x_1, \dots, x_{i-1})
 
-    The Jacobian is triangular, so that :math:`\log|\det \partial z / \partial x| = \sum_i \log \tau'(x_i; h_i)`. From
-    data to latent all elements go at once; the inverse takes them one after the other, in about the arithmetic of one
-    pass of the net. A stack of affine ones is a MAF; run the other way by `inverse_of`, an IAF. The order is that of
-    memory: put a `permutation` or `reverse` between two layers.
+    with :math:`\tau` the ``transformer``, an increasing map of a number, and :math:`g` the ``net``, which gives its
+    parameters. The Jacobian is triangular, so that :math:`\log|\det \partial z / \partial x| = \sum_i \log \tau'(x_i;
+    h_i)`. From data to latent all elements go at once; the inverse takes them one after the other, in about the
+    arithmetic of one pass of the net. A stack of affine ones is a MAF; run the other way by `inverse_of`, an IAF. The
+    order is that of memory: put a `permutation` or `reverse` between two layers.
 
     References: Papamakarios et al., Masked Autoregressive Flow, 2017, arXiv:1705.07057, eq. 3-5; Kingma et al.,
     Improving Variational Inference with Inverse Autoregressive Flow, 2016, arXiv:1606.04934, eq. 9-10.

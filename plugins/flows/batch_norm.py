@@ -21,10 +21,11 @@ class BatchNorm(RunningStatistics, Bijection):
     .. math:: z = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad
        \log\Bigl|\det \frac{\partial z}{\partial x}\Bigr| = -\frac{HW}{2} \sum_c \log(\sigma_c^2 + \epsilon)
 
-    In training mode :math:`\mu, \sigma^2` are the batch's own, gradients flow through them, and ``log_det`` is that
-    of the map with these statistics held fixed. Each such pass moves the running averages by ``momentum``, or by one
-    over the number of batches since `reset` while that is more. In evaluation mode the averages take their place.
-    ``inverse`` uses the averages in both modes: only with them is it the inverse of ``forward``.
+    In training mode :math:`\mu, \sigma^2` are the batch's own, gradients flow through them, and ``log_det`` is that of
+    the map with these statistics held fixed. Each such pass moves the running averages by ``momentum``, or by one over
+    the number of batches since `reset` while that is more. In evaluation mode the averages take their place.
+    ``inverse`` uses the averages in both modes: only with them is it the inverse of ``forward``. :math:`\epsilon` =
+    ``eps`` bounds the scale of a channel that hardly varies.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.7.
 

@@ -22,7 +22,7 @@ class Chain(Bijection):
     .. math:: f = f_n \circ \dots \circ f_1, \qquad
        \log|\det J_f(x)| = \sum_i \log|\det J_{f_i}(x_{i-1})|
 
-    Each is built for the shape that the one before it gives.
+    The first in ``of`` takes the data, and each is built for the shape that the one before it gives.
 
     Shapes: ``[B, *shape] -> [B, *out_shape]``, the first one's shape and the last one's ``out_shape``.
 

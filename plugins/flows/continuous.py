@@ -30,11 +30,11 @@ class Continuous(Bijection):
     .. math:: \frac{d x}{d t} = v(x, t), \quad z = x(T), \qquad
        \log\Bigl|\det \frac{\partial z}{\partial x}\Bigr| = \int_0^T \operatorname{tr}\frac{\partial v}{\partial x}\, dt
 
-    The network gets the time as one more channel. Solving back in time inverts, as closely as the ``solver`` solves.
-    The ``divergence``, the trace, is ``exact``, by one derivative of the network for each number of the event, or
-    Hutchinson's estimate :math:`\epsilon^\top (\partial v / \partial x)\, \epsilon`, by one, with noise that is drawn
-    once for a solution (FFJORD); the log-likelihood of the flow is an unbiased estimate then too. A velocity without
-    kinks, such as an mlp with ``tanh``, needs fewer steps. The Lipschitz constant of v is not bounded.
+    The network, ``velocity``, gets the time as one more channel. Solving back in time inverts, as closely as the
+    ``solver`` solves. The ``divergence``, the trace, is ``exact``, by one derivative of the network for each number of
+    the event, or Hutchinson's estimate :math:`\epsilon^\top (\partial v / \partial x)\, \epsilon`, by one, with noise
+    that is drawn once for a solution (FFJORD); the log-likelihood of the flow is an unbiased estimate then too. A
+    velocity without kinks, such as an mlp with ``tanh``, needs fewer steps. The Lipschitz constant of v is not bounded.
 
     References: Chen et al., Neural Ordinary Differential Equations, 2018, arXiv:1806.07366, thm. 1; Grathwohl et al.,
     FFJORD, 2019, arXiv:1810.01367, eq. 4-8.

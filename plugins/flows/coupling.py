@@ -14,9 +14,10 @@ class Coupling(TransformedPiece):
 
     .. math:: z_a = x_a, \qquad z_{b,j} = \tau(x_{b,j};\, h_j(x_a))
 
-    so that :math:`\log|\det \partial z / \partial x| = \sum_j \log \tau'(x_{b,j};\, h_j(x_a))`, where :math:`\tau` is
-    any increasing map of a number and the conditioner gives its parameters :math:`h`. Conditioners start at zero and
-    :math:`h = 0` is the identity, so the layer starts as the identity.
+    so that :math:`\log|\det \partial z / \partial x| = \sum_j \log \tau'(x_{b,j};\, h_j(x_a))`, where the
+    ``transformer`` :math:`\tau` is any increasing map of a number and the ``conditioner`` gives its parameters
+    :math:`h`. The ``mask`` says which part passes through. Conditioners start at zero and :math:`h = 0` is the
+    identity, so the layer starts as the identity.
 
     References: Dinh et al., NICE, 2015, arXiv:1410.8516, sec. 3.2; Papamakarios et al., Normalizing flows for
     probabilistic modeling and inference, 2021, arXiv:1912.02762, sec. 3.1.

@@ -43,9 +43,9 @@ class Flow(Model, Scores, Reconstructs, Decodes):
 
     .. math:: \log p(x) = \log p_Z(f(x)) + \log|\det \partial f(x) / \partial x|, \qquad f = f_n \circ \dots \circ f_1
 
-    ``transforms`` run from data to latent. Data with levels is dequantised first, and ``log_prob`` is then a
-    stochastic lower bound; ValueError where such data comes without ``dequantize``, or other data with it. The
-    ``objective`` is maximum likelihood unless another is declared.
+    ``transforms`` run from data to latent, which has the ``base`` :math:`p_Z` as its distribution. Data with levels is
+    dequantised first, and ``log_prob`` is then a stochastic lower bound; ValueError where such data comes without
+    ``dequantize``, or other data with it. The ``objective`` is maximum likelihood unless another is declared.
 
     With ``recompute`` backward recomputes the activations of each layer from its output: memory that does not grow with
     depth, for about twice the time. ValueError for layers with dropout, and others whose inverse does not undo what

@@ -27,12 +27,12 @@ class LogisticMixture(Transformer):
     .. math:: G_h(x) = \operatorname{logit} \sum_k \pi_k\, \sigma\bigl((x - \mu_k) / s_k\bigr), \qquad
        y = \exp(a)\, \bigl(x + (1 - \rho)(G_h(x) - G_0(x))\bigr) + b
 
-    with :math:`h = (\tilde a, b, \tilde \pi, \tilde \mu, \tilde s)`: weights :math:`\pi` by softmax, log-scales bounded
-    as in ``affine``, means about fixed distinct ones :math:`o_k` between -1 and 1. The paper has :math:`G_h` in the
-    brackets, which is the identity only for components that are all the same, and then they stay so. Less
-    :math:`G_0`, :math:`h = 0` is the identity while they differ. The map increases: :math:`G_0' \le 1` (by Jensen's
-    inequality, since :math:`u (1 - u)` is concave), so the brackets have a slope of at least :math:`\rho` =
-    ``min_slope``, which keeps the inverse within reach of float32.
+    with :math:`h = (\tilde a, b, \tilde \pi, \tilde \mu, \tilde s)` of ``components`` logistics: weights :math:`\pi` by
+    softmax, all log-scales bounded by ``max_log_scale`` as in ``affine``, means about fixed distinct ones :math:`o_k`
+    between -1 and 1. The paper has :math:`G_h` in the brackets, which is the identity only for components that are all
+    the same, and then they stay so. Less :math:`G_0`, :math:`h = 0` is the identity while they differ. The map
+    increases: :math:`G_0' \le 1` (by Jensen's inequality, since :math:`u (1 - u)` is concave), so the brackets have a
+    slope of at least :math:`\rho` = ``min_slope``, which keeps the inverse within reach of float32.
 
     The inverse bisects between the extremes over k of the root with the k-th component's logit
     :math:`(x - \mu_k) / s_k` for :math:`G_h` and :math:`x \mp 1` for :math:`G_0`, ends by Newton's steps, and has the

@@ -22,9 +22,10 @@ class Residual(Bijection):
     .. math:: z = x + g(x), \qquad \operatorname{Lip}(g) \le c < 1, \qquad
        \log\Bigl|\det \frac{\partial z}{\partial x}\Bigr| = \log\det(I + J_g(x))
 
-    The inverse is the fixed point of :math:`x = z - g(x)`, which iteration reaches to a factor of c a step. The
-    log-determinant is that of the ``full_jacobian``, or an unbiased estimate by ``roulette`` for large events; the
-    log-likelihood of the flow is an estimate then too.
+    The branch :math:`g` is the ``net``, which bounds its Lipschitz constant. The inverse is the fixed point of :math:`x
+    = z - g(x)`, which iteration reaches to a factor of c a step. ``log_det`` is the log-determinant of the
+    ``full_jacobian``, or an unbiased estimate by ``roulette`` for large events; the log-likelihood of the flow is an
+    estimate then too.
 
     References: Behrmann et al., Invertible Residual Networks, 2019, arXiv:1811.00995, thm. 1 and alg. 1; Chen et al.,
     Residual Flows for Invertible Generative Modeling, 2019, arXiv:1906.02735.

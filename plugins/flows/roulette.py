@@ -24,7 +24,8 @@ class Roulette(LogDet):
        \sum_{k=1}^{n} \frac{(-1)^{k+1}}{k} \frac{v^\top J^k v}{\Pr(N \ge k)} \Bigr]
 
     The first ``terms`` are always taken, ``terms_in_evaluation`` outside of training, and as many more as tosses of a
-    coin allow, each of which ends the series with probability ``stop``; one series for a batch. The gradient is an
+    coin allow, each of which ends the series with probability ``stop``; one series for a batch. Each sample has a
+    direction :math:`v` of its own, of ``rademacher`` ``noise``, signs, or ``normal`` numbers. The gradient is an
     estimate of its own, of the Neumann series, and keeps the graph of one derivative however long the series is:
 
     .. math:: \nabla \log\det(I + J) = \mathbb{E}_{n, v}\Bigl[

@@ -20,8 +20,8 @@ class Standardize(DataDependent, Bijection):
     .. math:: z = (x - \mu) / \sigma
 
     so that :math:`\log|\det \partial z / \partial x| = -\sum_j \log \sigma_j`. The statistics are buffers and are not
-    trained: those of each element, or of each channel over all its places. What is constant in the first batch keeps
-    its scale.
+    trained. They are taken ``per`` element, or ``per`` channel over all its places. What is constant in the first batch
+    keeps its scale.
 
     Shapes: ``[B, *shape]``, unchanged.
 

@@ -23,9 +23,9 @@ class Transformed(Distribution):
 
     .. math:: \log p(x) = \log p_Z(f(x)) + \log|\det \partial f(x) / \partial x|, \qquad f = f_n \circ \dots \circ f_1
 
-    ``transforms`` run from the event to the base, as in a `flow`; a draw takes their inverse. As the prior of a
-    variational autoencoder it is a learned one of any form: put fast inverses where drawing has to be fast. A context
-    goes to the transforms and the base.
+    ``transforms`` run from the event to the ``base`` :math:`p_Z`, as in a `flow`; a draw takes their inverse. As the
+    prior of a variational autoencoder it is a learned one of any form: put fast inverses where drawing has to be fast.
+    A context goes to the transforms and the base.
 
     References: Rezende and Mohamed, Variational Inference with Normalizing Flows, 2015, arXiv:1505.05770, eq. 5; as a
     prior: Chen et al., Variational Lossy Autoencoder, 2017, arXiv:1611.02731, sec. 3.2.

@@ -40,9 +40,9 @@ class Variational(Dequantization):
        - \sum_j \log \sigma'(f_c(\epsilon)_j)
 
     ``transforms`` make :math:`f_c`: they run from the noise to the logit of :math:`u`. What conditions in them gets the
-    features as its context: a conditioner that uses it declares ``context`` with the same number. The logistic noise
-    starts as the uniform dequantisation wherever the transforms start as the identity; ``standard_normal`` is the
-    paper's.
+    ``features`` :math:`c` of the data as its context: a conditioner that uses it declares ``context`` with the same
+    number. Logistic ``noise`` :math:`\epsilon` starts as the uniform dequantisation wherever the transforms start as
+    the identity; ``standard_normal`` is the paper's.
 
     References: Ho et al., Flow++, 2019, arXiv:1902.00275, sec. 3.1.
 

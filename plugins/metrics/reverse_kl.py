@@ -25,8 +25,9 @@ class ReverseKL(Metric):
     .. math:: \mathrm{KL}(q \,\|\, p) = \mathrm{E}_{x \sim q}[\log q(x) + U(x)] + \log Z, \qquad
        Z = \int \exp(-U(x))\, dx
 
-    The expectation is the mean over ``draws`` of the model: no data is looked at. :math:`Z` is an integral by the
-    trapezoid rule over the cube of the energy's ``extent``. Zero for a perfect model; lower is better.
+    with :math:`U` the ``energy``. The expectation is the mean over ``draws`` of the model: no data is looked at.
+    :math:`Z` is an integral by the trapezoid rule over the cube of the energy's ``extent``. Zero for a perfect model;
+    lower is better.
 
     Raises ValueError for a model that does not sample or has no exact likelihood, and for an energy over more than two
     numbers or of unknown extent.

@@ -22,8 +22,9 @@ class ConvDecoder(Decoder):
 
     .. math:: h_0 = \phi(\text{mlp}(z)), \qquad h_l = \phi(w_l *^\top h_{l-1})_{\uparrow 2}, \qquad y = h_L
 
-    without a nonlinearity at the end. The kernels are 4x4; ``channels`` are what goes into the convolutions, ``hidden``
-    the units of the fully connected layers. The defaults are the network of Burgess et al. for 64x64 images.
+    with :math:`\phi` the ``activation``, and none at the end. The kernels are 4x4; ``channels`` are what goes into the
+    convolutions, ``hidden`` the units of the fully connected layers. The defaults are the network of Burgess et al. for
+    64x64 images.
 
     References: Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599, appendix A.
 

@@ -22,8 +22,8 @@ class ConvEncoder(Encoder):
 
     .. math:: h_0 = x, \qquad h_l = \phi(w_l * h_{l-1})_{\downarrow 2}, \qquad y = \text{mlp}(h_L)
 
-    The kernels are 4x4; ``channels`` are those of the convolutions, ``hidden`` the units of the fully connected
-    layers. The defaults are the network of Burgess et al. for 64x64 images.
+    with :math:`\phi` the ``activation``. The kernels are 4x4; ``channels`` are those of the convolutions, ``hidden``
+    the units of the fully connected layers. The defaults are the network of Burgess et al. for 64x64 images.
 
     References: Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599, appendix A.
 

@@ -31,9 +31,10 @@ class ConvNet(Conditioner, TakesContext):
     .. math:: h_0 = x, \qquad h_l = \phi(\text{act\_norm}(w_l * h_{l-1})), \qquad y = w * h_{L-1} + b
 
     The hidden layers have ``width`` channels, each normalised with a scale and a shift that start from the first batch;
-    ``w`` and ``b`` start at zero. The default is the network in Glow's couplings, ``kernels: [3]`` the one in its split
-    prior: a single convolution. A ``context`` of that many channels, a vector or an image, is added after the first
-    convolution by a 1x1 convolution.
+    after :math:`\phi`, the ``activation``, training drops numbers with probability ``dropout``. ``w`` and ``b`` start
+    at zero. The default is the network in Glow's couplings, ``kernels: [3]`` the one in its split prior: a single
+    convolution. A ``context`` of that many channels, a vector or an image, is added after the first convolution by a
+    1x1 convolution.
 
     References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, sec. 4.
 

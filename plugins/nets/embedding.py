@@ -15,7 +15,7 @@ from .labels import classes_of
 class Embedding(Context):
     r"""A learned vector for each label, :math:`c = E_y`, from standard normal noise.
 
-    ValueError for data without labels.
+    A vector has ``size`` numbers, the ``context`` that conditioners declare. ValueError for data without labels.
 
     Shapes: labels ``[B]`` to ``[B, size]``.
 

@@ -22,10 +22,11 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
 
     .. math:: a_0 = x, \qquad a_l = \phi((W_l \odot M_l)\, a_{l-1} + b_l), \qquad h = (W \odot M)\, a_L + b
 
-    with ``depth`` hidden layers of ``width`` units. Unit k has a degree :math:`m_k` from 1 to D - 1 and sees the
-    elements up to :math:`x_{m_k}` and the units of degrees up to its own; :math:`h_i` sees the units of degrees below
-    i. The degrees are spread evenly, or drawn by ``degrees_seed``; they ascend with k and are the same in all layers,
-    so that ``residual`` can add to each layer after the first what went into it. ``W`` and ``b`` start at zero.
+    with ``depth`` hidden layers of ``width`` units and the ``activation`` :math:`\phi`. Unit k has a degree :math:`m_k`
+    from 1 to D - 1 and sees the elements up to :math:`x_{m_k}` and the units of degrees up to its own; :math:`h_i` sees
+    the units of degrees below i. The degrees are spread evenly, or drawn by ``degrees_seed``; they ascend with k and
+    are the same in all layers, so that ``residual`` can add to each layer after the first what went into it. ``W`` and
+    ``b`` start at zero.
 
     A ``context`` c of that many numbers is added to the first layer as :math:`V c`. Degrees then start at zero, for
     units that see nothing else: without them the first element would never hear of it.

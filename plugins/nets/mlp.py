@@ -21,8 +21,9 @@ class MLP(Conditioner, TakesContext):
 
     .. math:: h_0 = x, \qquad h_l = \phi(W_l h_{l-1} + b_l), \qquad y = W h_L + b
 
-    ``W`` and ``b`` start at zero. Any shape goes in and comes out: the input is flattened, the output is given its
-    shape. A ``context`` of that many numbers is put beside the input, :math:`h_0 = (x, c)`.
+    with :math:`\phi` the ``activation``, after which training drops units with probability ``dropout``. ``W`` and ``b``
+    start at zero. Any shape goes in and comes out: the input is flattened, the output is given its shape. A ``context``
+    of that many numbers is put beside the input, :math:`h_0 = (x, c)`.
 
     Shapes: ``[B, *in_shape] -> [B, *out_shape]``.
 

@@ -21,7 +21,8 @@ class MLPDecoder(Decoder):
 
     .. math:: h_0 = z, \qquad h_l = \phi(W_l h_{l-1} + b_l), \qquad y = W h_L + b
 
-    Any shape goes in and comes out: the input is flattened, the output is given its shape.
+    with :math:`\phi` the ``activation``, after which training drops units with probability ``dropout``. Any shape goes
+    in and comes out: the input is flattened, the output is given its shape.
 
     Shapes: ``[B, *in_shape] -> [B, *out_shape]``.
 

@@ -25,7 +25,9 @@ def _odd(kernels: tuple[int, int]) -> tuple[int, int]:
 class ResNet(Conditioner, TakesContext):
     r"""Convolutional residual network: an input convolution, ``blocks`` residual blocks, a 1x1 output convolution.
 
-    ``kernels`` are the sizes of a block's two convolutions; the input convolution has the first.
+    All convolutions but the last have ``width`` channels. ``kernels`` are the sizes of a block's two convolutions; the
+    input convolution has the first. The ``activation`` comes before every convolution but the input one, and what goes
+    into a block's second one is dropped with probability ``dropout`` in training.
 
     Every convolution is weight-normalised, :math:`w = g\, v / \lVert v \rVert`; a parameter group with ``match:
     "*.original0"`` holds all scales :math:`g`. Those of the output convolution and its bias start at zero, and so

@@ -22,9 +22,10 @@ class ResNetDecoder(Decoder):
     .. math:: h_0 = W z + b, \qquad h_l = (w_l *^\top \phi(\text{blocks}(h_{l-1})))_{\uparrow 2}, \qquad y = h_L
 
     The encoder of this name backwards. From a code that is a map ``[C, h, w]`` the doublings follow from the sizes, and
-    :math:`W` is a 1x1 convolution; from any other it is fully connected, and there are ``levels`` doublings, or as
-    many as start from even sides above four. ``width`` is that of all convolutions but the last, 4x4 where they
-    double; ``blocks`` are those of each size. Without a doubling the last convolution is 3x3.
+    :math:`W` is a 1x1 convolution; from any other it is fully connected, and there are ``levels`` doublings, or as many
+    as start from even sides above four. ``width`` is that of all convolutions but the last, 4x4 where they double;
+    ``blocks`` are those of each size, with the ``activation`` :math:`\phi` in them too. Without a doubling the last
+    convolution is 3x3.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, sec. 4.1.
 

@@ -24,7 +24,8 @@ class ResNetEncoder(Encoder):
     To a code that is a map ``[C', h, w]`` the halvings follow from the sizes, and :math:`W` is a 1x1 convolution: each
     place of the map stands for one of the image. To any other code :math:`W` is fully connected, after ``levels``
     halvings, or as many as leave even sides above four. ``width`` is that of all convolutions, 4x4 where they halve;
-    ``blocks`` are those of each size. Without a halving the first convolution is 3x3.
+    ``blocks`` are those of each size, with the ``activation`` :math:`\phi` in them too. Without a halving the first
+    convolution is 3x3.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, sec. 4.1.
 

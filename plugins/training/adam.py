@@ -23,8 +23,8 @@ class Adam(Optimizer):
         m_t = \beta_1 m_{t-1} + (1 - \beta_1) g_t, \quad v_t = \beta_2 v_{t-1} + (1 - \beta_2) g_t^2, \quad
         \theta_t = \theta_{t-1} - \gamma \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
-    with :math:`\gamma` = ``lr``. ``weight_decay`` is added to the gradient as :math:`\lambda\theta`; for decay apart
-    from it take `adamw`.
+    with :math:`\gamma` = ``lr``, :math:`(\beta_1, \beta_2)` = ``betas`` and :math:`\epsilon` = ``eps``.
+    ``weight_decay`` is added to the gradient as :math:`\lambda\theta`; for decay apart from it take `adamw`.
 
     References: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2014, arXiv:1412.6980, algorithm 1.
 

@@ -22,7 +22,8 @@ class AdamW(Optimizer):
     .. math:: \theta_t = (1 - \gamma\lambda)\,\theta_{t-1}
         - \gamma \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
-    with :math:`\gamma` = ``lr``, :math:`\lambda` = ``weight_decay`` and the moments of `adam`.
+    with :math:`\gamma` = ``lr``, :math:`\lambda` = ``weight_decay``, and the moments of `adam` with :math:`(\beta_1,
+    \beta_2)` = ``betas`` and :math:`\epsilon` = ``eps``.
 
     References: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2017, arXiv:1711.05101, algorithm 2.
 

@@ -19,7 +19,8 @@ class SGD(Optimizer):
 
     .. math:: b_t = \mu b_{t-1} + g_t + \lambda\theta_{t-1}, \qquad \theta_t = \theta_{t-1} - \gamma b_t
 
-    with :math:`\gamma` = ``lr``. ``nesterov`` looks ahead: it steps along :math:`g_t + \lambda\theta_{t-1} + \mu b_t`.
+    with :math:`\gamma` = ``lr``, :math:`\mu` = ``momentum`` and :math:`\lambda` = ``weight_decay``. ``nesterov`` looks
+    ahead: it steps along :math:`g_t + \lambda\theta_{t-1} + \mu b_t`.
 
     Raises ValueError where ``nesterov`` is asked for without momentum.
 

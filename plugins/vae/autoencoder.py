@@ -32,8 +32,9 @@ class Autoencoder(Model, Reconstructs):
 
     .. math:: L = -\log p(x \mid h(f(x)))
 
-    with :math:`f` the encoder and :math:`h` the decoder. ``latent`` is the size of a code, or its shape. Codes have no
-    distribution: it neither samples nor has a likelihood, and its ``nll`` is given the code.
+    with :math:`f` the ``encoder``, :math:`h` the ``decoder`` and :math:`p` the ``likelihood``. ``latent`` is the size
+    of a code, or its shape. Codes have no distribution: it neither samples nor has a likelihood, and its ``nll`` is
+    given the code.
 
     Logs ``nll``, in nats.
 

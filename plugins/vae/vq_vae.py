@@ -44,10 +44,11 @@ class VQVAE(Model, Quantizes, Decodes):
 
     .. math:: L = -\log p(x \mid e) + \lambda\, |\mathrm{sg}[z_e] - e|^2 + \beta\, |z_e - \mathrm{sg}[e]|^2
 
-    :math:`z_e` is what the encoder gives and :math:`e` the nearest codes; the decoder's gradient goes to :math:`z_e` as
+    :math:`z_e` is what the ``encoder`` gives, :math:`e` the nearest codes of the ``quantizer`` and :math:`p` the
+    ``likelihood``, whose parameters the ``decoder`` makes of :math:`e`; the decoder's gradient goes to :math:`z_e` as
     if it were :math:`e`. :math:`\beta` is the ``commitment_weight``: as in the paper it stands before the term that
-    moves the encoder, and not, as in several libraries, before the one that moves the codes; that has
-    :math:`\lambda`, the quantizer's. All three are sums over the event, not means.
+    moves the encoder, and not, as in several libraries, before the one that moves the codes; that has :math:`\lambda`,
+    the quantizer's. All three are sums over the event, not means.
 
     ``latent`` is the shape ``[D, h, w]`` of vectors of ``D`` numbers at ``h`` times ``w`` places, or ``D`` alone: one
     vector. The posterior is certain and the prior uniform over the :math:`K` codes, so that the divergence is a

@@ -22,11 +22,11 @@ class Complete(View):
 
     .. math:: x_{\mathrm{hidden}} \sim p(x_{\mathrm{hidden}} \mid x_{\mathrm{known}})
 
-    of each of the first ``n`` examples a ``share`` is hidden, and drawn ``draws`` times. A model of one number after
-    the other draws each given the known numbers before it, and those alone: what comes later in its order it cannot
-    see, and a caption says how much that is, 100 % where the top is hidden and rows are drawn from the top. ``flip``
-    turns rows, columns or both around before the model sees them, and back after it: that makes what comes later come
-    first, and is right for a model that was trained on data that is alike both ways.
+    of each of the first ``n`` examples a ``share`` is ``hidden``, at one side or in the middle, and drawn ``draws``
+    times. A model of one number after the other draws each given the known numbers before it, and those alone: what
+    comes later in its order it cannot see, and a caption says how much that is, 100 % where the top is hidden and rows
+    are drawn from the top. ``flip`` turns rows, columns or both around before the model sees them, and back after it:
+    that makes what comes later come first, and is right for a model that was trained on data that is alike both ways.
 
     ValueError for a model that completes nothing or is of no images, and without data.
 

@@ -22,7 +22,11 @@ class ParameterGroup(Settings):
 
 
 class Optimizer(Component, ABC):
-    """A declared optimizer; the first group that matches a parameter's name takes it."""
+    """A declared optimizer.
+
+    The first of ``groups`` that matches a parameter's name takes it, and what the group sets replaces the optimizer's
+    own.
+    """
 
     def __init__(self, groups: Sequence[ParameterGroup]) -> None:
         self.groups = groups

@@ -30,8 +30,9 @@ class Gated(CausalLayer, TakesContext):
     .. math::
         b = W_h * h + V a, \qquad h' = h + U\, [\tanh(b_1 + d_1) \odot \sigma(b_2 + d_2)]
 
-    with a convolution of rows for :math:`v`, one to the left for :math:`h`, and 1x1 ones between them: together they
-    see all that is before a place, without a blind spot. :math:`c, d` are linear in the ``context``.
+    with a convolution of rows for :math:`v`, one to the left for :math:`h`, both cut from ``kernel`` x ``kernel``
+    places (odd), and 1x1 ones between them: together they see all that is before a place, without a blind spot.
+    :math:`c, d` are linear in the ``context``.
 
     References: van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016, arXiv:1606.05328, eq.
     2-4 and fig. 2.

@@ -26,9 +26,9 @@ class MaskedResidual(CausalLayer, TakesContext):
 
     .. math:: h' = h + W_3\, \phi(W_2 * \phi(W_1\, \phi(h)) + c), \qquad \phi = \max(0, \cdot)
 
-    :math:`W_1` and :math:`W_3` are 1x1 convolutions, :math:`W_2` is masked (mask B): of the rows above it sees a
-    window, and in its own row the places up to its own. :math:`c` is linear in the ``context``. Layers of it have a
-    blind spot, above and to the right of what the window reaches.
+    :math:`W_1` and :math:`W_3` are 1x1 convolutions, :math:`W_2` is masked (mask B): of the ``kernel`` x ``kernel``
+    places around its own (odd) it sees the rows above, and in its own row the places up to its own. :math:`c` is linear
+    in the ``context``. Layers of it have a blind spot, above and to the right of what the window reaches.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, fig. 5 and table 1.
 

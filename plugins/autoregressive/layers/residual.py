@@ -19,8 +19,8 @@ from ..stack.streams import Seen, Streams
 class Residual(CausalLayer, TakesContext):
     r"""Causal layers in a row, and a way around them: :math:`h' = h + f_K(\cdots f_1(h))`.
 
-    The stream of rows goes through the layers, with no way around. Layers that declare a ``context`` are to declare
-    the same. It goes pixel by pixel where all of its layers do.
+    The ``layers`` are :math:`f_1, \dots, f_K`; the stream of rows goes through them, with no way around. Those that
+    declare a ``context`` are to declare the same. It goes pixel by pixel where all of its layers do.
 
     References: He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385.
 

@@ -25,7 +25,8 @@ class UNet(CausalLayer, TakesContext):
 
     At each of the ``scales`` K = ``blocks`` layers (`gated_resnet`) precede what is done at the next, and as many and
     one follow, each beside what was there before: :math:`t_{-1}` is the output. At the last scale :math:`t_{K-1} =
-    s_K`, and K layers follow. Down are convolutions of stride two, up transposed ones, shifted as all the others.
+    s_K`, and K layers follow. In training every layer drops features with probability ``dropout``; every layer hears of
+    the ``context``. Down are convolutions of stride two, up transposed ones, shifted as all the others.
 
     References: Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.3-2.5 and fig. 2.
 

@@ -27,9 +27,10 @@ class CausalStack(AutoregressiveNet, TakesContext):
     .. math:: (v, h)_0 = \mathrm{entry}(x), \qquad (v, h)_l = \mathrm{layer}_l((v, h)_{l-1}), \qquad
        y = W_K\, \phi(\cdots \phi(W_1\, \phi(h_L)))
 
-    with features of ``width`` channels, ``readout`` for the widths between, and :math:`W_K` the ``output``. Where the
-    channels of a pixel come one after the other feature i has colour ``i % C``: at its own place it sees the colours
-    before its own, and, after the entry, its own.
+    with features of ``width`` channels. The ``entry`` sees what comes before a place, and the ``layers`` follow in
+    their order. Of the 1x1 convolutions :math:`\phi` is the ``activation``, ``readout`` has the widths of all but the
+    last, and that, :math:`W_K`, is the ``output``. Where the channels of a pixel come one after the other feature i has
+    colour ``i % C``: at its own place it sees the colours before its own, and, after the entry, its own.
 
     `unroll` goes row by row and place by place, each layer keeping the rows that it needs; that needs a stepper of
     every layer.

@@ -20,6 +20,8 @@ from .streams import Seen, Streams, near
 class MaskedEntry(CausalEntry):
     """A convolution that does not see its own place (mask A), and one of the rows above where layers ask for it.
 
+    The kernels have ``kernel`` rows and columns, an odd number, less those that are masked.
+
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.4 and table 1.
     """
 

@@ -21,6 +21,9 @@ class DIP(VariationalObjective):
     r"""The evidence lower bound, and what a covariance of latents over the batch lacks to the identity.
 
     .. math:: L = L_\mathrm{ELBO} + \lambda_{od} \sum_{i \ne j} C_{ij}^2 + \lambda_d \sum_i (C_{ii} - 1)^2
+
+    ``lambda_od`` weighs the squares off the covariance's diagonal, ``lambda_d`` those of what the diagonal lacks to
+    one.
     """
 
     def __init__(self, latent_size: int, *, lambda_od: NonNegativeFloat, lambda_d: NonNegativeFloat) -> None:

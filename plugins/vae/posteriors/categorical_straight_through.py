@@ -23,7 +23,7 @@ class CategoricalStraightThrough(RelaxedCategorical):
     References: Jang et al., Categorical Reparameterization with Gumbel-Softmax, 2017, arXiv:1611.01144, sec. 2.2.
 
     Shapes: ``h``, logits, is ``[B, N, K]`` for a latent ``[N, K]``. ValueError for a latent of other than two sizes,
-    and for one that is annealed from below its ``least``.
+    and for one that is annealed from below its least temperature.
 
     >>> import torch, zoo
     >>> posterior = CategoricalStraightThrough(zoo.Shape(4, 3))

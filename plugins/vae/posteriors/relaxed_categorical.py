@@ -23,8 +23,9 @@ class RelaxedCategorical(Posterior, OneHot, AfterStep, ABC):
 
     .. math:: k = \operatorname*{argmax}_j (\log \pi_j + g_j), \qquad g_j = -\log(-\log u_j)
 
-    Training replaces the unit vector of :math:`k`, which has no gradient; how is the component's. The temperature of
-    the softmax is :math:`\max(\tau_{\min}, \tau_0 e^{-r t})` after t steps.
+    Training replaces the unit vector of :math:`k`, which has no gradient; how is the component's. The softmax has the
+    temperature :math:`\max(\tau_{\min}, \tau_0 e^{-r t})` after t steps, with :math:`\tau_0` = ``temperature``,
+    :math:`r` = ``anneal`` and :math:`\tau_{\min}` = ``least``.
     """
 
     temperature: Tensor

@@ -22,9 +22,9 @@ class VQEMA(Quantizer, DataDependent):
        m_k \leftarrow \gamma m_k + (1 - \gamma) \sum_{i=1}^{n_k} z_{k,i}, \qquad
        e_k = m_k \Big/ \Bigl(\frac{N_k + \epsilon}{N + K \epsilon}\, N\Bigr), \quad N = \sum_k N_k
 
-    once in each forward in training, over all processes. The smoothing of Laplace keeps the code of a cluster that is
-    nearly empty finite. The codes have no gradient, and their term no weight in a loss. They start at vectors of the
-    first batch, each a cluster of one.
+    with :math:`\gamma` = ``decay``, once in each forward in training, over all processes. The smoothing of Laplace by
+    :math:`\epsilon` = ``eps`` keeps the code of a cluster that is nearly empty finite. The codes have no gradient, and
+    their term no weight in a loss. They start at vectors of the first batch, each a cluster of one.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, appendix A.1.
 

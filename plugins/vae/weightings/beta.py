@@ -16,6 +16,8 @@ class Beta(Weighting):
 
     .. math:: L = R + \beta\, \mathrm{KL}
 
+    with :math:`\beta` = ``beta``.
+
     References: Higgins et al., beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework,
     2017, ICLR, eq. 4.
 

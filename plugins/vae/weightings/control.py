@@ -26,9 +26,9 @@ class Control(Controller):
         \beta_{min} \le \beta \le \beta_{max}
 
     The set point :math:`C(t)`, in nats, is ``start`` and rises by ``increment`` after every ``every`` steps, to
-    ``most``. :math:`K_p` is ``proportional`` and :math:`K_i` is ``integral``; the defaults are the paper's for
-    dSprites, which names no :math:`\beta_{max}`. ValueError where the limits of a weight or of the set point are
-    crossed.
+    ``most``. :math:`K_p` is ``proportional`` and :math:`K_i` is ``integral``; the weight stays between ``beta_min`` and
+    ``beta_max``. The defaults are the paper's for dSprites, which names no :math:`\beta_{max}`. ValueError where the
+    limits of a weight or of the set point are crossed.
 
     At a limit of :math:`\beta` the sum stops where the limit is reached, so that the weight leaves it as soon as the
     error changes sign. ``compat: paper`` does as the authors' code does: the sum is held after a step whose unlimited

@@ -25,9 +25,10 @@ class Dynamic(Controller):
         \beta_{min} \le \beta \le \beta_{max}
 
     in which :math:`T` is ``window`` (or as many steps as there were), and :math:`e_{-1} = 0`. The weight starts at
-    ``beta``. The set point :math:`C(t)`, in nats, is ``start`` and rises by ``increment`` after every ``every`` steps,
-    evenly over a share of them, ``ramp``, to ``most``. :math:`K_p` is ``proportional`` and :math:`K_i` is ``integral``.
-    The defaults are the authors' for dSprites, which know no :math:`\beta_{max}`. ValueError where limits are crossed.
+    ``beta`` and stays between ``beta_min`` and ``beta_max``. The set point :math:`C(t)`, in nats, is ``start`` and
+    rises by ``increment`` after every ``every`` steps, evenly over a share of them, ``ramp``, to ``most``. :math:`K_p`
+    is ``proportional`` and :math:`K_i` is ``integral``. The defaults are the authors' for dSprites, which know no
+    :math:`\beta_{max}`. ValueError where limits are crossed.
 
     The weight at a limit is the limit: nothing winds up beyond it.
 
