@@ -39,9 +39,9 @@ class MafTable(Dataset):
     bsds300   63 1,050,000 250,000
     ========= == ========= =======
 
-    ``name`` chooses the set; a batch of it has ``row``, float32 ``[B, D]``. Likelihoods that are published for these
-    sets are in nats of these standardised units (bsds300: of the patches as they are), and so are zoo's; there is no
-    constant between them.
+    A batch has ``row``, float32 ``[B, D]``; ``name`` chooses one of the five sets. Likelihoods that are published for
+    these sets are in nats of these standardised units (bsds300: of the patches as they are), and so are zoo's; there is
+    no constant between them.
 
     The paper's own validation set, the last tenth of what is not test, is here part of ``train``, whose rows keep the
     paper's order: zoo holds out a random fraction of train, ``train.validation``.

@@ -15,8 +15,9 @@ class InverseOf(Bijection):
 
     .. math:: z = f^{-1}(x), \qquad \log|\det \partial z / \partial x| = -\log|\det J_f(z)|
 
-    with :math:`f` the bijection ``of``. Of an affine `autoregressive` layer it is inverse autoregressive flow (IAF):
-    draws come in one pass, and the density of given data is what takes its elements one after the other.
+    with :math:`f` the bijection ``of``, which is run backwards. Of an affine `autoregressive` layer it is inverse
+    autoregressive flow (IAF): draws come in one pass, and the density of given data is what takes its elements one
+    after the other.
 
     ValueError where the bijection changes the shape, or has parts that learn from what goes forward through them
     (`act_norm`, `batch_norm`): in training nothing would.

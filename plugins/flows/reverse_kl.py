@@ -25,10 +25,11 @@ class ReverseKL(Objective):
     .. math:: L = \mathrm{E}_{x \sim q}[\log q(x) + \beta_t U(x)], \qquad
        \beta_t = \min\Bigl(1, 0.01 + \frac{t}{t_w}\Bigr)
 
-    where :math:`t` is the step and :math:`t_w` is ``warmup``. At :math:`\beta = 1` it is
-    :math:`\mathrm{KL}(q \,\|\, \exp(-U) / Z) - \log Z`. The small weight at first keeps the flow from falling into one
-    mode of several. Of a batch nothing counts but its size: as many draws of the base go through the inverse of
-    ``transforms``. Layers that are cheap that way are those run backwards, ``{type: inverse_of, of: planar}``.
+    where :math:`U` is the ``energy`` to be learned, :math:`t` is the step and :math:`t_w` is ``warmup``. At
+    :math:`\beta = 1` it is :math:`\mathrm{KL}(q \,\|\, \exp(-U) / Z) - \log Z`. The small weight at first keeps the
+    flow from falling into one mode of several. Of a batch nothing counts but its size: as many draws of the base go
+    through the inverse of ``transforms``. Layers that are cheap that way are those run backwards,
+    ``{type: inverse_of, of: planar}``.
 
     The gradient is that of the draws, so a base has to be a differentiable function of its noise: ``standard_normal``,
     ``normal`` or ``full_normal``; the weights of a mixture learn nothing.

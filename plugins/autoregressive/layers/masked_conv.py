@@ -24,8 +24,8 @@ class MaskedConv(CausalLayer, TakesContext):
     r"""A nonlinearity and a masked convolution (mask B): :math:`h' = W * \phi(h) + b + c`.
 
     Of the ``kernel`` x ``kernel`` places around its own (odd) it sees the rows above, and in its own row the places up
-    to its own. :math:`\phi` is the ``activation``; :math:`c` is linear in the ``context``. With `pointwise` and
-    `residual` one builds blocks of one's own.
+    to its own. The ``activation`` :math:`\phi` comes before the convolution; :math:`c` is linear in the ``context``.
+    With `pointwise` and `residual` one builds blocks of one's own.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.4.
 

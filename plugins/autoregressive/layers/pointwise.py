@@ -17,7 +17,8 @@ from ..stack.pointwise import Pointwise
 class PointwiseConv(PlacewiseLayer):
     r"""A nonlinearity, and a linear function of each place's features: :math:`h' = W \phi(h) + b`.
 
-    :math:`\phi` is the ``activation``. With several colours a feature sees those of colours up to its own.
+    The ``activation`` :math:`\phi` comes before the convolution. With several colours a feature sees those of colours
+    up to its own.
 
     Shapes: `Streams` of ``[B, C, H, W]``, unchanged.
     """

@@ -19,8 +19,9 @@ from ..stack.streams import Seen, Streams
 class Residual(CausalLayer, TakesContext):
     r"""Causal layers in a row, and a way around them: :math:`h' = h + f_K(\cdots f_1(h))`.
 
-    The ``layers`` are :math:`f_1, \dots, f_K`; the stream of rows goes through them, with no way around. Those that
-    declare a ``context`` are to declare the same. It goes pixel by pixel where all of its layers do.
+    Each of the ``layers`` :math:`f_1, \dots, f_K` takes what the one before it gives; the stream of rows goes through
+    them, with no way around. Those that declare a ``context`` are to declare the same. It goes pixel by pixel where all
+    of its layers do.
 
     References: He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385.
 

@@ -28,10 +28,10 @@ class Factor(VariationalObjective):
     .. math:: L = L_\mathrm{ELBO} + \gamma\, \mathrm E_{q(z)}[D(z)], \qquad
        D(z) \approx \log \frac{q(z)}{\prod_j q(z_j)}
 
-    with :math:`\gamma` = ``gamma``. :math:`L_\mathrm{ELBO}` is what the model's weighting makes of the bound. The
-    ``discriminator`` is a network from a latent to one logit, the logarithm of that ratio, and a player of its own. In
-    its turn it gets another batch: the latents of the first half are draws of :math:`q(z)`, those of the other half,
-    each dimension permuted among them, draws of :math:`\prod_j q(z_j)`.
+    with :math:`\gamma` = ``gamma`` the weight of the total correlation. :math:`L_\mathrm{ELBO}` is what the model's
+    weighting makes of the bound. The ``discriminator`` is a network from a latent to one logit, the logarithm of that
+    ratio, and a player of its own. In its turn it gets another batch: the latents of the first half are draws of
+    :math:`q(z)`, those of the other half, each dimension permuted among them, draws of :math:`\prod_j q(z_j)`.
 
     .. math:: L_D = -\mathrm E_{q(z)}[\log \sigma(D(z))] - \mathrm E_{\prod_j q(z_j)}[\log \sigma(-D(z))]
 

@@ -25,9 +25,9 @@ class TC(VariationalObjective):
     .. math:: L = R + \alpha\, \mathrm{KL}(q(z, n) \,\|\, q(z) p(n)) + \beta\, \mathrm{KL}(q(z) \,\|\, \prod_j q(z_j))
        + \gamma \sum_j \mathrm{KL}(q(z_j) \,\|\, p(z_j))
 
-    With ``alpha``, ``beta`` and ``gamma`` at 1 the three sum to the divergence of the evidence lower bound.
-    :math:`q(z)` is the mean of :math:`q(z \mid n)` over all ``data_size`` examples; `stratified` estimates it, and each
-    :math:`q(z_j)`, by the batch.
+    The three, weighed by ``alpha``, ``beta`` and ``gamma``, sum to the divergence of the evidence lower bound where all
+    weights are 1. :math:`q(z)` is the mean of :math:`q(z \mid n)` over all ``data_size`` examples; `stratified`
+    estimates it, and each :math:`q(z_j)`, by the batch.
 
     ValueError for a model with a weighting other than ``beta`` with 1, and for a posterior that does not tell its
     dimensions apart; `zoo.UsageError` for a batch of one example, or of more than ``data_size``.

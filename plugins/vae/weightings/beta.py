@@ -16,7 +16,7 @@ class Beta(Weighting):
 
     .. math:: L = R + \beta\, \mathrm{KL}
 
-    with :math:`\beta` = ``beta``.
+    with :math:`\beta` = ``beta`` in every step.
 
     References: Higgins et al., beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework,
     2017, ICLR, eq. 4.

@@ -18,8 +18,9 @@ class Capacity(Weighting):
 
     .. math:: L = R + \gamma\, \bigl|\mathrm{KL} - C(t)\bigr|, \qquad C(t) = C_{max} \min(t / T, 1)
 
-    of the batch's mean divergence, in nats. :math:`C_{max}` is ``most``; :math:`T` is ``steps``, or a ``share`` of the
-    horizon: all of it by default. ValueError for both. The paper's dSprites: ``gamma: 1000, most: 25, steps: 100000``.
+    of the batch's mean divergence, in nats. A nat off costs :math:`\gamma` = ``gamma``; :math:`C_{max}` is ``most``;
+    :math:`T` is ``steps``, or a ``share`` of the horizon: all of it by default. ValueError for both. The paper's
+    dSprites: ``gamma: 1000, most: 25, steps: 100000``.
 
     Gives the weights ``gamma`` and ``capacity``.
 
