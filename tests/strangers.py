@@ -34,7 +34,16 @@ def installed(*points: EntryPoint) -> Iterator[Registry]:
     """Within this block these are installed as well, for whoever opens a share file or writes one."""
     registry = registry_with(*points)
     with MonkeyPatch.context() as patch:
-        for module in ("registry", "spec.load", "run", "stored", "exporting", "testing.holding", "testing.cases"):
+        for module in (
+            "registry",
+            "spec.load",
+            "run",
+            "stored",
+            "exporting",
+            "describing",
+            "testing.holding",
+            "testing.cases",
+        ):
             patch.setattr(import_module(f"zoo.{module}"), "installed", lambda: registry)
         yield registry
 

@@ -7,13 +7,19 @@ import warnings
 from pathlib import Path
 
 import pytest
-from strangers import plugin
+import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from strangers import plugin, point
 from typer.testing import CliRunner
 
 import zoo
 from zoo.cli import app
+from zoo.describing import describe, schema_of_spec
+from zoo.discovery import found
 from zoo.errors import PluginError, SpecError
+from zoo.listing import catalogue
 from zoo.renaming import Renamed
+from zoo.schema import schema
 
 BEFORE = '''
     """Scales."""
@@ -74,6 +80,30 @@ def test_the_command_line_warns_and_goes_on(tmp_path: Path) -> None:
 def test_both_names_are_one_too_many(tmp_path: Path) -> None:
     with plugin(tmp_path, NOW, "0.2"), pytest.raises(SpecError, match="'factor' is the former name of 'by'"):
         zoo.load_spec(spec_with(tmp_path, "{type: acme.scale, by: 3.0, factor: 3.0}"))
+
+
+@pytest.mark.parametrize(
+    ("part", "sound"),
+    [
+        (FORMER, True),
+        (PRESENT, True),
+        ("{type: acme.scale, factor: 3.0}", True),
+        ("{type: acme.stretch, factor: 0.0}", False),
+        ("{type: acme.scale, by: 3.0, factor: 3.0}", False),
+        ("acme.stretch", False),
+        ("{type: acme.stretched, by: 3.0}", False),
+    ],
+)
+def test_editors_know_former_names(part: str, sound: bool, tmp_path: Path) -> None:
+    text = NOW.replace("by: float = 2.0", "by: Annotated[float, Field(gt=0)]").replace(
+        "import torch\n", "import torch\n    from typing import Annotated\n    from pydantic import Field\n", 1
+    )
+    with plugin(tmp_path, text, "0.2"):
+        shelf = describe(found([point("acme", "acme_0_2", "acme-zoo", "0.2")])[0])
+        document = schema([*catalogue(), shelf], schema_of_spec())
+        built = CliRunner().invoke(app, ["build", str(spec_with(tmp_path, part))])
+    verdict = Draft202012Validator(document).is_valid(yaml.safe_load(SPEC.replace("PART", part)))
+    assert (verdict, built.exit_code == 0) == (sound, sound), built.output
 
 
 def test_a_file_from_before_opens_without_a_word(tmp_path: Path) -> None:

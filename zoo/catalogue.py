@@ -33,6 +33,7 @@ class Entry:
     parameters: list[Parameter]
     example: str
     schema: dict[str, Any]
+    formerly: list[str]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -12,11 +13,11 @@ from pydantic_core import PydanticUndefined
 from .catalogue import Entry, Parameter, Shelf
 from .discovery import Found
 from .interfaces import Component
-from .interfaces.component import kind_name, kind_of
+from .interfaces.component import kind_name, kind_of, registration_of
 from .part import Part, example_of, parameters_of
-from .prose import about, first_sentence, summary, whole_docstring
+from .prose import about, first_sentence, plain, summary, whole_docstring
 from .registry import installed
-from .schema import of_record
+from .schema import either, of_record, with_former_keys
 from .settings import Settings
 from .shipped import shipped_specs
 from .spec import Spec
@@ -28,17 +29,18 @@ def describe(plugin: Found) -> Shelf:
     """The shelf of a plugin, which is imported for it."""
     registry = installed()
     loaded = registry.plugin(plugin)
-    entries = [entry(cls, registry.name_of(cls)) for cls in loaded.components]
+    entries = [entry(cls, registry.name_of(cls), registry.former_names(cls)) for cls in loaded.components]
     entries.sort(key=lambda entry: (entry.kind, entry.name))
     title = loaded.title or plugin.name
     return Shelf(plugin.name, plugin.module, plugin.distribution, plugin.version, title, loaded.error, entries)
 
 
-def entry(cls: type[Component], name: str) -> Entry:
+def entry(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> Entry:
     """What a component says of itself."""
     kind, taken = kind_name(kind_of(cls)), parameters(cls)
     doc = whole_docstring(cls, [parameter.name for parameter in taken])
-    return Entry(kind, name, summary(cls), doc, taken, snippet(cls, name), schema_of(cls, name))
+    schema = schema_of(cls, name, formerly)
+    return Entry(kind, name, summary(cls), doc, taken, snippet(cls, name), schema, list(formerly))
 
 
 def describe_spec(path: Path) -> tuple[str, str]:
@@ -68,7 +70,7 @@ def schema_of_spec() -> dict[str, Any]:
     return of_record(Spec.model_json_schema(by_alias=True))
 
 
-def schema_of(cls: type[Component], name: str) -> dict[str, Any]:
+def schema_of(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> dict[str, Any]:
     """A component's part of the JSON Schema, and what its kind is."""
     own = of_record(parameters_of(cls).model_json_schema(by_alias=True))
     taken = own["definition"]
@@ -76,14 +78,17 @@ def schema_of(cls: type[Component], name: str) -> dict[str, Any]:
     described = {key: {"description": told[key]} if told[key] else {} for key in told}
     definition = {
         "type": "object",
-        "description": summary(cls),
-        "properties": {"type": {"const": name, "description": summary(cls)}}
+        "description": plain(summary(cls)),
+        "properties": {"type": {**either([name, *formerly]), "description": plain(summary(cls))}}
         | {key: value | described[key] for key, value in taken.get("properties", {}).items()},
         "required": ["type", *taken.get("required", [])],
         "additionalProperties": False,
         "examples": [{"type": name, **example_of(cls)}],
     }
-    return own | {"definition": definition, "kind": summary(kind_of(cls))}
+    registration = registration_of(cls)
+    renamed = registration.renamed if registration else {}
+    definition |= with_former_keys(definition, renamed) if renamed else {}
+    return own | {"definition": definition, "kind": plain(summary(kind_of(cls)))}
 
 
 def parameters(cls: type[Component]) -> list[Parameter]:

@@ -70,7 +70,7 @@ def components(shelves: Iterable[Shelf], kind: str | None = None) -> dict[str, d
 
 def pages(shelves: Iterable[Shelf], name: str) -> list[Page]:
     """The components of a name, one for each kind that has it."""
-    return [Page(shelf, entry) for shelf in shelves for entry in shelf.entries if entry.name == name]
+    return [Page(shelf, entry) for shelf in shelves for entry in shelf.entries if name in (entry.name, *entry.formerly)]
 
 
 def specs(shelves: Iterable[Shelf]) -> list[SpecLine]:

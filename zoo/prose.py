@@ -40,7 +40,16 @@ def about(cls: type, parameter: str) -> str:
     >>> about(Shrink, "bound") == about(Scale, "bound")
     True
     """
-    return re.sub(r":\w+:`([^`]*)`", r"\1", " ".join(_told(cls, parameter))).replace("``", "`")
+    return plain(" ".join(re.sub(r"[:;]$", ".", clause) for clause in _told(cls, parameter)))
+
+
+def plain(text: str) -> str:
+    """A sentence of a docstring for who does not render it.
+
+    >>> plain(r"Scale by :math:`s` = ``scale``")
+    'Scale by s = `scale`'
+    """
+    return re.sub(r":\w+:`([^`]*)`", r"\1", text).replace("``", "`")
 
 
 def whole_docstring(cls: type, parameters: Iterable[str]) -> str:

@@ -138,6 +138,10 @@ class Registry:
         registration = registration_of(cls)
         return registration.renamed if registration else {}
 
+    def former_names(self, cls: type[Component]) -> list[str]:
+        """What specs may still call a component, that is called otherwise now."""
+        return [called for (_, called), held in self._formerly.items() if held is cls]
+
     def present_name(self, kind: str, name: str) -> str:
         """What a component is called now, that may have been called otherwise."""
         cls = self._formerly.get((kind, name))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 from .catalogue import Entry, Shelf
+from .prose import plain
 
 HOME = "#/$defs/"
 CHANGED = "changed."
@@ -29,7 +31,7 @@ def schema(shelves: Iterable[Shelf], of_spec: Mapping[str, Any]) -> dict[str, An
     for kind in dict.fromkeys(name.removeprefix("item.") for name in wanted):
         if "." not in kind:
             entries = kinds.get(kind, [])
-            bare = [entry for entry in entries if entry.schema["definition"]["required"] == ["type"]]
+            bare = [entry for entry in entries if _is_bare(entry.schema["definition"])]
             definitions[kind] = _kind(entries, bare)
             # What is changed may be of the same name already, and have what that requires.
             definitions[CHANGED + kind] = _changed(_kind(entries, entries))
@@ -56,11 +58,37 @@ def of_record(schema: dict[str, Any]) -> dict[str, Any]:
     return {"definition": _rewritten(schema), "records": records}
 
 
+def either(names: list[str]) -> dict[str, Any]:
+    """One of these words."""
+    return {"const": names[0]} if len(names) == 1 else {"enum": names}
+
+
+def with_former_keys(definition: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """What of a component's definition is otherwise where its parameters may have former names, one name for each."""
+    keys, required = dict(definition["properties"]), list(definition["required"])
+    names: dict[str, list[str]] = {}
+    for former, now in renamed.items():
+        names.setdefault(now, [now]).append(former)
+        keys[former] = {**keys[now], "description": f"It is called `{now}` now.", "deprecated": True}
+    rules: list[dict[str, Any]] = []
+    for now, alike in names.items():
+        rules += [{"not": {"required": list(pair)}} for pair in combinations(alike, 2)]
+        if now in required:
+            required.remove(now)
+            rules.append({"anyOf": [{"required": [name]} for name in alike]})
+    return {"properties": keys, "required": required, "allOf": rules}
+
+
+def _is_bare(definition: Mapping[str, Any]) -> bool:
+    """Whether a component's name alone declares it."""
+    return definition["required"] == ["type"] and not any("anyOf" in rule for rule in definition.get("allOf", []))
+
+
 def _kind(entries: list[Entry], bare: list[Entry]) -> dict[str, Any]:
     """``if/then`` on ``type`` rather than ``oneOf``: an editor then complains about the one component that is meant."""
     branches = [
         {
-            "if": {"type": "object", "properties": {"type": {"const": entry.name}}, "required": ["type"]},
+            "if": {"type": "object", "properties": {"type": either(_called(entry))}, "required": ["type"]},
             "then": {"$ref": f"{HOME}{entry.kind}.{entry.name}"},
         }
         for entry in entries
@@ -72,7 +100,16 @@ def _kind(entries: list[Entry], bare: list[Entry]) -> dict[str, Any]:
 
 def _names(entries: list[Entry]) -> dict[str, Any]:
     """Editors show the descriptions beside the names that they offer."""
-    return {"enum": [entry.name for entry in entries], "enumDescriptions": [entry.summary for entry in entries]}
+    told = [
+        (name, plain(entry.summary) if name == entry.name else f"It is called `{entry.name}` now.")
+        for entry in entries
+        for name in _called(entry)
+    ]
+    return {"enum": [name for name, _ in told], "enumDescriptions": [summary for _, summary in told]}
+
+
+def _called(entry: Entry) -> list[str]:
+    return [entry.name, *entry.formerly]
 
 
 def _rewritten(node: Any) -> Any:
