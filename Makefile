@@ -34,6 +34,7 @@ $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --upgrade pip setuptools wheel
 	$(BIN)/pip install --editable ".[dev]"
+	$(BIN)/python -m compileall -q zoo plugins # pip does so for what it copies, not for what stays here
 	touch $@
 
 clean:
