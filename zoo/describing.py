@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic_core import PydanticUndefined
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from .catalogue import Entry, Parameter, Shelf
 from .discovery import Found
@@ -70,9 +71,16 @@ def schema_of_spec() -> dict[str, Any]:
     return of_record(Spec.model_json_schema(by_alias=True))
 
 
+class _PlainDefaults(GenerateJsonSchema):
+    """Defaults are what a spec could say: none needs an adapter of its own type, which takes long to build."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return to_jsonable_python(dft)
+
+
 def schema_of(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> dict[str, Any]:
     """A component's part of the JSON Schema, and what its kind is."""
-    own = of_record(parameters_of(cls).model_json_schema(by_alias=True))
+    own = of_record(parameters_of(cls).model_json_schema(by_alias=True, schema_generator=_PlainDefaults))
     taken = own["definition"]
     told = {key: about(cls, key) for key in taken.get("properties", {})}
     described = {key: {"description": told[key]} if told[key] else {} for key in told}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _FORMULA = re.compile(r"^\.\. math::.*(\n( .*)?)*", re.M)
 _SENTENCE = re.compile(r"(?<=[^\s.][.:])\s")  # not after the dots of ``0 .. levels``
@@ -74,15 +75,19 @@ def whole_docstring(cls: type, parameters: Iterable[str]) -> str:
 def _told(cls: type, parameter: str) -> list[str]:
     """The clauses about a parameter, of the class itself or else of the nearest base that takes it and has some."""
     for base in cls.__mro__:
-        if base is cls or parameter in inspect.signature(base.__init__).parameters:  # type: ignore[misc]
-            found = _naming(base, parameter)
-            if found:
-                return found
+        found = _naming(base, parameter)
+        if found and (base is cls or parameter in inspect.signature(base.__init__).parameters):  # type: ignore[misc]
+            return found
     return []
 
 
 def _naming(cls: type, parameter: str) -> list[str]:
     """The clauses of a docstring with the parameter's name, or with the name and a value as in a spec."""
+    return [clause for clause in _clauses(cls) if f"``{parameter}``" in clause or f"``{parameter}: " in clause]
+
+
+@lru_cache(maxsize=64)
+def _clauses(cls: type) -> tuple[str, ...]:
+    """A docstring's clauses, without formulas; of a class and its bases they are asked for again and again."""
     text = " ".join(_FORMULA.sub("\n", inspect.getdoc(cls) or "").split())
-    named = re.compile(rf"``{re.escape(parameter)}(``|: )")
-    return [clause.strip() for clause in _CLAUSE.findall(text) if named.search(clause)]
+    return tuple(clause.strip() for clause in _CLAUSE.findall(text))
