@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asking import ask, tab
@@ -24,15 +27,20 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     """The environment of a hundred more plugins, all of them described: one process imports them for that."""
     home = tmp_path_factory.mktemp("crowd")
     names = install(home / "plugins", 100)
-    path = os.pathsep.join(filter(None, [str(home / "plugins"), os.environ.get("PYTHONPATH")]))
-    env = {"PYTHONPATH": path, "ZOO_CACHE": str(home / "cache")}
+    env = environment(home)
     first, imported = ask("list", env=env)
     assert imported >= {"torch", *names}
     assert "torch._dynamo" not in imported  # it takes as long as torch itself
     assert all(f"  {name}.shift " in first for name in names)
     assert ask("show", "realnvp", env=env)[0].startswith("name: realnvp\n")
-    assert ask("schema", env=env)[0]
+    assert "torch" not in ask("schema", env=env)[1]
     return env
+
+
+def environment(home: Path) -> Mapping[str, str]:
+    """Where the plugins of a folder are installed, and answers are kept in it."""
+    path = os.pathsep.join(filter(None, [str(home / "plugins"), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path, "ZOO_CACHE": str(home / "cache")}
 
 
 ANSWERS = ["list", "list bijection", "show crowd_007.shift", "show realnvp", "schema"]
@@ -45,6 +53,20 @@ def test_an_answer_imports_none(words: str, crowded: Mapping[str, str]) -> None:
     assert "zoo.listing" in imported
     assert not imported & {"torch", "numpy"}
     assert not {name for name in imported if name.startswith(("crowd_", "zoo.plugins"))}
+
+
+def test_a_schema_follows_what_is_installed(tmp_path: Path) -> None:
+    install(tmp_path / "plugins", 2)
+
+    def of(component: str) -> Any:
+        return json.loads(ask("schema", env=environment(tmp_path))[0])["$defs"].get(f"bijection.{component}")
+
+    assert set(of("crowd_001.shift")["properties"]) == {"type", "c"}
+    module = tmp_path / "plugins" / "crowd_001" / "__init__.py"
+    module.write_text(module.read_text().replace("c: float = 1.0", "by: float = 1.0").replace("= c", "= by"))
+    assert set(of("crowd_001.shift")["properties"]) == {"type", "by"}
+    shutil.rmtree(tmp_path / "plugins" / "crowd_000-1.0.dist-info")
+    assert of("crowd_000.shift") is None
 
 
 def test_a_tab_imports_none(crowded: Mapping[str, str], tmp_path: Path) -> None:

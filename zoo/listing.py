@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .catalogue import Entry, Shelf, keep_shelf, shelf_kept
-from .discovery import Found, found, sources, stamp_of
+from .discovery import Found, environment, found, sources, stamp_of
 from .remembering import keep, recalled
 from .schema import schema
 from .shipped import shipped_specs
@@ -51,6 +51,7 @@ def catalogue(plugins: Iterable[Found] | None = None) -> list[Shelf]:
         for plugin in new:
             shelves[plugin] = shelf = describe(plugin)
             keep_shelf(plugin, shelf)
+        _schema_of_spec()  # torch is imported by now: the first schema need not wait for it again
     return [shelf for shelf in shelves.values() if shelf is not None]
 
 
@@ -97,7 +98,7 @@ def _specs_stamp() -> str:
 
 def resolved(name: str) -> Resolved:
     """A shipped spec with every default written out."""
-    stamp = hashlib.sha256(f"{stamp_of(shipped_specs().values())} {_installed()}".encode()).hexdigest()
+    stamp = f"{stamp_of(shipped_specs().values())} {_installed()}"
     kept = recalled(f"resolved/{name}", [stamp])
     if kept is None:
         from .spec import load_spec
@@ -112,14 +113,25 @@ def resolved(name: str) -> Resolved:
 
 def whole_schema() -> dict[str, Any]:
     """The JSON Schema of all that is installed."""
+    stamp = _installed()
+    document: dict[str, Any] | None = recalled("schema", [stamp])
+    if document is None:
+        document = schema(catalogue(), _schema_of_spec())
+        keep("schema", stamp, document)
+    return document
+
+
+def _schema_of_spec() -> Any:
     of_spec = recalled("spec", [sources("zoo")])
     if of_spec is None:
         from .describing import schema_of_spec
 
         of_spec = schema_of_spec()
         keep("spec", sources("zoo"), of_spec)
-    return schema(catalogue(), of_spec)
+    return of_spec
 
 
 def _installed() -> str:
-    return " ".join(plugin.stamp() for plugin in found())
+    """A digest of all that is installed: what is broken today may have missed what comes tomorrow."""
+    stamps = [environment(), *(plugin.stamp() for plugin in found())]
+    return hashlib.sha256("\n".join(stamps).encode()).hexdigest()
