@@ -46,24 +46,24 @@ def entry(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> Entr
 
 def describe_spec(path: Path) -> tuple[str, str]:
     """The name of the model of a shipped spec, and what it says of itself."""
-    node = _glanced_at(path)
-    model = node.get("model")
-    called = str(model.get("type") if isinstance(model, dict) else model)
-    return called, first_sentence(str(node.get("description") or ""))
+    model, description = _glanced_at(path)
+    return model, first_sentence(description)
 
 
-def _glanced_at(path: Path) -> dict[str, Any]:
-    """The top of a shipped spec, with that of the one it extends.
+def _glanced_at(path: Path) -> tuple[str, str]:
+    """The model and the description of a shipped spec, or else those of the one that it extends.
 
-    By YAML's own parser: ours is strict and knows the place of every value, and takes ten times as long.
+    By YAML's own parser, and its nodes: ours is strict and knows the place of every value, and takes ten times as long.
     """
-    node: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    if "extends" not in node:
-        return node
-    base = _glanced_at(shipped_specs()[Path(node["extends"]).stem])
-    named = node.get("model")
-    kept = isinstance(named, dict) and "type" not in named
-    return base | node | ({"model": base["model"]} if kept else {})
+    top = _children(yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader))
+    inherited = _glanced_at(shipped_specs()[Path(top["extends"].value).stem]) if "extends" in top else ("", "")
+    model, description = top.get("model"), top.get("description")
+    named = _children(model).get("type") if isinstance(model, yaml.MappingNode) else model
+    return named.value if named else inherited[0], description.value if description else inherited[1]
+
+
+def _children(node: Any) -> dict[str, yaml.Node]:
+    return {key.value: value for key, value in node.value}
 
 
 def schema_of_spec() -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -11,7 +13,12 @@ TABLES = "tables"
 
 def shipped_specs() -> dict[str, Path]:
     """The specs that come with zoo, by name."""
-    home, tables = _home(), shipped_tables().values()
+    return dict(_specs_in(_home()))
+
+
+@cache
+def _specs_in(home: Path) -> Mapping[str, Path]:
+    tables = shipped_tables().values()
     found = [path for path in sorted(home.rglob("*.yaml")) if path not in tables]
     return {path.relative_to(home).with_suffix("").as_posix(): path for path in found}
 
