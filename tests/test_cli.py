@@ -301,6 +301,12 @@ def test_divergence_is_exit_3(tmp_path: Path) -> None:
     assert "training diverged at step" in result.stderr
 
 
+def test_a_process_that_ends_looks_for_no_cycles() -> None:
+    script = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); import zoo.cli"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "True\n"
+
+
 def _watch(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
     """Run a command with standard error on a terminal; its exit code and what the terminal saw."""
     master, slave = pty.openpty()

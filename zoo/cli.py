@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import inspect
 import json
 import sys
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from .lawful import Verdict
     from .listing import Resolved
     from .spec import Spec
+
+# A process that ends need not look for cycles among all of torch's objects: that took over half a second.
+atexit.register(gc.freeze)
 
 app = typer.Typer(
     help="A zoo of deep generative models: declare one in YAML, train it, score it, sample it, share it.",
