@@ -44,8 +44,8 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
        p(x \mid \pi_k) = \prod_i p(x_{\pi_k(i)} \mid x_{\pi_k(1)}, \dots, x_{\pi_k(i-1)})
 
     with K ``orders`` drawn by ``seed``. A training step takes one of them at random and minimises :math:`-\log p(x \mid
-    \pi_k)`, whose mean is no less than the mixture's; the likelihood takes all of them and is exact. A draw takes one; a
-    completion, of those that there are, the one that leaves least of what is known unseen.
+    \pi_k)`, whose mean is no less than the mixture's; the likelihood takes all of them and is exact. A draw takes one;
+    a completion, of those that there are, the one that leaves least of what is known unseen.
 
     The ``net`` gives the parameters of the ``head``, the distribution of a number; the ``inputs`` are the numbers that
     the net is given for levels. With a ``context`` it is a model of data given labels or features, which the net gets.
