@@ -11,7 +11,7 @@ from ..interfaces.distribution import Distribution
 from .broken import require
 
 REACH = 40.0
-POINTS = {1: 20001, 2: 1001}
+POINTS = {1: 20001, 2: 1601}
 
 
 @dataclass(frozen=True)
