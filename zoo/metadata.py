@@ -177,14 +177,17 @@ def _judge_facts(values: Mapping[str, Any]) -> None:
 
 
 def _event(value: Any) -> Event:
-    _require(isinstance(value, dict) and value.keys() == {field.name for field in fields(Event)}, "event")
-    shape, span = value["shape"], value["range"]
+    known = {field.name for field in fields(Event)}
+    _require(isinstance(value, dict) and known - {"columns"} <= value.keys() <= known, "event")
+    shape, span, columns = value["shape"], value["range"], value.get("columns")
     _require(isinstance(value["name"], str) and bool(_WORD.fullmatch(value["name"])), "event")
     _require(isinstance(shape, list) and 0 < len(shape) <= 8 and all(_counts(size) for size in shape), "event")
     _require(math.prod(shape) <= MAX_EVENT, "event")
     _require(all(value[key] is None or _counts(value[key]) for key in ("levels", "classes", "vocabulary")), "event")
     bounds = span if isinstance(span, list) else [] if span is None else [None]
     _require(len(bounds) in (0, 2) and all(type(bound) in (int, float) for bound in bounds), "event")
+    named = isinstance(columns, list) and len(columns) == shape[-1] and all(map(is_line, columns))
+    _require(columns is None or named, "event")
     return Event.from_dict(value)
 
 
