@@ -264,7 +264,7 @@ def test_a_run_whose_data_is_gone_is_drawn_alone(
     [
         (["--density", "--view", "density"], "one of the two"),
         (["--density", "-o", "x.jpg"], "should end in .png"),
-        (["--density", "--set", "data=digits"], "the model is of 'point' 2, the data of 'image'"),
+        (["--density", "--set", "data=digits"], "data 'digits' is not what model 'flow' is of"),
     ],
     ids=["two pictures", "no picture", "other data"],
 )

@@ -52,7 +52,8 @@ def test_all_differences_are_named_at_once() -> None:
 
 @pytest.mark.parametrize(("entry", "field"), ENTRIES.items())
 def test_what_is_not_used_may_be_absent(entry: str, field: str) -> None:
-    without = dataclasses.replace(EVENT, **{field: None})
+    none: dict[str, Any] = {field: None}
+    without = dataclasses.replace(EVENT, **none)
     assert EVENT.differences(without) == [] == without.differences(EVENT)
     assert EVENT.differences(without, [entry]) == [field]
 
@@ -64,7 +65,8 @@ def test_columns_without_names_are_not_compared(sides: tuple[zoo.Event, zoo.Even
 
 @pytest.mark.parametrize("field", [None, *FIELDS[2:]])
 def test_an_event_comes_back_from_plain_values(field: str | None) -> None:
-    event = dataclasses.replace(EVENT, **({} if field is None else {field: None}))
+    none: dict[str, Any] = {} if field is None else {field: None}
+    event = dataclasses.replace(EVENT, **none)
     assert zoo.Event.from_dict(event.to_dict()) == event
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .drawing import has_picture
-from .errors import Problem, SpecError, ZooError
-from .event import Event
+from .errors import Problem, SpecError, UsageError, ZooError
+from .event import ENTRIES, Event, require_same_event
 from .interfaces import Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
 from .nodes import Place
 from .parameters import check_frozen, check_groups, check_players, freeze
@@ -58,6 +58,18 @@ def event_of(spec: Spec) -> Event:
         return event
     except ValueError as error:
         raise SpecError(spec.data.problem(str(error))) from None
+
+
+def require_data_of(model: Model, spec: Spec, metrics: Sequence[Part[Metric]] = ()) -> None:
+    """UsageError unless the data of a spec is what a model is of, and has what metrics need of each example."""
+    event, data = event_of(spec), f"data '{spec.data.name}'"
+    needs = set() if model.conditioned_on is None else {model.conditioned_on}
+    for part in metrics:
+        for entry in part().needs:
+            if entry in ENTRIES and getattr(event, ENTRIES[entry]) is None:
+                raise UsageError(f"metric '{part.name}' needs the {entry} of each example, and {data} has none")
+            needs.add(entry)
+    require_same_event(model.event, event, needs, (f"model '{spec.model.name}'", data))
 
 
 def build(spec: Spec | str | os.PathLike[str] | Mapping[str, Any], event: Event | None = None) -> Model:

@@ -13,8 +13,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from .errors import UsageError
-from .event import Event
 from .interfaces import Batch, Dataset, Examples, InMemory
 from .interfaces.dataset import Split
 from .randomness import generator
@@ -138,10 +136,3 @@ def every(dataset: Dataset, split: Split, device: torch.device) -> Source:
     """All examples of a split."""
     examples = dataset.split(split)
     return Source(examples, torch.arange(len(examples)), device)
-
-
-def same_event(dataset: Dataset, event: Event) -> Dataset:
-    """The data, where it is what a model is of; UsageError where it is something else."""
-    if (dataset.event.name, dataset.event.shape) != (event.name, event.shape):
-        raise UsageError(f"the model is of '{event.name}' {event.shape}, the data of '{dataset.event.name}'")
-    return dataset

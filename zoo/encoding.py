@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .data import Source, every, same_event
+from .assembly import require_data_of
+from .data import Source, every
 from .engine import find_device, place, prepare
 from .errors import DataError, UsageError
 from .exporting import open_share, respecified
@@ -50,7 +51,8 @@ def encode_file(
     model = place(open_share(file)[0], on, spec.engine.channels_last)
     if not isinstance(model, Encodes):
         raise UsageError(f"{run_or_file} has no codes: model '{spec.model.name}' does not encode")
-    source = every(same_event(spec.data(), model.event), SPLITS[split], on)
+    require_data_of(model, spec)
+    source = every(spec.data(), SPLITS[split], on)
     codes = _codes(model, model, source, spec.train.seed)
     write_whole(output, lambda aside: write(codes, aside))
     return Encoded(len(codes), tuple(codes.shape))

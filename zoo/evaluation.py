@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
-from .assembly import check_metrics
+from .assembly import check_metrics, require_data_of
 from .data import Source, held_out
 from .engine import find_device, place, prepare
 from .errors import SpecError, UsageError
+from .event import ENTRIES
 from .exporting import open_share, respecified
 from .interfaces import Measurement, Metric, Model
 from .part import Part
@@ -29,7 +30,12 @@ def measure(model: Model, metrics: list[Part[Metric]], source: Source, seed: int
     found: dict[str, Measurement] = {}
     for part in metrics:
         with seeded(source.device, seed, "evaluate", part.name):
-            found.update(part().measure(model, source.in_order(BATCH)))
+            try:
+                found.update(part().measure(model, source.in_order(BATCH)))
+            except KeyError as error:  # a metric of a plugin may not say what it needs
+                if error.args[0] not in ENTRIES:
+                    raise
+                raise UsageError(f"metric '{part.name}' needs the {error.args[0]} of each example") from error
     return found
 
 
@@ -39,6 +45,7 @@ def evaluate(file: Path, spec: Spec, device: str = "auto") -> dict[str, Measurem
     problems = check_metrics(model, spec.evaluate)
     if problems:
         raise SpecError(problems)
+    require_data_of(model, spec, spec.evaluate)
     on = find_device(device)
     prepare(spec, on)
     source = held_out(spec.data(), on)

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .data import Source, held_out, same_event
+from .assembly import require_data_of
+from .data import Source, held_out
 from .densities import density_picture, density_problem
 from .drawing import write_png
 from .errors import DataError, SpecError, UsageError
@@ -125,9 +126,9 @@ def _data_of(
     chosen = any(override.startswith("data") for override in overrides)
     if not chosen and not is_run(Path(run_or_file)):
         return None, None
-    dataset = same_event(opened.spec.data(), opened.model.event)
     try:
-        return beside(held_out(dataset, device_of(opened.model))), None
+        require_data_of(opened.model, opened.spec)
+        return beside(held_out(opened.spec.data(), device_of(opened.model))), None
     except DataError as error:
         if chosen:
             raise

@@ -24,6 +24,8 @@ class FactorMetric(Metric, ABC):
     torch's default generator.
     """
 
+    needs = ("factors",)
+
     def __init__(self, examples: int) -> None:
         self.examples = examples
 

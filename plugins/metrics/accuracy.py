@@ -23,6 +23,8 @@ class Accuracy(Metric):
     not predict, and for data without classes.
     """
 
+    needs = (LABEL,)
+
     def check(self, model: Model) -> None:
         _predicts(model)
         if model.event.classes is None:

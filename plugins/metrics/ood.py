@@ -38,11 +38,9 @@ class OutOfDistribution(Metric):
     def check(self, model: Model) -> None:
         scores(model)
         ours, theirs = model.event, self.data().event
-        if (ours.shape, ours.levels) != (theirs.shape, theirs.levels):
-            raise ValueError(
-                f"the model is of {ours.shape} with {ours.levels or 'no'} levels, '{self.data.name}' of {theirs.shape} "
-                f"with {theirs.levels or 'no'}: choose data of the same form"
-            )
+        if different := [field for field in ours.differences(theirs) if field not in ("name", "columns")]:
+            same = ", ".join(different)
+            raise ValueError(f"the model is of {ours}, '{self.data.name}' of {theirs}: choose data of the same {same}")
         if model.conditioned_on is not None:
             raise ValueError(f"the model is of data given its {model.conditioned_on}, which other data does not have")
 

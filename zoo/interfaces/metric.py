@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from .component import Component
 from .model import Batch, Model
@@ -21,6 +22,9 @@ class Measurement:
 
 class Metric(Component, ABC):
     """A figure of a model on held-out data."""
+
+    needs: ClassVar[Collection[str]] = ()
+    """The entries of a batch that it uses besides the data and what the model is conditioned on: ``label``."""
 
     @abstractmethod
     def check(self, model: Model) -> None:
