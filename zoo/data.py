@@ -117,16 +117,33 @@ class Shuffled:
         return order.to(self.source.device) if self.source.resident else order
 
 
-def sources(dataset: Dataset, validation: float, device: torch.device) -> tuple[Source, Source]:
-    """What is trained on, and the part of the train split that is held out.
+class Splits:
+    """The splits of a data set, each opened once, when it is first asked for."""
 
-    The part is the end of one fixed permutation: it depends on neither seed nor order of the files.
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._opened: dict[Split, Examples] = {}
+
+    def __getitem__(self, name: Split) -> Examples:
+        if name not in self._opened:
+            self._opened[name] = self.dataset.split(name)
+        return self._opened[name]
+
+
+def divided(examples: Examples, validation: float) -> tuple[Tensor, Tensor]:
+    """The numbers of the examples that are trained on, and of those that are held out.
+
+    The latter are the end of one fixed permutation: they depend on neither seed nor order of the files.
     """
-    examples = dataset.split("train")
     order = torch.randperm(len(examples), generator=generator(0, "validation"))
-    held = round(len(examples) * validation)
-    kept = order[: len(examples) - held].sort().values
-    return Source(examples, kept, device), Source(examples, order[len(examples) - held :].sort().values, device)
+    trained = len(examples) - round(len(examples) * validation)
+    return order[:trained].sort().values, order[trained:].sort().values
+
+
+def sources(examples: Examples, validation: float, device: torch.device) -> tuple[Source, Source]:
+    """What is trained on, and the part of the train split that is held out."""
+    trained, held = divided(examples, validation)
+    return Source(examples, trained, device), Source(examples, held, device)
 
 
 def held_out(dataset: Dataset, device: torch.device) -> Source:
@@ -136,7 +153,11 @@ def held_out(dataset: Dataset, device: torch.device) -> Source:
 
 def every(dataset: Dataset, split: Split, device: torch.device) -> Source:
     """All examples of a split."""
-    examples = dataset.split(split)
+    return all_of(dataset.split(split), device)
+
+
+def all_of(examples: Examples, device: torch.device) -> Source:
+    """All of some examples."""
     return Source(examples, torch.arange(len(examples)), device)
 
 

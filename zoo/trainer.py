@@ -18,7 +18,7 @@ import torch
 from . import beginning, run
 from .assembly import build
 from .averaging import Averaged
-from .data import Shuffled, Source, held_out, sources
+from .data import Shuffled, Source, Splits, all_of, sources
 from .densities import density_problem
 from .engine import Choices, Runtime, place, prepare
 from .errors import Diverged, Interrupted, ZooError
@@ -52,8 +52,9 @@ class Trainer:
         progress: Progress,
         processes: Processes,
         since: int | None = None,
+        splits: Splits | None = None,
     ) -> None:
-        """A run from its start, or from its checkpoint of the step ``since``."""
+        """A run from its start, or from its checkpoint of the step ``since``, on splits that may be open already."""
         self.spec, self.directory, self.progress, self.processes = spec, directory, progress, processes
         model = build(spec)
         self.parent = beginning.start_from(model, spec)
@@ -61,7 +62,8 @@ class Trainer:
         prepare(spec, torch.device(processes.device(choices.device)))
         self.runtime = Runtime(model, choices, processes)
         self.model, device = self.runtime.model, self.runtime.device
-        self.train_source, self.held_source = sources(spec.data(), spec.train.validation, device)
+        self.splits = splits or Splits(spec.data())
+        self.train_source, self.held_source = sources(self.splits["train"], spec.train.validation, device)
         self.data = Shuffled(self.train_source, spec.train.batch, spec.train.seed, processes.rank, processes.size)
         self.now = torch.zeros((), dtype=torch.int64, device=device)
         players = self.model.players()
@@ -282,7 +284,7 @@ class Trainer:
         file = self.directory / run.MODEL
         model, spec, header = open_share(file)
         model = place(model, self.runtime.device, self.runtime.choices.channels_last)
-        measured = measure(model, spec.evaluate, held_out(spec.data(), self.runtime.device), spec.train.seed)
+        measured = measure(model, spec.evaluate, all_of(self.splits["test"], self.runtime.device), spec.train.seed)
         export_again(file, model, spec, header, metrics=protocol(measured, spec, "test"))
         return measured
 

@@ -12,8 +12,10 @@ from typing import Any
 from . import checkpoint, lock, requeueing, run
 from .assembly import check
 from .choosing import choose
+from .data import Splits
 from .engine import Choices
 from .errors import Interrupted, UsageError
+from .preflight import preflight
 from .processes import Processes, joined
 from .progress import Progress, Silent
 from .run import Run
@@ -47,8 +49,9 @@ def train(
         before = processes.once(made.begun_before)
         if before is not None:
             return _go_on(before, steps, progress, processes, stack)
-        directory, choices = processes.once(lambda: made.begin(processes))
-        trainer = Trainer(spec, directory, choices, progress, processes)
+        splits = Splits(spec.data())
+        directory, choices = processes.once(lambda: made.begin(splits, processes, progress))
+        trainer = Trainer(spec, directory, choices, progress, processes, splits=splits)
         processes.once(lambda: made.create(directory, stack))
         return _run(trainer, steps)
 
@@ -79,9 +82,11 @@ class _Declared:
         directory = self.runs / self.spec.name / str(self.name)
         return directory if requeueing.restarted(self.spec) and run.is_run(directory) else None
 
-    def begin(self, processes: Processes) -> tuple[Path, Choices]:
+    def begin(self, splits: Splits, processes: Processes, progress: Progress) -> tuple[Path, Choices]:
         check(self.spec)
-        return run.new_directory(self.spec, self.runs, self.name), choose(self.spec, processes.size)
+        directory = run.new_directory(self.spec, self.runs, self.name)
+        preflight(self.spec, splits, progress.note)
+        return directory, choose(self.spec, processes.size)
 
     def create(self, directory: Path, stack: ExitStack) -> None:
         run.create(directory, self.spec, self.text)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr
 
 from ..errors import Problem, nearest
 from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Sampler, Schedule, Sink, View
-from ..nodes import child_place
+from ..nodes import Place, child_place, place_of
 from ..part import Part
 from ..settings import Settings
 
@@ -127,6 +127,18 @@ class InitFrom(Described):
     """The part of the model that the file's model is, ``autoencoder``; all of it unless it is said."""
 
 
+class _Origin:
+    """The node that a spec was read from. Where it was written makes no spec another."""
+
+    def __init__(self, node: Any = None) -> None:
+        self.node = node
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Origin)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Spec(Described):
     """One model, its data, and how it is trained, scored and sampled."""
 
@@ -155,9 +167,24 @@ class Spec(Described):
     small: dict[str, Any] = {}
     """Overrides that make a version of seconds: `load_spec` has applied them, or left them alone."""
 
+    _origin: _Origin = PrivateAttr(default_factory=_Origin)
+
     def resolved(self) -> dict[str, Any]:
         """Plain values with every default written out; loads to an equal spec."""
         return self.model_dump(mode="json", exclude={"small"})
+
+    def read_from(self, node: Any) -> Spec:
+        """The same spec, whose `problem` names the lines of a node."""
+        self._origin.node = node
+        return self
+
+    def problem(self, path: str, message: str) -> Problem:
+        """A complaint about a key, ``train.validation``, at the line where it was written."""
+        value, place = self._origin.node, Place(path=path)
+        for key in path.split("."):
+            if isinstance(value, dict) and key in value:
+                place, value = child_place(value, key), value[key]
+        return Problem(place.mark or place_of(self._origin.node).mark, path, message)
 
     def parts(self) -> Iterator[Part[Any]]:
         """Every declared part, parents first."""
