@@ -86,12 +86,23 @@ class Shuffled:
         """The batch of one turn."""
         if self._threads is None:
             return self.source.read(self.positions(t))
-        for later in range(t, t + READ_AHEAD + 1):
-            if later not in self._ahead:
-                self._ahead[later] = self._threads.submit(self._fetch, later)
-        for past in [turn for turn in self._ahead if turn < t]:
-            del self._ahead[past]
+        self._read_ahead(self._threads, t, t + READ_AHEAD + 1)
         return self.source.to_device(self._ahead.pop(t).result())
+
+    def fault(self, first: int, turns: int) -> Exception | None:
+        """What reading the batches of the next turns raises, if anything: known before the first of them is used."""
+        if self._threads is None:
+            return None
+        self._read_ahead(self._threads, first, first + turns)
+        faults = (self._ahead[t].exception() for t in range(first, first + turns))
+        return next((fault for fault in faults if isinstance(fault, Exception)), None)
+
+    def _read_ahead(self, threads: ThreadPoolExecutor, first: int, until: int) -> None:
+        for later in range(first, until):
+            if later not in self._ahead:
+                self._ahead[later] = threads.submit(self._fetch, later)
+        for past in [turn for turn in self._ahead if turn < first]:
+            del self._ahead[past]
 
     def positions(self, t: int) -> Tensor:
         """Which examples a turn takes."""

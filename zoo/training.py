@@ -14,7 +14,7 @@ from .assembly import check
 from .choosing import choose
 from .data import Splits
 from .engine import Choices
-from .errors import Interrupted, UsageError
+from .errors import Interrupted, UsageError, ZooError
 from .preflight import preflight
 from .processes import Processes, joined
 from .progress import Progress, Silent
@@ -130,4 +130,10 @@ def _run(trainer: Trainer, steps: int | None) -> Run:
     except Interrupted as stop:
         if trainer.processes.first:
             requeueing.ask(trainer.spec, stop, trainer.progress)
+        raise
+    except ZooError as error:
+        error.and_then(trainer.standing())
+        raise
+    except Exception as error:
+        error.add_note(trainer.standing())
         raise
