@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -139,6 +139,11 @@ class Splits:
         if name not in self._opened:
             self._opened[name] = self.dataset.split(name)
         return self._opened[name]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The hash of the train split."""
+        return self["train"].fingerprint()
 
 
 def divided(examples: Examples, validation: float) -> tuple[Tensor, Tensor]:

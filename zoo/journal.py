@@ -17,7 +17,7 @@ from .engine import Choices
 from .errors import ZooError
 from .exporting import export
 from .files import write_whole
-from .interfaces import Batch, Examples, Model, Samples
+from .interfaces import Batch, Model, Samples
 from .progress import Progress
 from .run import MetricsLog
 from .sampling import draw
@@ -102,12 +102,11 @@ class Written(Journal):
         progress: Progress,
         *,
         step: int,
-        examples: Examples,
+        data: str,
         parent: str | None,
     ) -> None:
         self.spec, self.choices, self.progress = spec, choices, progress
-        self.examples, self.parent = examples, parent
-        self._fingerprint: str | None = None
+        self.data, self.parent = data, parent
         self._log = MetricsLog(directory, step)
         self._directory, self._inode = directory, _inode(directory)
         self._sinks = [part() for part in spec.train.sinks]
@@ -165,9 +164,7 @@ class Written(Journal):
             write_whole(self.directory / run.SAMPLES / WEIGHTS, lambda aside: write_png(image, aside))
 
     def publish(self, model: Model, step: int) -> None:
-        if self._fingerprint is None:
-            self._fingerprint = self.examples.fingerprint()
-        export(self.directory / run.MODEL, self.spec, model, step=step, data=self._fingerprint, parent=self.parent)
+        export(self.directory / run.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
 
     def record(self, **facts: Any) -> None:
         run.record(self.directory, self.choices, **facts)

@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import beginning
-from .assembly import build
 from .data import Splits, divided
 from .errors import DataError, Problem, SpecError, ZooError
 from .event import Event
@@ -50,8 +48,6 @@ def preflight(spec: Spec, splits: Splits, say: Say) -> None:
         raise SpecError(problems)
     for sink in spec.train.sinks:
         sink().check()
-    if spec.init_from is not None:
-        beginning.start_from(build(spec), spec)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from .keeping import Divided, Keeper, Replicated, Writing
 from .parameters import freeze
 from .processes import Processes, launched
 from .progress import Progress
+from .provenance import KEY, made_of, parent_of
 from .randomness import reseed, seeded
 from .run import Run
 from .sentinel import Sentinel
@@ -60,13 +61,15 @@ class Trainer:
         """A run from its start, or from its checkpoint of the step ``since``, on splits that may be open already."""
         self.spec, self.directory, self.progress, self.processes = spec, directory, progress, processes
         model = build(spec)
-        self.parent = beginning.start_from(model, spec)
+        # Later the checkpoint has all weights, and the file that they came from may be gone.
+        self.parent = beginning.start_from(model, spec) if since is None else parent_of(directory, since)
         freeze(model, spec)
         prepare(spec, torch.device(processes.device(choices.device)))
         self.runtime = Runtime(model, choices, processes)
         self.model, device = self.runtime.model, self.runtime.device
         self.splits = splits or Splits(spec.data())
         self.train_source, self.held_source = sources(self.splits["train"], spec.train.validation, device)
+        self.made_of = made_of(spec, processes.once(lambda: self.splits.fingerprint), self.parent)
         self.data = Shuffled(self.train_source, spec.train.batch, spec.train.seed, processes.rank, processes.size)
         self.now = torch.zeros((), dtype=torch.int64, device=device)
         players = self.model.players()
@@ -155,7 +158,7 @@ class Trainer:
             self.runtime.choices,
             self.progress,
             step=self.step,
-            examples=self.train_source.examples,
+            data=self.made_of["data"],
             parent=self.parent,
         )
 
@@ -401,6 +404,7 @@ class Trainer:
             "best_step": self.best_step,
             "since_best": self.since_best,
             "due": self.due,
+            KEY: self.made_of,
         }
 
     def open_keeper(self) -> Keeper:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -179,11 +180,13 @@ class Spec(Described):
         return self
 
     def problem(self, path: str, message: str) -> Problem:
-        """A complaint about a key, ``train.validation``, at the line where it was written."""
+        """A complaint about a key, ``train.views[0].n``, at the line where it was written, or what holds it."""
         value, place = self._origin.node, Place(path=path)
-        for key in path.split("."):
-            if isinstance(value, dict) and key in value:
-                place, value = child_place(value, key), value[key]
+        for key in re.findall(r"[^.\[\]]+", path):
+            step = int(key) if isinstance(value, list) else key
+            if not isinstance(value, dict | list) or (isinstance(value, dict) and step not in value):
+                break
+            place, value = child_place(value, step), value[step]
         return Problem(place.mark or place_of(self._origin.node).mark, path, message)
 
     def parts(self) -> Iterator[Part[Any]]:
