@@ -107,7 +107,7 @@ def assert_refused(child: Child, what: str, reason: str = "", code: int = 1) -> 
     assert child.wait() == code, child.said
     errors = [line for line in child.said.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, child.said
-    assert child.said.endswith(errors[0] + "\n")
+    assert child.said.endswith(errors[0] + "\n"), child.said
     assert errors[0].startswith(f"error: {what}")
     assert reason in errors[0]
     assert "Traceback" not in child.said

@@ -151,7 +151,7 @@ def test_images_in_files_are_binarised_as_they_are_read(pictures: dict[str, Any]
 def test_training_renders_what_it_reads(device: str) -> None:
     """Bits where the data lives on the device, and where it is read ahead."""
     digits = {"type": "binarised", "of": "digits", "how": "threshold"}
-    train, _ = data_module.sources(dataset(digits), 0.0, torch.device(device))
+    train, _ = data_module.sources(dataset(digits).split("train"), 0.0, torch.device(device))
     assert train.resident
     batch = train.read(torch.arange(5))
     assert batch["image"].device.type == device

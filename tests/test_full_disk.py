@@ -86,10 +86,14 @@ def test_no_room_for_a_row(stopped: Path, whole: Path, tmp_path: Path) -> None:
 
 
 def test_no_room_for_the_rows_before(stopped: Path, whole: Path, tmp_path: Path) -> None:
+    log = stopped / run.METRICS
+    short = log.read_bytes()
+    log.write_bytes(b'{"step": 0, "split": "%s"}\n' % (b"x" * 5000) + short)  # more than the child has to say
     before = held_in(stopped)
-    child = on_a_full_disk(len(before[run.METRICS]) - 1, "train", "--resume", stopped)
-    assert_refused(child, f"{stopped}/metrics.jsonl could not be written:", "File too large")
+    child = on_a_full_disk(size(log) - 1, "train", "--resume", stopped)
+    assert_refused(child, f"{log} could not be written:", "File too large")
     assert held_in(stopped) == before
+    log.write_bytes(short)
     assert_survived(tmp_path, whole)
 
 

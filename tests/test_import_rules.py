@@ -76,7 +76,7 @@ LAYERS = [
     {"run", "report", "checkpoint", "shards", "averaging", "turns", "unfilled"},
     {"exporting"},
     {"evaluation", "sampling", "beginning", "choosing", "terminal", "program", "formats", "translation"},
-    {"encoding", "viewing"},
+    {"encoding", "preflight", "provenance", "viewing"},
     {"journal", "keeping"},
     {"trainer"},
     {"training"},

@@ -157,7 +157,7 @@ def test_validation_is_apart_and_the_same_for_every_seed(device: str) -> None:
     data = zoo.declare(zoo.Dataset, {"type": "toy2d", "figure": "two_moons", "size": 40})()
     kept, held = (
         {tuple(x) for batch in source.in_order(7) for x in batch["point"].tolist()}
-        for source in sources(data, 0.25, torch.device(device))
+        for source in sources(data.split("train"), 0.25, torch.device(device))
     )
     assert (len(kept), len(held)) == (30, 10)
     assert not kept & held

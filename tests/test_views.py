@@ -287,7 +287,7 @@ def test_a_view_is_of_what_was_held_out_or_else_trained_on(validation: float, tm
     from zoo.data import sources
 
     spec = tiny_spec(**DRAWN, validation=validation)
-    kept, held = sources(spec.data(), validation, torch.device("cpu"))
+    kept, held = sources(spec.data().split("train"), validation, torch.device("cpu"))
     shown = beside(held if validation else kept, 12)
     assert shown is not None
     alone = image_grid(torch.cat([shown["image"]] * 2) / 16, tiny_flow().event, 12)

@@ -141,6 +141,12 @@ def read(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
     return restored
 
 
+def read_plain(path: Path, key: str) -> Any:
+    """A value of a checkpoint's state that has no tensors; None where there is none under this key."""
+    packed = json.loads((path / STATE).read_text())
+    return next((unpack(value, {}) for name, value in packed["$items"] if name == key), None)
+
+
 def steps(directory: Path) -> list[int]:
     """The steps that have a checkpoint, oldest first."""
     names = [re.fullmatch(r"step-(0|[1-9][0-9]*)", path.name) for path in directory.glob("step-*")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -84,12 +84,23 @@ class Shuffled:
         """The batch of one turn."""
         if self._threads is None:
             return self.source.read(self.positions(t))
-        for later in range(t, t + READ_AHEAD + 1):
-            if later not in self._ahead:
-                self._ahead[later] = self._threads.submit(self._fetch, later)
-        for past in [turn for turn in self._ahead if turn < t]:
-            del self._ahead[past]
+        self._read_ahead(self._threads, t, t + READ_AHEAD + 1)
         return self.source.to_device(self._ahead.pop(t).result())
+
+    def fault(self, first: int, turns: int) -> Exception | None:
+        """What reading the batches of the next turns raises, if anything: known before the first of them is used."""
+        if self._threads is None:
+            return None
+        self._read_ahead(self._threads, first, first + turns)
+        faults = (self._ahead[t].exception() for t in range(first, first + turns))
+        return next((fault for fault in faults if isinstance(fault, Exception)), None)
+
+    def _read_ahead(self, threads: ThreadPoolExecutor, first: int, until: int) -> None:
+        for later in range(first, until):
+            if later not in self._ahead:
+                self._ahead[later] = threads.submit(self._fetch, later)
+        for past in [turn for turn in self._ahead if turn < first]:
+            del self._ahead[past]
 
     def positions(self, t: int) -> Tensor:
         """Which examples a turn takes."""
@@ -115,16 +126,38 @@ class Shuffled:
         return order.to(self.source.device) if self.source.resident else order
 
 
-def sources(dataset: Dataset, validation: float, device: torch.device) -> tuple[Source, Source]:
-    """What is trained on, and the part of the train split that is held out.
+class Splits:
+    """The splits of a data set, each opened once, when it is first asked for."""
 
-    The part is the end of one fixed permutation: it depends on neither seed nor order of the files.
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._opened: dict[Split, Examples] = {}
+
+    def __getitem__(self, name: Split) -> Examples:
+        if name not in self._opened:
+            self._opened[name] = self.dataset.split(name)
+        return self._opened[name]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The hash of the train split."""
+        return self["train"].fingerprint()
+
+
+def divided(examples: Examples, validation: float) -> tuple[Tensor, Tensor]:
+    """The numbers of the examples that are trained on, and of those that are held out.
+
+    The latter are the end of one fixed permutation: they depend on neither seed nor order of the files.
     """
-    examples = dataset.split("train")
     order = torch.randperm(len(examples), generator=generator(0, "validation"))
-    held = round(len(examples) * validation)
-    kept = order[: len(examples) - held].sort().values
-    return Source(examples, kept, device), Source(examples, order[len(examples) - held :].sort().values, device)
+    trained = len(examples) - round(len(examples) * validation)
+    return order[:trained].sort().values, order[trained:].sort().values
+
+
+def sources(examples: Examples, validation: float, device: torch.device) -> tuple[Source, Source]:
+    """What is trained on, and the part of the train split that is held out."""
+    trained, held = divided(examples, validation)
+    return Source(examples, trained, device), Source(examples, held, device)
 
 
 def held_out(dataset: Dataset, device: torch.device) -> Source:
@@ -134,5 +167,9 @@ def held_out(dataset: Dataset, device: torch.device) -> Source:
 
 def every(dataset: Dataset, split: Split, device: torch.device) -> Source:
     """All examples of a split."""
-    examples = dataset.split(split)
+    return all_of(dataset.split(split), device)
+
+
+def all_of(examples: Examples, device: torch.device) -> Source:
+    """All of some examples."""
     return Source(examples, torch.arange(len(examples)), device)

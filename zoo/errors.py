@@ -75,6 +75,12 @@ class ZooError(Exception):
     exit_code = 1
     told = False
     """Whether another process of the same run has told the user already."""
+    agreed = False
+    """Whether every process of the same run raises it, at the same place."""
+
+    def and_then(self, sentence: str) -> None:
+        """Add a sentence to the message."""
+        self.args = (f"{str(self).rstrip('.')}. {sentence}",)
 
 
 class UsageError(ZooError):
@@ -111,6 +117,17 @@ class Diverged(ZooError):
     def since(self, first: str) -> Diverged:
         """The same, with the part of the model that was first to give such a number."""
         return Diverged(self.step, self.terms, self.told, first)
+
+
+class NeverFinite(Diverged):
+    """No validation gave a finite figure to choose weights by."""
+
+    def __init__(self, step: int, figure: str, validations: int, told: bool = False) -> None:
+        super().__init__(step, [figure], told)
+        self.args = (
+            f"none of {validations} validations up to step {step} gave a finite '{figure}', by which train.best "
+            "chooses the weights. Try a lower learning rate, or choose by another figure",
+        )
 
 
 class PluginError(ZooError):

@@ -14,9 +14,10 @@ from .data import Source
 from .densities import density_picture
 from .drawing import write_png
 from .engine import Choices
+from .errors import ZooError
 from .exporting import export
 from .files import write_whole
-from .interfaces import Batch, Examples, Model, Samples
+from .interfaces import Batch, Model, Samples
 from .progress import Progress
 from .run import MetricsLog
 from .sampling import draw
@@ -101,26 +102,39 @@ class Written(Journal):
         progress: Progress,
         *,
         step: int,
-        examples: Examples,
+        data: str,
         parent: str | None,
     ) -> None:
-        self.spec, self.directory, self.choices, self.progress = spec, directory, choices, progress
-        self.examples, self.parent = examples, parent
-        self._fingerprint: str | None = None
+        self.spec, self.choices, self.progress = spec, choices, progress
+        self.data, self.parent = data, parent
         self._log = MetricsLog(directory, step)
+        self._directory, self._inode = directory, _inode(directory)
         self._sinks = [part() for part in spec.train.sinks]
         for sink in self._sinks:
             sink.open(directory, step)
 
+    @property
+    def directory(self) -> Path:
+        """The run's directory; `zoo.ZooError` where it is not there any more, or a new one would begin in its place."""
+        if _inode(self._directory) != self._inode:
+            raise ZooError(f"{self._directory} was moved or removed while its run trained")
+        return self._directory
+
+    @property
+    def log(self) -> MetricsLog:
+        """The rows of the run, as long as its directory is there."""
+        self._log.path = self.directory / run.METRICS
+        return self._log
+
     def row(self, row: Mapping[str, Any]) -> None:
         row = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
-        self._log.write(row)
+        self.log.write(row)
         for sink in self._sinks:
             sink.write(row)
         self.progress.row(row)
 
     def sync(self) -> None:
-        self._log.sync()
+        self.log.sync()
 
     def picture(self, model: Model, step: int) -> None:
         if isinstance(model, Samples):
@@ -144,15 +158,13 @@ class Written(Journal):
             draw_picture(drawn_by(view), model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def curves(self) -> None:
-        series = weights_in(self._log.path)
+        series = weights_in(self.log.path)
         if series:
             image = curves(series, "weights of the loss, by step")
             write_whole(self.directory / run.SAMPLES / WEIGHTS, lambda aside: write_png(image, aside))
 
     def publish(self, model: Model, step: int) -> None:
-        if self._fingerprint is None:
-            self._fingerprint = self.examples.fingerprint()
-        export(self.directory / run.MODEL, self.spec, model, step=step, data=self._fingerprint, parent=self.parent)
+        export(self.directory / run.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
 
     def record(self, **facts: Any) -> None:
         run.record(self.directory, self.choices, **facts)
@@ -161,3 +173,12 @@ class Written(Journal):
         self._log.close()
         for sink in self._sinks:
             sink.close()
+
+
+def _inode(directory: Path) -> tuple[int, int] | None:
+    """What tells a directory from another of the same name; None where there is none."""
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -18,10 +18,10 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from .errors import UsageError, ZooError
 from .processes import LAUNCHER, launched
+from .signals import STOPS
 
 SECONDS_TO_SAVE = 120
 """How long processes that were told to stop may take to save, before they are killed."""
-STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def to_start(asked: int | None, recorded: int) -> int:
@@ -45,7 +45,8 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     """
     _settle(processes)
     for each in STOPS:
-        signal.signal(each, _stop)
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, _stop)
     try:
         elastic_launch(_config(processes), sys.executable)("-m", "zoo", *arguments)
     except ChildFailedError as failed:
@@ -81,7 +82,7 @@ def _config(processes: int) -> LaunchConfig:
         "max_restarts": 0,
         # Torch learnt these two later than what we ask of it.
         "shutdown_timeout": SECONDS_TO_SAVE,
-        "signals_to_handle": "SIGHUP,SIGQUIT",
+        "signals_to_handle": "SIGQUIT",
     }
     known = {field.name for field in fields(LaunchConfig)}
     return LaunchConfig(**{name: value for name, value in wanted.items() if name in known})

@@ -108,6 +108,7 @@ class Together(Processes):
                 made = make()
             except ZooError as error:
                 self._tell(_Refusal(str(error), error.exit_code))
+                error.agreed = True
                 raise
             self._tell(made)
             return made
@@ -212,7 +213,7 @@ class _Refusal:
 
     def error(self) -> ZooError:
         error = ZooError(self.message)
-        error.exit_code, error.told = self.exit_code, True
+        error.exit_code, error.told, error.agreed = self.exit_code, True, True
         return error
 
 

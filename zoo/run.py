@@ -180,7 +180,10 @@ class MetricsLog:
 
     def sync(self) -> None:
         """Wait until every row is on the disk: a checkpoint must not be there before the rows up to it."""
-        sync(self.path)
+        try:
+            sync(self.path)
+        except OSError as error:
+            raise ZooError(f"{self.path} could not be written: {error.strerror}") from error
 
     def close(self) -> None:
         self._file.close()

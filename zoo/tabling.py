@@ -13,11 +13,9 @@ from . import run, scored, training
 from .assembly import check
 from .errors import Diverged, UsageError
 from .progress import Progress
+from .provenance import differences, shown
 from .spec import Spec
 from .tables import Table, safe
-
-SHOWN = 8
-"""Differences between two specs that an error names."""
 
 
 @dataclass(frozen=True)
@@ -101,26 +99,16 @@ def _refuse_another(job: Job) -> None:
     if not run.is_run(job.directory):
         return
     there, asked = run.spec_of(job.directory).resolved(), job.spec.resolved()
-    found = [line for key in ("data", "model", "train", "init_from") for line in _differ(there[key], asked[key], key)]
+    found = [
+        f"{path}: {shorten(str(was), 60)} there, {shorten(str(now), 60)} asked"
+        for key in ("data", "model", "train", "init_from")
+        for path, was, now in differences(there[key], asked[key], key)
+    ]
     if found:
-        more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
         raise UsageError(
-            f"{job.directory} was trained otherwise than the table asks:\n"
-            + "\n".join(f"    {line}" for line in [*found[:SHOWN], *more])
-            + "\nUndo the change, give the table or its row another name, or remove that run"
+            f"{job.directory} was trained otherwise than the table asks:\n{shown(found)}\nUndo the change, give the "
+            "table or its row another name, or remove that run"
         )
-
-
-def _differ(there: Any, asked: Any, path: str) -> Iterator[str]:
-    """Where two values of resolved specs are not the same."""
-    if isinstance(there, dict) and isinstance(asked, dict):
-        for key in dict.fromkeys([*there, *asked]):
-            yield from _differ(there.get(key), asked.get(key), f"{path}.{key}")
-    elif isinstance(there, list) and isinstance(asked, list) and len(there) == len(asked):
-        for index, (one, other) in enumerate(zip(there, asked, strict=True)):
-            yield from _differ(one, other, f"{path}[{index}]")
-    elif there != asked:
-        yield f"{path}: {shorten(str(there), 60)} there, {shorten(str(asked), 60)} asked"
 
 
 def _train(table: Table, job: Job, count: str, progress: Progress) -> None:

@@ -25,13 +25,15 @@ class Tally:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def read(self) -> dict[str, float]:
-        """The means since the last call."""
+        """The means since the last `clear`."""
         if not self.sums:
             return {}
         totals = torch.stack([total.double() for total in self.sums.values()]).tolist()
-        means = {name: total / self.counts[name] for name, total in zip(self.sums, totals, strict=True)}
+        return {name: total / self.counts[name] for name, total in zip(self.sums, totals, strict=True)}
+
+    def clear(self) -> None:
+        """Begin anew: what was read is in its row."""
         self.sums, self.counts = {}, {}
-        return means
 
     def state(self) -> dict[str, Any]:
         sums = {name: [float(total), str(total.dtype).removeprefix("torch.")] for name, total in self.sums.items()}

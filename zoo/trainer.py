@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
@@ -15,13 +14,13 @@ from typing import Any
 
 import torch
 
-from . import beginning, run
+from . import beginning, checkpoint, run
 from .assembly import build
 from .averaging import Averaged
-from .data import Shuffled, Source, held_out, sources
+from .data import Shuffled, Source, Splits, all_of, sources
 from .densities import density_problem
 from .engine import Choices, Runtime, place, prepare
-from .errors import Diverged, Interrupted, ZooError
+from .errors import DataError, Diverged, Interrupted, NeverFinite, ZooError
 from .evaluation import measure, protocol
 from .exporting import export_again, open_share
 from .interfaces import AfterStep, Batch, Clock, Measurement, Model, Scores
@@ -30,15 +29,20 @@ from .keeping import Divided, Keeper, Replicated, Writing
 from .parameters import freeze
 from .processes import Processes, launched
 from .progress import Progress
+from .provenance import KEY, made_of, parent_of
 from .randomness import reseed, seeded
 from .run import Run
 from .sentinel import Sentinel
-from .signals import Request, stop_requests
+from .signals import Abandoned, Request, stop_requests
 from .spec import Spec
 from .tally import Tally
 from .turns import Turn
 from .viewing import BESIDE
 from .watching import first_not_finite
+
+DUTIES = ("write_row", "validate", "show")
+"""What is done after some steps, in this order: methods of a trainer."""
+FIRST_STEP = "it, and nothing was done before it"
 
 
 class Trainer:
@@ -52,16 +56,20 @@ class Trainer:
         progress: Progress,
         processes: Processes,
         since: int | None = None,
+        splits: Splits | None = None,
     ) -> None:
-        """A run from its start, or from its checkpoint of the step ``since``."""
+        """A run from its start, or from its checkpoint of the step ``since``, on splits that may be open already."""
         self.spec, self.directory, self.progress, self.processes = spec, directory, progress, processes
         model = build(spec)
-        self.parent = beginning.start_from(model, spec)
+        # Later the checkpoint has all weights, and the file that they came from may be gone.
+        self.parent = beginning.start_from(model, spec) if since is None else parent_of(directory, since)
         freeze(model, spec)
         prepare(spec, torch.device(processes.device(choices.device)))
         self.runtime = Runtime(model, choices, processes)
         self.model, device = self.runtime.model, self.runtime.device
-        self.train_source, self.held_source = sources(spec.data(), spec.train.validation, device)
+        self.splits = splits or Splits(spec.data())
+        self.train_source, self.held_source = sources(self.splits["train"], spec.train.validation, device)
+        self.made_of = made_of(spec, processes.once(lambda: self.splits.fingerprint), self.parent)
         self.data = Shuffled(self.train_source, spec.train.batch, spec.train.seed, processes.rank, processes.size)
         self.now = torch.zeros((), dtype=torch.int64, device=device)
         players = self.model.players()
@@ -83,7 +91,9 @@ class Trainer:
         parts = [m for m in self.model.modules() if m is not self.model]
         self.actors = [m for m in parts if isinstance(m, AfterStep)]
         self.tally = Tally()
-        self.step = 0
+        self.step = self.first = self.kept = 0
+        self.due: list[str] = []
+        self.request = Request(progress.note)
         self.best: float | None = None
         self.best_step: int | None = None
         self.since_best = 0
@@ -95,22 +105,14 @@ class Trainer:
 
     def run(self, steps: int | None) -> Run:
         """Train until ``steps``, or to the horizon, and publish the run's model."""
-        began, first, until = time.monotonic(), self.step, steps or self.spec.train.steps
+        began, self.first, until = time.monotonic(), self.step, steps or self.spec.train.steps
         self.journal = self.open_journal()
-        self.journal.record(status="running", step=self.step)
-        self.progress.start(self.spec.name, self.directory, self.step, until, self.describe())
         status, figures = "failed", {}
         try:
-            with stop_requests(signal.SIG_DFL if launched() is None else signal.SIG_IGN) as request:
-                try:
-                    figures = self.loop(until, request)
-                except Diverged as error:
-                    with suppress(Exception):  # what explains an error must not hide it
-                        error = self.explained(error)
-                    raise error from None
-                finally:
-                    # A run whose last checkpoint is not on the disk has failed.
-                    self.keeper.close()
+            self.journal.record(status="running", step=self.step)
+            self.progress.start(self.spec.name, self.directory, self.step, until, self.describe())
+            with stop_requests(self.progress.note, once=launched() is not None) as self.request:
+                figures = self.safely(until)
             status = "finished" if self.finished() else "stopped"
         except Interrupted:
             status = "interrupted"
@@ -122,12 +124,29 @@ class Trainer:
             seconds = time.monotonic() - began
             # On a full disk what failed first is what a user has to hear.
             with suppress(ZooError) if status == "failed" else nullcontext():
-                self.journal.record(status=status, step=self.step, since=first, seconds=seconds)
+                self.journal.record(status=status, step=self.step, since=self.first, seconds=seconds)
         result = Run(self.directory, self.step, seconds, figures)
         if self.finished() and self.spec.evaluate:
             scored = self.processes.once(self.score)
             result.metrics, result.split = {name: m.value for name, m in scored.items()}, "test"
         return result
+
+    def safely(self, until: int) -> dict[str, float]:
+        """Train until a step, and wait until the last checkpoint is on the disk: a run without it has failed."""
+        try:
+            figures = self.loop(until)
+        except Abandoned:  # in the first step of a session, which nothing was done before
+            raise Interrupted(self.request.signal or 0, str(self.directory), self.first) from None
+        except Interrupted:
+            self.keeper.close()
+            raise
+        except BaseException as error:
+            with suppress(Exception):  # what comes after an error must not hide it
+                self.keeper.close()
+                error = self.explained(error) if type(error) is Diverged else error
+            raise error from error.__cause__
+        self.keeper.close()
+        return figures
 
     def open_journal(self) -> Journal:
         """This process's journal: only the first one's is written."""
@@ -139,34 +158,83 @@ class Trainer:
             self.runtime.choices,
             self.progress,
             step=self.step,
-            examples=self.train_source.examples,
+            data=self.made_of["data"],
             parent=self.parent,
         )
 
-    def loop(self, until: int, request: Request) -> dict[str, float]:
-        settings = self.spec.train
+    def loop(self, until: int) -> dict[str, float]:
         figures: dict[str, float] = {}
+        if self.due:  # a session that stopped has left it
+            figures = self.attend()
+            self.save_if_due(until)
         while self.step < until and not self.stalled():
-            self.one_step()
-            stop = self.processes.agree(request.signal)
+            self.data_ready()
+            with self.request.repeatable(FIRST_STEP) if self.step == self.first else nullcontext():
+                self.one_step()
+            self.due = self.due_after(self.step)
             self.progress.step(self.step)
-            if self.step % settings.log_every == 0:
-                figures = self.write_row()
-            if settings.validate_every and self.step % settings.validate_every == 0:
-                self.validate()
-            if settings.sample_every and self.step % settings.sample_every == 0:
-                self.show()
-            due = settings.checkpoint_every and self.step % settings.checkpoint_every == 0
-            if due or self.step in (until, self.best_step) or self.stalled() or stop:
-                self.save()
-            if stop:
-                self.publish_if_unjudged()
-                raise Interrupted(stop, str(self.directory), self.step, told=not self.processes.first)
+            figures = self.attend() or figures
+            self.save_if_due(until)
         self.publish_if_unjudged()
         self.journal.curves()
         if self.finished() and density_problem(self.model) is None:
             self.draw_density()
-        return figures or dict(self.tally.read().items())
+        return figures or self.tally.read()
+
+    def due_after(self, step: int) -> list[str]:
+        """The duties after a step."""
+        train = self.spec.train
+        intervals = zip(DUTIES, (train.log_every, train.validate_every, train.sample_every), strict=True)
+        return [name for name, every in intervals if every and step % every == 0]
+
+    def attend(self) -> dict[str, float]:
+        """Do what is due after a step. Where a signal asks to stop, or something fails, the step is saved first.
+
+        What was not done is saved with it, and done when the run goes on: the bits are those of an undisturbed run.
+        """
+        figures: dict[str, float] = {}
+        stop = self.processes.agree(self.request.signal)
+        try:
+            while self.due and (not stop or self.due[0] == "write_row"):
+                figures = getattr(self, self.due[0])() or figures
+                self.due = self.due[1:]
+                stop = stop or self.processes.agree(self.request.signal)
+        except Abandoned:
+            stop = self.request.signal
+        except Exception as error:
+            if self.processes.size == 1 or getattr(error, "agreed", False):
+                self.save_if_possible()
+            raise
+        if stop:
+            self.save()
+            self.publish_if_unjudged()
+            raise Interrupted(stop, str(self.directory), self.step, told=not self.processes.first)
+        return figures
+
+    def data_ready(self) -> None:
+        """Raise what reading the next step's data raises, in whichever process, while the last step can be saved."""
+        if self.train_source.resident:
+            return
+        turns = len(self.turns) * self.spec.train.accumulate
+        mine = self.data.fault(self.step * turns, turns)
+        faults = [fault for fault in self.processes.gather(mine and str(mine)) if fault]
+        if faults:
+            self.save_if_possible()
+            other = DataError(faults[0])
+            other.told = True
+            raise mine or other
+
+    def save_if_due(self, until: int) -> None:
+        """Save where a checkpoint is due, at the best step and at the end."""
+        every = self.spec.train.checkpoint_every
+        if (every and self.step % every == 0) or self.step in (until, self.best_step) or self.stalled():
+            self.save()
+
+    def save_if_possible(self) -> None:
+        """Save what was done in this session before an error ends it."""
+        if self.step > self.first:
+            with suppress(Exception):  # that error is what a user has to hear
+                self.save()
 
     def one_step(self) -> None:
         """Every player's turn, then what acts once a step."""
@@ -228,24 +296,29 @@ class Trainer:
         event, is_code = self.model.event, isinstance(self.model, Scores) and not self.model.density
         if nats is not None and event.levels is not None and is_code:
             figures["bits_per_dim"] = event.bits_per_dim(nats)
-        self.journal.row({"step": self.step, "split": "train", **figures, "lr": self.players[0].learning_rate()})
+        row = {"step": self.step, "split": "train", **figures, "lr": self.players[0].learning_rate()}
+        self.processes.once(lambda: self.journal.row(row))
+        self.tally.clear()
         return figures
 
     def validate(self) -> None:
         """Measure the averaged weights on the held-out part, and publish them if they are the best."""
-        model = self.evaluated()
-        measured = self.processes.once(lambda: self.measure_held_out(model))
+        with self.request.repeatable("this validation"):
+            model = self.evaluated()
+            measured = self.processes.once(lambda: self.measure_held_out(model))
         figures = {name: m.value for name, m in measured.items()}
-        self.journal.row({"step": self.step, "split": "validation", **figures})
+        self.processes.once(lambda: self.journal.row({"step": self.step, "split": "validation", **figures}))
         best = self.spec.train.best
         if best is None:
             return
         value = figures[best.metric] if best.goal == "min" else -figures[best.metric]
         if math.isfinite(value) and (self.best is None or value < self.best):
+            self.processes.once(lambda: self.journal.publish(model, self.step))
             self.best, self.best_step, self.since_best = value, self.step, 0
-            self.journal.publish(model, self.step)
         else:
             self.since_best += 1
+            if self.best is None and self.stalled():
+                raise NeverFinite(self.step, best.metric, self.since_best, told=not self.processes.first)
 
     def measure_held_out(self, model: Model) -> Mapping[str, Measurement]:
         return measure(model, self.spec.evaluate, self.held_source, self.spec.train.seed)
@@ -265,8 +338,13 @@ class Trainer:
 
     def show(self) -> None:
         """Pictures of the averaged weights, and of how the loss was weighted so far."""
-        self.journal.picture(self.evaluated(), self.step)
-        self.journal.views(self.evaluated(), self.step, self.beside())
+        with self.request.repeatable("these pictures"):
+            model = self.evaluated()
+            self.processes.once(lambda: self.draw(model))
+
+    def draw(self, model: Model) -> None:
+        self.journal.picture(model, self.step)
+        self.journal.views(model, self.step, self.beside())
         self.journal.curves()
 
     def draw_density(self) -> None:
@@ -282,9 +360,20 @@ class Trainer:
         file = self.directory / run.MODEL
         model, spec, header = open_share(file)
         model = place(model, self.runtime.device, self.runtime.choices.channels_last)
-        measured = measure(model, spec.evaluate, held_out(spec.data(), self.runtime.device), spec.train.seed)
+        measured = measure(model, spec.evaluate, all_of(self.splits["test"], self.runtime.device), spec.train.seed)
         export_again(file, model, spec, header, metrics=protocol(measured, spec, "test"))
         return measured
+
+    def standing(self) -> str:
+        """What is safe, and how to go on, once something has ended the run."""
+        saved = checkpoint.steps(self.directory / run.CHECKPOINTS)
+        if not run.is_run(self.directory):
+            kept = f"its checkpoint of step {self.kept}" if self.kept else "what it held"
+            return f"That was noticed at step {self.step}; {kept} went with it"
+        if self.finished() and self.step in saved:
+            return f"The run {self.directory} is trained and saved; score it with: zoo evaluate {self.directory}"
+        safe = f"is saved up to step {saved[-1]}" if saved else "has no checkpoint yet"
+        return f"The run stopped at step {self.step} and {safe}; go on with: zoo train --resume {self.directory}"
 
     def describe(self) -> str:
         """What the run is computed on, in words."""
@@ -300,8 +389,9 @@ class Trainer:
     def save(self) -> None:
         """Keep a checkpoint of all that the next step depends on; it is written while training goes on."""
         self.sentinel.read(self.tally.sums)
-        self.journal.sync()
+        self.processes.once(self.journal.sync)
         self.keeper.keep(self.step, self.state(), set() if self.best_step is None else {self.best_step})
+        self.kept = self.step
 
     def state(self) -> dict[str, Any]:
         return {
@@ -313,6 +403,8 @@ class Trainer:
             "best": self.best,
             "best_step": self.best_step,
             "since_best": self.since_best,
+            "due": self.due,
+            KEY: self.made_of,
         }
 
     def open_keeper(self) -> Keeper:
@@ -343,7 +435,8 @@ class Trainer:
             turn.restore(state["optimizers"][turn.player.name])
         self.tally.restore(state["tally"][self.processes.rank], self.runtime.device)
         self.best, self.best_step, self.since_best = state["best"], state["best_step"], state["since_best"]
-        self.step = state["step"]
+        self.step, self.due = state["step"], [duty for duty in DUTIES if duty in state.get("due", ())]
+        self.kept = self.step
         self.now.fill_(self.step)
 
 

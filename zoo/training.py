@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint, lock, requeueing, run
-from .assembly import check
+from .assembly import build, check
+from .beginning import start_from
 from .choosing import choose
+from .data import Splits
 from .engine import Choices
-from .errors import Interrupted, UsageError
+from .errors import Interrupted, UsageError, ZooError
+from .preflight import preflight
 from .processes import Processes, joined
 from .progress import Progress, Silent
+from .provenance import require_same
 from .run import Run
 from .spec import Spec, find_spec, load_spec
 from .trainer import Trainer
@@ -41,14 +45,16 @@ def train(
     if not isinstance(spec, Spec):
         text = text or (None if isinstance(spec, Mapping) else find_spec(spec).read_text(encoding="utf-8"))
         spec = load_spec(spec)
+    _refuse_beyond(spec, steps, f"train longer with --set train.steps={steps}")
     made = _Declared(spec, text or write_yaml(spec.resolved()), Path(runs), name or requeueing.name_of(spec))
     with joined() as processes, ExitStack() as stack:
         progress = _heard(progress, processes)
         before = processes.once(made.begun_before)
         if before is not None:
             return _go_on(before, steps, progress, processes, stack)
-        directory, choices = processes.once(lambda: made.begin(processes))
-        trainer = Trainer(spec, directory, choices, progress, processes)
+        splits = Splits(spec.data())
+        directory, choices = processes.once(lambda: made.begin(splits, processes, progress))
+        trainer = Trainer(spec, directory, choices, progress, processes, splits=splits)
         processes.once(lambda: made.create(directory, stack))
         return _run(trainer, steps)
 
@@ -79,9 +85,13 @@ class _Declared:
         directory = self.runs / self.spec.name / str(self.name)
         return directory if requeueing.restarted(self.spec) and run.is_run(directory) else None
 
-    def begin(self, processes: Processes) -> tuple[Path, Choices]:
+    def begin(self, splits: Splits, processes: Processes, progress: Progress) -> tuple[Path, Choices]:
         check(self.spec)
-        return run.new_directory(self.spec, self.runs, self.name), choose(self.spec, processes.size)
+        directory = run.new_directory(self.spec, self.runs, self.name)
+        preflight(self.spec, splits, progress.note)
+        if self.spec.init_from is not None:
+            start_from(build(self.spec), self.spec)
+        return directory, choose(self.spec, processes.size)
 
     def create(self, directory: Path, stack: ExitStack) -> None:
         run.create(directory, self.spec, self.text)
@@ -97,8 +107,26 @@ def _go_on(directory: Path, steps: int | None, progress: Progress, processes: Pr
             f"{directory} is a run of {choices.processes} processes, and its bits depend on it; go on with: "
             f"zoo train --resume {directory} --processes {choices.processes}"
         )
-    found = processes.once(lambda: _newest(directory, steps, progress))
-    return _run(Trainer(spec, directory, choices, progress, processes, found), steps)
+    _refuse_beyond(spec, steps, f"begin a new run with --set train.steps={steps} init_from={directory / run.MODEL}")
+    splits = Splits(spec.data())
+
+    def look() -> int | None:
+        step = _newest(directory, steps, progress)
+        if step is not None:
+            require_same(directory, step, spec, lambda: splits.fingerprint, progress.note)
+        preflight(spec, splits, progress.note)
+        return step
+
+    found = processes.once(look)
+    return _run(Trainer(spec, directory, choices, progress, processes, found, splits), steps)
+
+
+def _refuse_beyond(spec: Spec, steps: int | None, remedy: str) -> None:
+    """UsageError for steps after the end of the schedules, where nothing would be learned without a word."""
+    if steps is not None and steps > spec.train.steps:
+        raise UsageError(
+            f"--steps {steps} is beyond the {spec.train.steps} of train.steps, where every schedule ends: {remedy}"
+        )
 
 
 def _heard(progress: Progress | None, processes: Processes) -> Progress:
@@ -125,4 +153,10 @@ def _run(trainer: Trainer, steps: int | None) -> Run:
     except Interrupted as stop:
         if trainer.processes.first:
             requeueing.ask(trainer.spec, stop, trainer.progress)
+        raise
+    except ZooError as error:
+        error.and_then(trainer.standing())
+        raise
+    except Exception as error:
+        error.add_note(trainer.standing())
         raise

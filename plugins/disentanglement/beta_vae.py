@@ -64,6 +64,8 @@ class BetaVAEScore(FactorMetric):
     2017; Locatello et al., 2019, arXiv:1811.12359.
     """
 
+    least_factors = 2
+
     def __init__(self, *, examples: PositiveInt = 10_000, votes: PositiveInt = 10_000, batch: PositiveInt = 64) -> None:
         super().__init__(examples)
         self.votes = votes

@@ -95,6 +95,8 @@ class DisentanglementCompletenessInformativeness(FactorMetric):
     2018, section 2; Locatello et al., 2019, arXiv:1811.12359.
     """
 
+    least_factors = 2
+
     def __init__(self, *, examples: PositiveInt = 1000, trees: PositiveInt = 100) -> None:
         super().__init__(examples)
         self.trees = trees

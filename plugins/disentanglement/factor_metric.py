@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from zoo import Batch, Measurement, Metric, Model
 
 from .coded import coded, encodes
-from .score import Codes, Factors, Score
+from .score import Codes, Factors, Score, varying
 
 
 class FactorMetric(Metric, ABC):
@@ -25,6 +25,8 @@ class FactorMetric(Metric, ABC):
     """
 
     needs = ("factors",)
+    least_factors: ClassVar[int] = 1
+    """How many factors must vary among the examples."""
 
     def __init__(self, examples: int) -> None:
         self.examples = examples
@@ -36,6 +38,16 @@ class FactorMetric(Metric, ABC):
     @final
     def check(self, model: Model) -> None:
         encodes(model)
+
+    @final
+    def check_data(self, batches: Iterable[Batch]) -> None:
+        """`zoo.DataError` unless as many factors vary as the scores need; batches are read until they do."""
+        seen: list[Factors] = []
+        for batch in batches:
+            seen.append(batch["factors"].cpu().numpy())
+            if (np.concatenate(seen) != seen[0][:1]).any(axis=0).sum() >= self.least_factors:
+                return
+        varying(np.concatenate(seen), self.least_factors)
 
     @final
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:

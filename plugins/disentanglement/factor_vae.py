@@ -68,6 +68,8 @@ class FactorVAEScore(FactorMetric):
     References: Kim and Mnih, Disentangling by factorising, 2018, arXiv:1802.05983, section 4.
     """
 
+    least_factors = 2
+
     def __init__(
         self,
         *,

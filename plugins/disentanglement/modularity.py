@@ -43,6 +43,8 @@ class Modularity(FactorMetric):
     arXiv:1802.05312, section 3; Locatello et al., 2019, arXiv:1811.12359.
     """
 
+    least_factors = 2
+
     def __init__(self, *, examples: PositiveInt = 10_000, bins: Annotated[int, Field(ge=2)] = 20) -> None:
         super().__init__(examples)
         self.bins = bins

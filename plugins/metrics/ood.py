@@ -44,6 +44,10 @@ class OutOfDistribution(Metric):
         if model.conditioned_on is not None:
             raise ValueError(f"the model is of data given its {model.conditioned_on}, which other data does not have")
 
+    def check_data(self, batches: Iterable[Batch]) -> None:
+        if not len(self.data().split("test")):
+            raise ValueError(f"the test split of '{self.data.name}' has no examples")
+
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)
         ours = log_likelihoods(model, batches, self.draws)

@@ -21,12 +21,11 @@ class TensorBoard(Sink):
     def __init__(self) -> None:
         self._writer: Any = None
 
+    def check(self) -> None:
+        _module()
+
     def open(self, directory: Path, since: int) -> None:
-        try:
-            module = import_module("torch.utils.tensorboard")
-        except ImportError as error:
-            raise ZooError("the sink 'tensorboard' needs a package: pip install zoo[tensorboard]") from error
-        self._writer = module.SummaryWriter(str(directory / "tensorboard"), purge_step=since + 1)
+        self._writer = _module().SummaryWriter(str(directory / "tensorboard"), purge_step=since + 1)
 
     def write(self, row: Mapping[str, Any]) -> None:
         for name, value in row.items():
@@ -37,3 +36,10 @@ class TensorBoard(Sink):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _module() -> Any:
+    try:
+        return import_module("torch.utils.tensorboard")
+    except ImportError as error:
+        raise ZooError("the sink 'tensorboard' needs a package: pip install zoo[tensorboard]") from error

@@ -30,6 +30,14 @@ class Metric(Component, ABC):
     def check(self, model: Model) -> None:
         """Raise ValueError, saying why, unless the model can be measured so. Called when a spec is built."""
 
+    def check_data(self, batches: Iterable[Batch]) -> None:
+        """Raise ValueError or `zoo.DataError`, saying why, unless these examples can be measured on.
+
+        Called before training with the batches of every split that `measure` will be given. Take no more of them than
+        it needs: they are read as they are asked for.
+        """
+        return
+
     @abstractmethod
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         """The figures by name; the first is the one that the metric is named after.

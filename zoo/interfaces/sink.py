@@ -13,6 +13,10 @@ from .component import Component
 class Sink(Component, ABC):
     """A second place for what ``metrics.jsonl`` records."""
 
+    def check(self) -> None:
+        """Raise `zoo.ZooError`, saying what is missing, where it cannot be opened. Called before training."""
+        return
+
     @abstractmethod
     def open(self, directory: Path, since: int) -> None:
         """Start writing in a run's directory; rows after step ``since`` are to be forgotten."""

@@ -62,7 +62,7 @@ def validate(node: Entries) -> Spec:
     found = list(contradictions(spec, node))
     if found:
         raise SpecError(found)
-    return spec
+    return spec.read_from(node)
 
 
 def find_spec(spec: str | os.PathLike[str]) -> Path:

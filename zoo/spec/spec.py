@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr
 
 from ..errors import Problem, nearest
 from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Sampler, Schedule, Sink, View
-from ..nodes import child_place
+from ..nodes import Place, child_place, place_of
 from ..part import Part
 from ..settings import Settings
 
@@ -127,6 +128,18 @@ class InitFrom(Described):
     """The part of the model that the file's model is, ``autoencoder``; all of it unless it is said."""
 
 
+class _Origin:
+    """The node that a spec was read from. Where it was written makes no spec another."""
+
+    def __init__(self, node: Any = None) -> None:
+        self.node = node
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Origin)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class Spec(Described):
     """One model, its data, and how it is trained, scored and sampled."""
 
@@ -155,9 +168,26 @@ class Spec(Described):
     small: dict[str, Any] = {}
     """Overrides that make a version of seconds: `load_spec` has applied them, or left them alone."""
 
+    _origin: _Origin = PrivateAttr(default_factory=_Origin)
+
     def resolved(self) -> dict[str, Any]:
         """Plain values with every default written out; loads to an equal spec."""
         return self.model_dump(mode="json", exclude={"small"})
+
+    def read_from(self, node: Any) -> Spec:
+        """The same spec, whose `problem` names the lines of a node."""
+        self._origin.node = node
+        return self
+
+    def problem(self, path: str, message: str) -> Problem:
+        """A complaint about a key, ``train.views[0].n``, at the line where it was written, or what holds it."""
+        value, place = self._origin.node, Place(path=path)
+        for key in re.findall(r"[^.\[\]]+", path):
+            step = int(key) if isinstance(value, list) else key
+            if not isinstance(value, dict | list) or (isinstance(value, dict) and step not in value):
+                break
+            place, value = child_place(value, step), value[step]
+        return Problem(place.mark or place_of(self._origin.node).mark, path, message)
 
     def parts(self) -> Iterator[Part[Any]]:
         """Every declared part, parents first."""
