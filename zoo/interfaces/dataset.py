@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from torch import Tensor
@@ -29,6 +29,13 @@ class Examples(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash that changes when the data does."""
+
+    def survey(self) -> Iterable[str]:
+        """Warnings about these examples, one sentence each that names the column or file and the remedy.
+
+        Called for every split before training starts; raises `zoo.DataError` where examples cannot be read as declared.
+        """
+        return ()
 
     def render(self, batch: Batch) -> Batch:
         """What a model is given, from what is kept: a hook for images that are drawn, and for noise on them.
