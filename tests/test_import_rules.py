@@ -32,6 +32,7 @@ LAYERS = [
         "hearing",
         "metadata",
         "remembering",
+        "rows",
         "shipped",
         "migrating",
         "prose",

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from .part import Part, named
     from .processes import mean_over_processes
     from .registry import declare
+    from .rows import RowFile, row_file
     from .run import Run
     from .settings import Settings
     from .shape import Shape
@@ -96,6 +97,7 @@ _HOMES = {
     "part": ("Part", "named"),
     "processes": ("mean_over_processes",),
     "registry": ("declare",),
+    "rows": ("RowFile", "row_file"),
     "run": ("Run",),
     "settings": ("Settings",),
     "shape": ("Shape",),
@@ -110,11 +112,11 @@ __all__ = [
     "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder", "Decodes", "Distribution",
     "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood",
     "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Part", "Player",
-    "PluginError", "Predicts", "Quantizes", "Reconstructs", "Run", "RunningStatistics", "Sampler", "Samples",
+    "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run", "RunningStatistics", "Sampler", "Samples",
     "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError",
     "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "declare", "density_picture",
     "density_problem", "heat_map", "image_grid", "image_problem", "load", "load_spec", "mean_over_processes",
-    "migration", "misshapen", "named", "resume", "sum_event", "train", "unseen_share", "wrong_context",
+    "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .errors import DataError, UsageError
 from .interfaces import Model
+from .rows import row_file
 
 
 def condition(model: Model, n: int, *, label: int | None = None, features: Path | None = None) -> Tensor | None:
@@ -47,11 +48,8 @@ def _labels(classes: int, n: int, label: int | None) -> Tensor:
 
 
 def _rows(path: Path, columns: int, n: int) -> Tensor:
-    try:
-        rows = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
-        found = torch.from_numpy(np.atleast_2d(rows).astype(np.float32))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no table of numbers, .npy or .csv without a header: {error}") from None
-    if found.shape[1] != columns or found.shape[0] not in (1, n):
-        raise DataError(f"{path} has {found.shape[0]} rows of {found.shape[1]} features, not 1 or {n} of {columns}")
-    return found.expand(n, -1)
+    file = row_file(path)
+    rows = file.rows()[:, file.positions()]
+    if rows.shape[1] != columns or rows.shape[0] not in (1, n):
+        raise DataError(f"{path} has {rows.shape[0]} rows of {rows.shape[1]} features, not 1 or {n} of {columns}")
+    return torch.from_numpy(rows.astype(np.float32)).expand(n, -1)

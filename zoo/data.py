@@ -30,7 +30,7 @@ class Source:
         self.device = device
         self._resident: dict[str, Tensor] | None = None
         if isinstance(examples, InMemory):
-            self._resident = {name: tensor[numbers].to(device) for name, tensor in examples.tensors.items()}
+            self._resident = {name: _moved(tensor[numbers], device) for name, tensor in examples.tensors.items()}
             self.numbers = torch.arange(len(numbers))
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Source:
         return {name: x.pin_memory() for name, x in batch.items()} if self.device.type == "cuda" else batch
 
     def to_device(self, batch: Batch) -> Batch:
-        return self.examples.render({name: x.to(self.device, non_blocking=True) for name, x in batch.items()})
+        return self.examples.render({name: _moved(x, self.device) for name, x in batch.items()})
 
     @property
     def resident(self) -> bool:
@@ -61,6 +61,11 @@ class Source:
         """Every example once, in order; the last batch may be smaller."""
         for start in range(0, len(self), batch):
             yield self.read(torch.arange(start, min(start + batch, len(self))))
+
+
+def _moved(x: Tensor, device: torch.device) -> Tensor:
+    # This kind of device has no float64.
+    return (x.float() if device.type == "mps" and x.dtype == torch.float64 else x).to(device, non_blocking=True)
 
 
 class Shuffled:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from pydantic import Field, NonNegativeInt
 
-from zoo import Batch, Dataset, Event, Examples, InMemory, Part, component
+from zoo import Batch, Dataset, Event, Examples, Part, component
 
-from .derived import rendered
+from .derived import kept, rendered
 
 CHUNK = 4096
 """Examples that are drawn at a time."""
@@ -91,4 +91,4 @@ def _drawn_once(examples: Examples, event: Event, rng: np.random.Generator) -> E
         batch = examples.render(examples.read(numbers))
         p = event.unit(batch[event.name], torch.float64)
         chunks.append({**batch, event.name: (torch.from_numpy(rng.random(p.shape)) < p).to(torch.uint8)})
-    return InMemory({name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]})
+    return kept(examples, {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import final
 
 import torch
@@ -33,10 +33,31 @@ def chosen(examples: Examples, numbers: Tensor, mark: str) -> Examples:
     return _derived(examples, numbers, _unchanged, mark)
 
 
+def kept(examples: Examples, tensors: Mapping[str, Tensor]) -> Examples:
+    """What was made of examples once, to be kept in memory.
+
+    >>> kept(InMemory({"x": torch.arange(3)}), {"y": torch.arange(3)}).read(torch.tensor([1]))
+    {'y': tensor([1])}
+    """
+    return _Kept(examples, tensors)
+
+
 def _derived(examples: Examples, numbers: Tensor | None, step: Step, mark: str) -> Examples:
     if isinstance(examples, InMemory):
         return _Resident(examples, numbers, step, mark)
     return _Streamed(examples, numbers, step, mark)
+
+
+@final
+class _Kept(InMemory):
+    """Tensors that were made of other examples, and have their warnings."""
+
+    def __init__(self, of: Examples, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__(tensors)
+        self.of = of
+
+    def survey(self) -> Iterable[str]:
+        return self.of.survey()
 
 
 @final
@@ -49,6 +70,9 @@ class _Resident(InMemory):
 
     def fingerprint(self) -> str:
         return _marked(self.of.fingerprint(), self.mark)
+
+    def survey(self) -> Iterable[str]:
+        return self.of.survey()
 
     def render(self, batch: Batch) -> Batch:
         return self.step(self.of.render(batch))
@@ -70,6 +94,9 @@ class _Streamed(Examples):
 
     def fingerprint(self) -> str:
         return _marked(self.of.fingerprint(), self.mark)
+
+    def survey(self) -> Iterable[str]:
+        return self.of.survey()
 
     def render(self, batch: Batch) -> Batch:
         return self.step(self.of.render(batch))

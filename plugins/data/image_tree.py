@@ -1,26 +1,29 @@
-"""Where the images of a folder or a tar archive lie: an index, made once, by which each is read alone."""
+"""Which images a folder or a tar archive has: an index, made once, by which each is read alone."""
 
 from __future__ import annotations
 
-import os
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo import DataError
-
-ENDINGS = (".jpg", ".jpeg", ".png")
+IMAGES = (".jpg", ".jpeg", ".png")
+OTHER_IMAGES = (".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".ppm", ".pgm")
+IGNORED = (".", "~$")
+"""How names start that nobody means as data: hidden files, and the lock files of editors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The bytes of one image: a piece of a file. Reading opens the file anew, so threads and forks share nothing."""
+    """The bytes of one image: a piece of a file. Reading opens the file anew, so threads and forks share nothing.
+
+    ``identity`` is the same for two names of the same bytes, by links.
+    """
 
     name: str
     path: Path
     start: int
     size: int
+    identity: tuple[int, ...]
 
     @property
     def folder(self) -> str:
@@ -33,40 +36,44 @@ class Entry:
             return file.read(self.size)
 
 
-def entries_of(path: Path) -> Sequence[Entry]:
-    """All jpeg and png images below a folder or in an uncompressed tar archive, in the order of their names.
+class Skipped:
+    """What an index leaves out, counted by reason, each with the first name."""
 
-    Names that start with a dot are passed over. Raises `zoo.DataError` where there are none, or no such archive.
-    """
-    found = {entry.name: entry for entry in (_in_folder(path) if path.is_dir() else _in_tar(path))}
-    if not found:
-        raise DataError(f"{path} holds no jpeg or png images")
-    return [found[name] for name in sorted(found)]
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
 
+    def add(self, reason: str, name: str) -> None:
+        self._names.setdefault(reason, []).append(name)
 
-def _in_folder(root: Path) -> Iterator[Entry]:
-    for folder, _, files in os.walk(root, followlinks=True):
-        for file in files:
-            path = Path(folder, file)
-            name = path.relative_to(root).as_posix()
-            if _is_image(name):
-                yield Entry(name, path, 0, path.stat().st_size)
+    def notes(self, path: Path) -> list[str]:
+        """One sentence a reason."""
+        return [f"{path}: skipped {len(names)} {reason}, such as '{names[0]}'" for reason, names in self._names.items()]
 
 
-def _in_tar(path: Path) -> Iterator[Entry]:
-    length = path.stat().st_size
-    try:
-        with tarfile.open(path, "r:") as archive:
-            for member in archive:
-                name = member.name.removeprefix("./")
-                if not (member.isreg() and _is_image(name)):
-                    continue
-                if member.offset_data + member.size > length:
-                    raise DataError(f"{path} is cut short: '{name}' reaches beyond its end")
-                yield Entry(name, path, member.offset_data, member.size)
-    except tarfile.TarError as error:
-        raise DataError(f"{path} is neither a folder nor an uncompressed tar archive: {error}") from error
+@dataclass(frozen=True)
+class Tree:
+    """The images of a folder or an archive in the order of their names, and in ``notes`` what was left out."""
+
+    images: Sequence[Entry]
+    notes: Sequence[str]
 
 
-def _is_image(name: str) -> bool:
-    return name.lower().endswith(ENDINGS) and not any(part.startswith(".") for part in name.split("/"))
+SPECIAL = "that are no regular files (a FIFO, a socket, a device)"
+DANGLING = "links that lead to nothing"
+AGAIN = "links to folders whose images are there under another name"
+UNREAD = "images of a format that is not read (convert them to png or jpeg)"
+
+
+def is_image(name: str) -> bool:
+    """Whether a name, with the folders that it lies in, is that of an image that can be read."""
+    return name.lower().endswith(IMAGES) and not is_ignored(name)
+
+
+def is_other_image(name: str) -> bool:
+    """Whether a name is that of an image in a format that is not read."""
+    return name.lower().endswith(OTHER_IMAGES) and not is_ignored(name)
+
+
+def is_ignored(name: str) -> bool:
+    """Whether a file, or a folder that it lies in, is passed over without a word."""
+    return any(part.startswith(IGNORED) and part not in (".", "..") for part in name.split("/"))

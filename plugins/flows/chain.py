@@ -40,7 +40,7 @@ class Chain(Bijection):
             at = built[-1].out_shape
         super().__init__(shape, at)
         self.of = nn.ModuleList(built)
-        self.domain = built[0].domain
+        self.domain, self.rounds = built[0].domain, built[0].rounds
         self._recomputed: Callable[..., Any] | None = None
         self.exact = all(bijection.exact for bijection in built)
 

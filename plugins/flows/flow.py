@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -70,6 +71,8 @@ class Flow(Model, Scores, Reconstructs, Decodes):
     torch.Size([3, 2])
     """
 
+    like: Tensor
+
     def __init__(
         self,
         event: Event,
@@ -90,6 +93,8 @@ class Flow(Model, Scores, Reconstructs, Decodes):
         self.transforms = Chain(event.shape, of=transforms)
         if recompute:
             self.transforms.keep_nothing()
+        # Data is rounded to the dtype of this number, unless the first transform rounds; its value is of no account.
+        self.register_buffer("like", torch.zeros(()), persistent=False)
         self.exact = dequantize is None and self.transforms.exact
         self.base = base(self.transforms.out_shape)
         self.context = context(event) if context else None
@@ -130,7 +135,7 @@ class Flow(Model, Scores, Reconstructs, Decodes):
     def continuous(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """``x -> (v, log_det)``: data with a density, as the transforms take it; None where it had one already."""
         if self.dequantize is None:
-            return x, None
+            return x if self.transforms.rounds else x.to(self.like.dtype), None
         v, log_det = self.dequantize(x)
         return v, log_det
 

@@ -21,7 +21,7 @@ class Standardize(DataDependent, Bijection):
 
     so that :math:`\log|\det \partial z / \partial x| = -\sum_j \log \sigma_j`. The statistics are buffers and are not
     trained. They are taken ``per`` element, or ``per`` channel over all its places. What is constant in the first batch
-    keeps its scale.
+    keeps its scale. Data in float64 is rounded to the dtype of the statistics after the mean is subtracted.
 
     Shapes: ``[B, *shape]``, unchanged.
 
@@ -33,6 +33,7 @@ class Standardize(DataDependent, Bijection):
     [[-1.0, 0.0], [1.0, 0.0]]
     """
 
+    rounds = True
     mean: Tensor
     std: Tensor
 
@@ -51,7 +52,8 @@ class Standardize(DataDependent, Bijection):
         self.std.copy_(spread(mean, var))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return (x - self.mean) / self.std, -self._log_scale(x)
+        z = ((x - self.mean) / self.std).to(self.mean.dtype)
+        return z, -self._log_scale(z)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return z * self.std + self.mean, self._log_scale(z)

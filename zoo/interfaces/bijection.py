@@ -28,6 +28,9 @@ class Bijection(Component, nn.Module, ABC):
     exact: bool = True
     """Whether ``log_det`` is the log-determinant itself; otherwise it is random, with that as its mean."""
 
+    rounds: bool = False
+    """Whether ``forward`` takes data in float64 and rounds what it gives to the dtype of its own numbers."""
+
     differentiates: bool = False
     """Whether ``forward`` runs automatic differentiation: then it compiles, but torch exports no graph of it."""
 

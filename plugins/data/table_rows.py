@@ -1,0 +1,147 @@
+"""Rows of a table, and what is odd about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from zoo import InMemory, RowFile
+
+Rows = NDArray[np.float64]
+
+LOOKED_AT = 100_000
+"""Rows that are looked at; of more, so many by chance."""
+FEWEST = 20
+"""Rows below which nothing is odd."""
+REPEATED = 0.2
+"""The share of rows in which a column repeats another row's number, or all columns do, that is said."""
+FAR = 50.0
+"""Deviations from the median, by the median of deviations, that make an outlier."""
+ROUNDED = 1e-4
+"""Rounding that is too much, in standard deviations."""
+EXACT = 2.0**53
+DEPENDENT = 1e-10
+SECONDS = (8.0e8, 2.2e9)
+"""From 1995 to 2039 in seconds since 1970."""
+UNITS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
+
+
+class TableRows(InMemory):
+    """Rows in memory, ``row`` and, where there are any, ``features``; with warnings where the file is given."""
+
+    def __init__(self, rows: Rows, modelled: Sequence[int], given: Sequence[int], file: RowFile | None) -> None:
+        row = rows[:, modelled]
+        kept = row if (rounding(row) > ROUNDED).any() else row.astype(np.float32)
+        features = {"features": torch.from_numpy(rows[:, given].astype(np.float32))} if given else {}
+        super().__init__({"row": torch.from_numpy(kept), **features})
+        self._rows, self._modelled, self._given, self._file = rows, modelled, given, file
+
+    def survey(self) -> Iterator[str]:
+        if self._file is None or len(self) < FEWEST:
+            return
+        rows = self._rows
+        if len(rows) > LOOKED_AT:
+            rows = rows[np.random.default_rng(0).choice(len(rows), LOOKED_AT, replace=False)]
+        for number in (*self._modelled, *self._given):
+            for warning in odd_column(rows[:, number], number in self._modelled):
+                yield f"{self._file.path}: {self._file.title(number)} {warning}"
+        dependent = [self._file.title(self._modelled[at]) for at in dependent_columns(rows[:, self._modelled])]
+        if dependent:
+            yield (
+                f"{self._file.path}: {', '.join(dependent)}: each is a linear function of the others, so that a "
+                "density has no bound: leave one out by 'columns'"
+            )
+        share = repeated_rows(rows[:, self._modelled])
+        if share > 0.01:
+            yield (
+                f"{self._file.path}: {share:.0%} of the rows repeat another, and so may rows for test repeat rows for "
+                "training: leave repeated rows out, or give 'test'"
+            )
+
+
+def odd_column(x: Rows, modelled: bool) -> Iterator[str]:
+    """What is odd about a column, with a remedy; of one that is only given, whether it tells anything."""
+    values, counts = np.unique(x, return_counts=True)
+    if len(values) == 1:
+        yield "has the same number in all rows" + (
+            ", so that a density has no bound: leave it out by 'columns'" if modelled else " and tells nothing"
+        )
+        return
+    if (rounding(x) > ROUNDED).any():
+        apart = len(np.unique(x.astype(np.float32)))
+        yield (
+            f"has {len(values)} different numbers, of which float32 tells {apart} apart: "
+            + ("begin the flow with 'standardize', which subtracts the mean in float64, or " if modelled else "")
+            + "subtract an offset in the file"
+        )
+    if np.abs(x).max() >= EXACT:
+        yield "has whole numbers beyond 2**53, which are rounded: leave it out, or subtract an offset in the file"
+    if not modelled:
+        return
+    whole = (x == np.round(x)).all()
+    if unit := time_unit(x):
+        yield f"looks like a time in {unit} since 1970: subtract its start and divide by its length"
+    elif whole and len(values) == len(x) and np.ptp(x) < 2 * len(x):
+        yield "looks like a row number or an id: every row has a whole number of its own; leave it out by 'columns'"
+    repeated = 1.0 - len(values) / len(x)
+    if repeated > REPEATED:
+        yield (
+            f"has {len(values)} different numbers in {len(x)} rows, the most frequent in {counts.max() / len(x):.0%} "
+            "of them: a density has no bound where numbers repeat; add noise as wide as their step, or leave it out"
+        )
+    far = outliers(x)
+    if far:
+        yield f"has {far} number(s) more than {FAR:.0f} deviations from the median: check them, or model the logarithm"
+
+
+def rounding(x: Rows) -> Rows:
+    """How far float32 is off at most, in standard deviations of each column.
+
+    >>> rounding(np.array([[1.6e9, 0.5], [1.6e9 + 60.0, 0.7]])).round(6).tolist()
+    [2.0, 0.0]
+    """
+    off = np.abs(x - x.astype(np.float32)).max(0)
+    spread = x.std(0)
+    return np.asarray(np.divide(off, spread, out=np.zeros_like(spread), where=spread > 0.0))
+
+
+def time_unit(x: Rows) -> str | None:
+    """The unit in which numbers are times of these decades; None where they are none.
+
+    >>> time_unit(np.array([1.5e9, 1.6e9])), time_unit(np.array([1.5e12, 1.6e12])), time_unit(np.array([0.0, 1.6e9]))
+    ('seconds', 'milliseconds', None)
+    """
+    low, high = x.min(), x.max()
+    return next((unit for unit, per in UNITS.items() if SECONDS[0] * per <= low and high <= SECONDS[1] * per), None)
+
+
+def outliers(x: Rows) -> int:
+    """How many numbers are far from the median; none where more than half are the same."""
+    off = np.abs(x - np.median(x))
+    return int((off > FAR * 1.4826 * np.median(off)).sum()) if np.median(off) > 0.0 else 0
+
+
+def dependent_columns(rows: Rows) -> list[int]:
+    """Columns that are linear functions of others; constant ones aside.
+
+    >>> x = np.random.default_rng(0).standard_normal((50, 3))
+    >>> dependent_columns(np.column_stack([x, x[:, 0] + 2.0 * x[:, 1]]))
+    [0, 1, 3]
+    """
+    varied = np.flatnonzero(rows.std(0) > 0.0)
+    if len(varied) < 2:
+        return []
+    values, vectors = np.linalg.eigh(np.corrcoef(rows[:, varied], rowvar=False))
+    weights = np.abs(vectors[:, values < DEPENDENT]).max(1, initial=0.0)
+    return [int(number) for number in varied[weights > 1e-3]]
+
+
+def repeated_rows(rows: Rows) -> float:
+    """The share of rows that repeat another; zero of a single column, whose numbers say it."""
+    if rows.shape[1] == 1:
+        return 0.0
+    whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))
+    return 1.0 - len(np.unique(whole)) / len(rows)
