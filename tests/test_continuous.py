@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,6 +219,31 @@ def test_an_adaptive_solver_needs_values() -> None:
     }
     assembly = import_module("zoo.assembly")
     assert assembly.check(zoo.load_spec(node)).parameters == 4 * 8 + 9 * 2
+
+
+def test_a_spec_with_an_adaptive_solver_trains_and_samples_where_nothing_has_imported_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchdiffeq"]:
+        monkeypatch.delitem(sys.modules, name)
+    solver = {"type": "adaptive", "rtol": 1e-3, "atol": 1e-3}
+    node = {
+        "name": "adaptive",
+        "data": {"type": "toy2d", "figure": "rings", "size": 64, "test_size": 16},
+        "model": {
+            "type": "flow",
+            "base": "standard_normal",
+            "transforms": [{"type": "continuous", "velocity": MLP, "solver": solver}],
+        },
+        "train": {"steps": 2, "batch": 8, "optimizer": "adam"},
+        "engine": {"compile": "off"},
+        "evaluate": ["nll"],
+    }
+    assembly = import_module("zoo.assembly")
+    assembly.check(zoo.load_spec(node))
+    run = zoo.train(node, runs=tmp_path)
+    assert math.isfinite(run.metrics["nll"])
+    assert zoo.load(run.directory / "model.safetensors").sample(3).isfinite().all()
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ LAYERS = [
         "lock",
         "background",
         "hearing",
+        "importing",
         "metadata",
         "remembering",
         "rows",

@@ -178,6 +178,32 @@ class Overflowing(Scaling):
         return torch.where(x == 0.0, z, z + x.abs().sqrt() - x.abs().sqrt()), log_det
 
 
+class StartsInSinglePrecision(zoo.DataDependent, Scaling):
+    """Starts from squares in the precision of its data."""
+
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        with torch.no_grad():
+            self.log_scale.copy_(-0.5 * x.square().mean(0).log())
+
+
+class Unbounded(Scaling):
+    """The logarithm of what lies beyond zero and one is NaN."""
+
+    domain = (0.0, 1.0)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x.log() - torch.log1p(-x), -zoo.sum_event(x.log() + torch.log1p(-x))
+
+
+class Poisoning(Unbounded):
+    """The value is right, and the gradient that of a root."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z, log_det = super().forward(x.sqrt().square())
+        within = ((x > 0) & (x < 1)).flatten(1).all(1)
+        return torch.where(z.isfinite(), z, 0.0), torch.where(within, log_det, -torch.inf)
+
+
 class AsksForValues(Scaling):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return super().forward(x if x.sum().item() < 1e9 else -x)
@@ -196,6 +222,9 @@ PLANTED = [
     (Forgetful, "state_is_complete"),
     (Reinitialising, "forward_keeps_state"),
     (Remembering, "reset_forgets"),
+    (StartsInSinglePrecision, "starts_at_any_scale"),
+    (Unbounded, "nothing_beyond_the_domain"),
+    (Poisoning, "nothing_beyond_the_domain"),
     (SinglePrecision, "dtype_follows"),
     (HalfLogDet, "log_det_survives_autocast"),
     (Overflowing, "stays_finite"),

@@ -68,7 +68,28 @@ class Flat(Normal):
         return super().sample(n).flatten()
 
 
+class Unbounded(Normal):
+    """Says that it has an end, and has none."""
+
+    support = (0.0, math.inf)
+
+
+class Poisoning(Normal):
+    """The value beyond is right, and the gradient that of the root."""
+
+    support = (0.0, 1.0)
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        within = ((x > 0) & (x < 1)).flatten(1).all(1)
+        return torch.where(within, (x.sqrt() * (1 - x).sqrt()).log().flatten(1).sum(1), -math.inf)
+
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return torch.rand(n, *self.shape, dtype=torch.float64)
+
+
 PLANTED = [
+    (Unbounded, "nothing_beyond_the_support"),
+    (Poisoning, "nothing_beyond_the_support"),
     (Unnormalised, "density_normalises"),
     (Wide, "draws_obey_stein"),
     (Wide, "draws_match_density"),
@@ -94,3 +115,11 @@ def test_planted_defect_is_found(cls: type[zoo.Distribution], law: str) -> None:
 
 def test_every_law_has_a_defect_that_it_finds() -> None:
     assert {law for _, law in PLANTED} == set(DISTRIBUTION_LAWS)
+
+
+def test_a_flow_that_starts_with_a_logit_has_no_density_beyond() -> None:
+    coupling = {"type": "affine_coupling", "mask": "channel", "conditioner": {"type": "mlp", "width": 4}}
+    node = {"type": "transformed", "transforms": ["logit", "act_norm", coupling]}
+    flow = zoo.declare(zoo.Distribution, node)(zoo.Shape(2)).double()
+    perturb(flow, seed=1)
+    DISTRIBUTION_LAWS["nothing_beyond_the_support"](flow)

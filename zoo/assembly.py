@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from .drawing import has_picture
 from .errors import Problem, SpecError, UsageError, ZooError
 from .event import ENTRIES, Event, require_same_event
+from .importing import plain_imports
 from .interfaces import Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
 from .nodes import Place
 from .parameters import check_frozen, check_groups, check_players, freeze
@@ -81,7 +82,7 @@ def build(spec: Spec | str | os.PathLike[str] | Mapping[str, Any], event: Event 
     """
     spec = spec if isinstance(spec, Spec) else load_spec(spec)
     event = event or event_of(spec)
-    with seeded(torch.device("cpu"), spec.train.seed, "init"):
+    with plain_imports(), seeded(torch.device("cpu"), spec.train.seed, "init"):
         return spec.model(event)
 
 
@@ -105,7 +106,7 @@ class _Misfit(Exception):
 
 def _check_on(spec: Spec, event: Event, device: str) -> Summary:
     seen: dict[nn.Module, tuple[str, str]] = {}
-    with torch.device(device), seeded(torch.device("cpu"), spec.train.seed, "check"):
+    with torch.device(device), plain_imports(), seeded(torch.device("cpu"), spec.train.seed, "check"):
         model = spec.model(event).train()
         freeze(model, spec)
         kept = _Kept(model)

@@ -101,22 +101,29 @@ class DataError(UsageError):
     """Data that a spec names is not there, or is not what the spec says it is."""
 
 
+SLOWER = "Try a lower learning rate, train.clip, or a longer warm-up."
+UNTRAINED = "No step was taken before, so the learning rate is not the cause: check the data, and how that part starts."
+
+
 class Diverged(ZooError):
     """A loss became NaN or infinite."""
 
     exit_code = 3
 
-    def __init__(self, step: int, terms: Sequence[str], told: bool = False, first: str = "") -> None:
+    def __init__(
+        self, step: int, terms: Sequence[str], told: bool = False, first: str = "", advice: str | None = None
+    ) -> None:
         self.step, self.terms, self.told = step, tuple(terms), told
         names = ", ".join(f"'{term}'" for term in terms)
+        advice = advice or (UNTRAINED if step == 0 else SLOWER)
         super().__init__(
             f"training diverged at step {step}: {names} became NaN or infinite{first and f', first in {first}'}; the "
-            "weights before that step are untouched. Try a lower learning rate, train.clip, or a longer warm-up."
+            f"weights before that step are untouched. {advice}"
         )
 
-    def since(self, first: str) -> Diverged:
-        """The same, with the part of the model that was first to give such a number."""
-        return Diverged(self.step, self.terms, self.told, first)
+    def since(self, first: str, advice: str | None = None) -> Diverged:
+        """The same, with what was first to have such a number: a part of the model, or a row of the batch."""
+        return Diverged(self.step, self.terms, self.told, first, advice)
 
 
 class NeverFinite(Diverged):

@@ -250,7 +250,7 @@ class Trainer:
         self.now.add_(1)
 
     def explained(self, error: Diverged) -> Diverged:
-        """The error, with the part of the model that was first to give NaN or infinity in that step.
+        """The error, with what was first to have NaN or infinity in that step: a part of the model, or the data.
 
         The weights are still what they were before it, so that the step can be seen once more, without gradients.
         """
@@ -259,9 +259,9 @@ class Trainer:
         for index, turn in enumerate(self.turns):
             clock = replace(self.clocks[turn.player.name], step=torch.tensor(error.step, device=self.now.device))
             for batch in self.batches(index, error.step):
-                part = first_not_finite(self.model, partial(self.see, batch, clock))
-                if part is not None:
-                    return error.since("  ".join(str(word) for word in (part.place.mark, part) if word))
+                fault = first_not_finite(self.model, batch, partial(self.see, batch, clock))
+                if fault is not None:
+                    return error.since(str(fault), fault.advice)
         return error
 
     def see(self, batch: Batch, clock: Clock) -> None:

@@ -13,6 +13,7 @@ from .assembly import build
 from .budget import Bounded, Budget, Exceeded, memory_of, tensors_in
 from .errors import SpecError
 from .header import Header
+from .importing import plain_imports
 from .interfaces import Model
 from .randomness import seeded
 from .spec import Spec
@@ -27,7 +28,8 @@ def build_unfilled(spec: Spec, header: Header) -> Model:
     """
     without = _WithoutDraws()
     try:
-        with seeded(torch.device("cpu"), spec.train.seed, "init"), Bounded(Budget(header.tensors)), without:
+        seed = seeded(torch.device("cpu"), spec.train.seed, "init")
+        with plain_imports(), seed, Bounded(Budget(header.tensors)), without:
             model = spec.model(header.event)
     except (SpecError, NotImplementedError) as error:
         # Without draws a component may have met what it never meets; its own errors come again.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zoo import Bijection, DataDependent, Shape, component
 
-from .moments import channel_moments, places, spread
+from ..nets.moments import channel_moments, places, spread
 from .per_sample import per_sample
 
 
@@ -42,7 +42,7 @@ class ActNorm(DataDependent, Bijection):
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
         mean, var = channel_moments(x)
-        std = spread(mean, var)
+        std = spread(mean, var, x.dtype)
         self.log_scale.copy_(-std.log())
         self.bias.copy_(-mean / std)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo import Bijection, RunningStatistics, Shape, component
 
-from .moments import channel_moments, places
+from ..nets.moments import channel_moments, places
 from .per_sample import per_sample
 
 
@@ -25,7 +25,8 @@ class BatchNorm(RunningStatistics, Bijection):
     the map with these statistics held fixed. Each such pass moves the running averages by ``momentum``, or by one over
     the number of batches since `reset` while that is more. In evaluation mode the averages take their place.
     ``inverse`` uses the averages in both modes: only with them is it the inverse of ``forward``. :math:`\epsilon` =
-    ``eps`` bounds the scale of a channel that hardly varies.
+    ``eps`` bounds the scale of a channel that hardly varies. The batch's moments are taken in float64; an average that
+    the buffer's precision cannot hold stays at the largest number that it can.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.7.
 
@@ -61,7 +62,8 @@ class BatchNorm(RunningStatistics, Bijection):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         mean, var = self._of_batch(x) if self.training else (self.mean, self.var)
-        return (x - mean) * (var + self.eps).rsqrt(), self._log_det(var, x)
+        z = (x - mean.to(x.dtype)) * (var + self.eps).rsqrt().to(x.dtype)
+        return z, self._log_det(var, x)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return z * (self.var + self.eps).sqrt() + self.mean, -self._log_det(self.var, z)
@@ -79,8 +81,9 @@ class BatchNorm(RunningStatistics, Bijection):
             self.count.add_(1)
             weight = self.count.to(self.mean.dtype).reciprocal().clamp(min=self.momentum)
             self.mean.lerp_(mean.to(self.mean.dtype), weight)
-            self.var.lerp_(var.to(self.var.dtype) * (n / max(n - 1, 1)), weight)
+            unbiased = (var * (n / max(n - 1, 1))).clamp(max=torch.finfo(self.var.dtype).max)
+            self.var.lerp_(unbiased.to(self.var.dtype), weight)
         return mean, var
 
     def _log_det(self, var: Tensor, x: Tensor) -> Tensor:
-        return per_sample((var + self.eps).log().sum() * (-0.5 * self._places), x)
+        return per_sample(((var + self.eps).log().sum() * (-0.5 * self._places)).to(x.dtype), x)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from zoo import Bijection, Shape, component
 
-from .moments import places
+from ..nets.moments import places
 from .per_sample import per_sample
 from .plu import PLU
 from .product import product

@@ -19,7 +19,8 @@ class Logit(Bijection):
 
     .. math:: y = \alpha + (1 - 2\alpha) x, \qquad z = \log y - \log(1 - y)
 
-    so that :math:`\log|\det \partial z / \partial x| = \sum_j \log(1 - 2\alpha) - \log y_j - \log(1 - y_j)`.
+    so that :math:`\log|\det \partial z / \partial x| = \sum_j \log(1 - 2\alpha) - \log y_j - \log(1 - y_j)`. Where a
+    :math:`y_j` lies beyond (0, 1) there is no density: ``log_det`` is :math:`-\infty`, and :math:`z_j` is 0.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 4.1, there with
     :math:`\alpha + (1 - \alpha) x`; Papamakarios et al., Masked Autoregressive Flow, 2017, arXiv:1705.07057, app. D.
@@ -42,8 +43,12 @@ class Logit(Bijection):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         y = self.alpha + (1.0 - 2.0 * self.alpha) * x
+        within = (y > 0.0) & (y < 1.0)
+        # NaN goes on as what it is; what lies beyond is nothing's image, and another number takes its place.
+        y = torch.where(within | y.isnan(), y, 0.5)
         log_y, log_rest = y.log(), torch.log1p(-y)
-        return log_y - log_rest, self._log_slope - sum_event(log_y + log_rest)
+        log_slopes = torch.where(within, -(log_y + log_rest), -math.inf)
+        return log_y - log_rest, self._log_slope + sum_event(log_slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = (torch.sigmoid(z) - self.alpha) / (1.0 - 2.0 * self.alpha)

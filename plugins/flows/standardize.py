@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo import Bijection, DataDependent, Shape, component
 
-from .moments import channel_moments, element_moments, spread
+from ..nets.moments import channel_moments, element_moments, spread
 from .per_sample import per_sample
 
 
@@ -20,8 +20,8 @@ class Standardize(DataDependent, Bijection):
     .. math:: z = (x - \mu) / \sigma
 
     so that :math:`\log|\det \partial z / \partial x| = -\sum_j \log \sigma_j`. The statistics are buffers and are not
-    trained. They are taken ``per`` element, or ``per`` channel over all its places. What is constant in the first batch
-    keeps its scale. Data in float64 is rounded to the dtype of the statistics after the mean is subtracted.
+    trained. They are taken in float64, ``per`` element, or ``per`` channel over all its places. What is constant in the
+    first batch keeps its scale. Data in float64 is rounded to the dtype of the statistics after the mean is subtracted.
 
     Shapes: ``[B, *shape]``, unchanged.
 
@@ -49,7 +49,7 @@ class Standardize(DataDependent, Bijection):
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
         mean, var = channel_moments(x) if self.per == "channel" else element_moments(x)
         self.mean.copy_(mean)
-        self.std.copy_(spread(mean, var))
+        self.std.copy_(spread(mean, var, x.dtype))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z = ((x - self.mean) / self.std).to(self.mean.dtype)

@@ -8,6 +8,8 @@ from torch.nn.functional import conv2d
 
 from zoo import DataDependent
 
+from .moments import channel_moments, spread
+
 
 class ActNormedConv(DataDependent, nn.Module):
     r"""A convolution that keeps height and width, and a scale and a shift for each channel of what it gives.
@@ -39,8 +41,8 @@ class ActNormedConv(DataDependent, nn.Module):
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
         y = conv2d(x, self.weight, padding=self._padding)
-        var, mean = torch.var_mean(y, dim=(0, 2, 3), correction=0)
-        std = torch.where(var > 0, var, 1.0).sqrt()
+        mean, var = (moment.flatten() for moment in channel_moments(y))
+        std = spread(mean, var, y.dtype)
         self.log_scale.copy_(-std.log())
         self.bias.copy_(-mean / std)
 

@@ -23,7 +23,8 @@ class Bijection(Component, nn.Module, ABC):
     """
 
     domain: tuple[float, float] | None = None
-    """The interval in which each element of ``x`` lies, unless it is the whole line."""
+    """The interval in which each element of ``x`` lies, unless it is the whole line. Where no z belongs to an x
+    beyond it, ``log_det`` is minus infinity and ``z`` finite, so that a density is zero there and no gradient NaN."""
 
     exact: bool = True
     """Whether ``log_det`` is the log-determinant itself; otherwise it is random, with that as its mean."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from ..interfaces.distribution import Distribution
 from .broken import require
 
 REACH = 40.0
+BEYOND = 100.0
 POINTS = {1: 20001, 2: 1601}
 
 
@@ -70,3 +72,24 @@ def density_normalises(distribution: Distribution) -> None:
         f"the density integrates to {total:.8g}, not to one: check the normalising constant of log_prob, once for "
         "each of the event's numbers",
     )
+
+
+def nothing_beyond_the_support(distribution: Distribution) -> None:
+    """An event with a number beyond the support has the log-density minus infinity, and the gradients of a batch with
+    such an event are finite."""
+    if distribution.support is None:
+        return
+    low, high = distribution.support
+    width = high - low if math.isfinite(high - low) else 1.0
+    beyond = [end for end in (low - BEYOND * width, high + BEYOND * width) if math.isfinite(end)]
+    x = distribution.sample(1 + len(beyond)).detach()
+    for event, end in zip(x[1:], beyond, strict=True):
+        event.view(-1)[-1] = end
+    log_p = distribution.log_prob(x.requires_grad_())
+    require(
+        log_p[0].isfinite() and (log_p[1:] == -math.inf).all(),
+        f"beyond the support, [{low:g}, {high:g}], log_prob is {log_p[1:].tolist()}: the density there is zero",
+    )
+    if log_p.requires_grad:
+        for gradient in torch.autograd.grad(log_p.sum(), [x, *distribution.parameters()], allow_unused=True):
+            require(gradient is None or gradient.isfinite().all(), "an event beyond the support makes gradients NaN")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import torch
@@ -15,6 +16,7 @@ from .liven import perturb
 Direction = Callable[[Tensor], tuple[Tensor, Tensor]]
 FAR = (0.0, 1e-30, 1.0, -30.0, 300.0)
 WILD = 3.0
+BEYOND = 100.0
 
 
 def stays_finite(bijection: Bijection, x: Tensor) -> None:
@@ -26,6 +28,28 @@ def stays_finite(bijection: Bijection, x: Tensor) -> None:
         for at in _far(part, x.to(dtype)):
             z = _finite("forward", part, part.forward, at)
             _finite("inverse", part, part.inverse, z)
+
+
+def nothing_beyond_the_domain(bijection: Bijection, x: Tensor) -> None:
+    """A sample far beyond the domain has ``log_det`` minus infinity and a finite z, in float64 and float32; other
+    samples, and all gradients of the batch's log-density, are finite."""
+    if bijection.domain is None:
+        return
+    low, high = bijection.domain
+    for dtype in (torch.float64, torch.float32):
+        part = copy.deepcopy(bijection).to(dtype)
+        at = x[:3].to(dtype).clone()
+        at[1].view(-1)[0], at[2].view(-1)[-1] = low - BEYOND * (high - low), high + BEYOND * (high - low)
+        at.requires_grad_()
+        z, log_det = part(at)
+        require(
+            z.isfinite().all() and log_det[0].isfinite() and (log_det[1:] == -math.inf).all(),
+            f"beyond the domain, [{low:g}, {high:g}], log_det is {log_det[1:].tolist()} in {dtype}: it should be -inf "
+            "there, with a finite z (torch.where, before the logarithm)",
+        )
+        total = log_det.sum() - 0.5 * z.square().sum()
+        for gradient in torch.autograd.grad(total, [at, *part.parameters()], allow_unused=True):
+            require(gradient is None or gradient.isfinite().all(), "a sample beyond the domain makes gradients NaN")
 
 
 def _far(bijection: Bijection, x: Tensor) -> list[Tensor]:

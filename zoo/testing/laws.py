@@ -74,9 +74,11 @@ BIJECTION_LAWS: Mapping[str, BijectionLaw] = _by_name(
     saving.state_is_complete,
     statistics.forward_keeps_state,
     statistics.reset_forgets,
+    statistics.starts_at_any_scale,
     precision.dtype_follows,
     precision.log_det_survives_autocast,
     extremes.stays_finite,
+    extremes.nothing_beyond_the_domain,
     meta.runs_on_meta,
     compilation.compiles,
 )
@@ -84,6 +86,7 @@ BIJECTION_LAWS: Mapping[str, BijectionLaw] = _by_name(
 
 DISTRIBUTION_LAWS: Mapping[str, Callable[[Distribution], None]] = _by_name(
     density.density_normalises,
+    density.nothing_beyond_the_support,
     drawing.draws_have_shape,
     drawing.draws_obey_stein,
     drawing.draws_match_density,

@@ -11,6 +11,7 @@ import torch
 from ..assembly import event_of
 from ..errors import SpecError
 from ..event import Event
+from ..importing import plain_imports
 from ..interfaces.causal import Causal
 from ..interfaces.component import kind_of
 from ..interfaces.model import Model
@@ -84,7 +85,7 @@ def declares(spec: Spec, capability: type) -> bool:
     """Whether a spec's model, or a part of it, can do something; no memory is touched."""
     event = event_of(spec)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), plain_imports():
             model = spec.model(event)
     except (SpecError, NotImplementedError, RuntimeError):
         model = spec.model(event)

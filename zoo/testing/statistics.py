@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
 
 from ..interfaces.bijection import Bijection
-from ..interfaces.capabilities import RunningStatistics
+from ..interfaces.capabilities import DataDependent, RunningStatistics
 from .broken import distance, require
+
+SCALES = (1e-30, 1.0, 2e19)
+STARTED = 1e-4
 
 
 @torch.no_grad()
@@ -27,6 +31,31 @@ def forward_keeps_state(bijection: Bijection, x: Tensor) -> None:
                 f"forward changes '{name}': start parameters in initialize (zoo.DataDependent), average only in "
                 "training mode and in buffers (zoo.RunningStatistics)",
             )
+
+
+@torch.no_grad()
+def starts_at_any_scale(bijection: Bijection, x: Tensor) -> None:
+    """A part that starts from data in float32 starts as it does in float64, whether the data is of 1e-30 or 2e19: the
+    squares of neither are numbers of float32."""
+    if not isinstance(bijection, DataDependent):
+        return
+    for scale in SCALES:
+        data = (scale * x).float()
+        (z, log_det), (fine, fine_log_det) = (_started(bijection, d) for d in (data, data.double()))
+        error = distance(z.double(), fine) / float(fine.abs().max().clamp(min=1.0))
+        error += distance(log_det.double(), fine_log_det) / (x[0].numel() * max(1.0, abs(math.log(scale))))
+        require(
+            error <= STARTED,
+            f"started from data of {scale:g} in float32, z and log_det are off by {error:.3g} from those in float64: "
+            "take statistics in float64",
+        )
+
+
+def _started(bijection: Bijection, data: Tensor) -> tuple[Tensor, Tensor]:
+    part = copy.deepcopy(bijection).to(data.dtype)
+    part.initialize(data)  # type: ignore[operator]
+    z, log_det = part(data)
+    return z, log_det
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from zoo import DataDependent
 
+from ...nets.moments import channel_moments, spread
 from .causal_conv import CausalConv
 from .pointwise import Pointwise
 from .row_conv import RowConv
@@ -62,10 +63,12 @@ class Normed(DataDependent, nn.Module, Generic[C]):
 
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
-        var, mean = torch.var_mean(self.layer(x), dim=(0, 2, 3), correction=0)
-        std = torch.where(var > 1e-10, var, self.scale**2).sqrt()
+        self.bias.zero_()  # beside which small numbers would be lost
+        y = self.layer(x)
+        mean, var = (moment.flatten() for moment in channel_moments(y))
+        std = spread(mean, var, y.dtype, constant=self.scale)
         self.gain.mul_((self.scale / std).view_as(self.gain))
-        self.bias.copy_((self.bias - mean) * self.scale / std)
+        self.bias.copy_(-mean * self.scale / std)
 
     def _holder(self) -> nn.Module:
         """The module that has the weight."""
