@@ -10,12 +10,12 @@ from . import tensors
 from .beside import comes_from_a_file, is_python_file
 from .errors import DamagedFile, UsageError, listed
 from .files import write_whole
-from .header import Header, TensorEntry, judge, read_header
+from .header import Header, TensorEntry, canonical, judge, read_header
 from .interfaces import Model
 from .migrating import FORMAT
 from .registry import installed
 from .run import model_file
-from .sealing import canonical, digest
+from .sealing import digest
 from .spec import Spec, load_spec
 from .stored import spec_of, told_of
 from .tensors import restore
@@ -131,7 +131,7 @@ def export_again(path: Path, model: Model, spec: Spec, header: Header, **changes
 
 def _head(entries: Mapping[str, TensorEntry], meta: Mapping[str, Any], hashes: Mapping[str, str]) -> bytes:
     """The bytes before the tensors: how many, and the header in JSON, padded so that the tensors are aligned."""
-    sealed = {**meta, "digest": digest(entries, hashes, meta["spec"], meta["event"])}
+    sealed = {**meta, "digest": digest(entries, hashes, meta)}
     listed = {
         name: {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": [entry.start, entry.end]}
         for name, entry in entries.items()

@@ -177,12 +177,18 @@ def _judge_facts(values: Mapping[str, Any]) -> None:
 
 
 def _event(value: Any) -> Event:
-    _require(isinstance(value, dict) and value.keys() == {field.name for field in fields(Event)}, "event")
-    shape, span = value["shape"], value["range"]
+    """The event; what its keys were before there were more of them, it lacks: those are None."""
+    known = {field.name for field in fields(Event)}
+    _require(isinstance(value, dict) and {"name", "shape"} <= value.keys() <= known, "event")
+    value = dict.fromkeys(known) | value
+    shape, span, factors, columns = value["shape"], value["range"], value["factors"], value.get("columns")
     _require(isinstance(value["name"], str) and bool(_WORD.fullmatch(value["name"])), "event")
     _require(isinstance(shape, list) and 0 < len(shape) <= 8 and all(_counts(size) for size in shape), "event")
     _require(math.prod(shape) <= MAX_EVENT, "event")
-    _require(all(value[key] is None or _counts(value[key]) for key in ("levels", "classes", "vocabulary")), "event")
+    counts = [value[key] for key in ("levels", "classes", "vocabulary", "features") if value[key] is not None]
+    _require(factors is None or (isinstance(factors, dict) and all(is_line(name) for name in factors)), "event")
+    _require(all(_counts(count) for count in [*counts, *(factors or {}).values()]), "event")
+    _require(columns is None or (isinstance(columns, list) and all(is_line(name) for name in columns)), "event")
     bounds = span if isinstance(span, list) else [] if span is None else [None]
     _require(len(bounds) in (0, 2) and all(type(bound) in (int, float) for bound in bounds), "event")
     return Event.from_dict(value)

@@ -16,10 +16,10 @@ from .errors import UsageError, ZooError, nearest
 from .exporting import open_share
 from .files import write_whole
 from .formats import FORMATS, Format
+from .header import canonical
 from .program import Program, program_of
 from .randomness import seeded
 from .run import model_file
-from .sealing import canonical
 
 SHARE = "safetensors"
 ROWS, OTHER_ROWS = 3, (1, 7)

@@ -41,7 +41,8 @@ class Verification:
         """What the file says of itself, for a person."""
         meta = self.header.meta
         count = "" if self.parameters is None else f"{self.parameters:,}"
-        told = {"spec": meta["spec"]["name"], "format": meta["format"], "step": meta["step"], "parameters": count}
+        written = self.header.written["format"]
+        told = {"spec": meta["spec"]["name"], "format": written, "step": meta["step"], "parameters": count}
         told |= {"digest": f"{meta['digest']}, sound"} | {key: meta[key] for key in ("data", "licence", "parent")}
         return {key: str(value) for key, value in told.items() if value not in (None, "")}
 
@@ -50,6 +51,7 @@ class Verification:
         meta = self.header.meta
         own = {"file": str(self.file), "name": meta["spec"]["name"], "parameters": self.parameters}
         facts = {key: meta[key] for key in ("format", "digest", "step", "seed", "data", "licence", "parent")}
+        facts["format"] = self.header.written["format"]
         return own | facts | {"components": [vars(need) for need in self.components], "problems": self.problems}
 
 
