@@ -37,6 +37,8 @@ class Table(Dataset):
     2
     """
 
+    places = ("train", "test")
+
     def __init__(
         self,
         *,

@@ -62,7 +62,7 @@ class CsvFile(TableFile):
                 quotechar='"',
             )
         except (ValueError, UnicodeDecodeError) as error:
-            raise self._fault(width, str(error)) from error
+            raise self._fault(width, "not all cells are numbers") from error
         if rows.shape[1] != width or not np.isfinite(rows).all():
             raise self._fault(width, "not all numbers are finite in float32")
         return rows
@@ -78,7 +78,7 @@ class CsvFile(TableFile):
                 return DataError(f"{self.path}:{line} has {len(cells)} columns, not {width}")
             for column, cell in zip(self.columns(), cells, strict=True):
                 if not _finite(cell):
-                    return DataError(f"{self.path}:{line} column '{column}' is no finite number: '{cell.strip()}'")
+                    return DataError(f"{self.path}:{line} column '{column}' is no finite number")
         return DataError(f"{self.path}: {reason}")
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
@@ -105,7 +105,7 @@ class NpyFile(TableFile):
         faults = np.argwhere(~np.isfinite(rows))
         if len(faults):
             row, column = faults[0]
-            raise DataError(f"{self.path}: row {row}, column {column} is no finite number: {rows[row, column]}")
+            raise DataError(f"{self.path}: row {row}, column {column} is no finite number")
         if not len(rows):
             raise DataError(f"{self.path} has no rows")
         return rows
