@@ -12,9 +12,10 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What zoo remembers from one command to the next stays out of the user's own cache."""
+    """What zoo remembers from one command to the next stays out of the user's own cache and record."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("ZOO_STATE", str(tmp_path_factory.mktemp("state")))
         yield
 
 

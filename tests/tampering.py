@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from zoo.header import TensorEntry
+from zoo.header import TensorEntry, canonical
 from zoo.sealing import digest
 
 Header = dict[str, Any]
@@ -26,7 +26,7 @@ def opened(file: Path) -> tuple[Header, bytes]:
 
 def joined(header: Header | bytes, data: bytes) -> bytes:
     """The bytes of a file with this header."""
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    text = header if isinstance(header, bytes) else canonical(header).encode()
     return struct.pack("<Q", len(text)) + text + data
 
 
@@ -42,7 +42,7 @@ def meta_of(header: Header) -> dict[str, Any]:
 
 def with_meta(header: Header, meta: dict[str, Any]) -> Header:
     """The header with other metadata, whose digest stays as it is."""
-    return header | {"__metadata__": {"zoo": json.dumps(meta)}}
+    return header | {"__metadata__": {"zoo": canonical(meta)}}
 
 
 def sealed(header: Header, data: bytes) -> Header:
@@ -54,7 +54,7 @@ def sealed(header: Header, data: bytes) -> Header:
             start, end = entry["data_offsets"]
             entries[name] = TensorEntry(entry["dtype"], tuple(entry["shape"]), start, end)
             hashes[name] = hashlib.sha256(data[start:end]).hexdigest()
-    return with_meta(header, meta | {"digest": digest(entries, hashes, meta["spec"], meta["event"])})
+    return with_meta(header, meta | {"digest": digest(entries, hashes, meta)})
 
 
 def metadata(**values: Any) -> Change:

@@ -11,7 +11,7 @@ import pytest
 from strangers import installed, point
 from tampering import closed as write_share
 from tampering import meta_of, opened, sealed, with_meta
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import zoo
 from zoo import registry
@@ -101,6 +101,125 @@ def test_a_run_keeps_its_own(run: Path) -> None:
         model = zoo.load(run)
         assert isinstance(model, zoo.Samples)
         assert model.sample(3).shape == (3, 2)
+
+
+# -- a run that somebody sends -----------------------------------------------------------------------------------------
+
+
+LOOKING = {
+    "verify": ["verify RUN"],
+    "compare": ["compare RUN", "compare RUN RUN --json"],
+    "diff": ["diff RUN RUN", "diff RUN/resolved.yaml RUN/spec.yaml", "diff RUN/model.safetensors RUN"],
+    "show": ["show RUN/resolved.yaml", "show RUN/spec.yaml", "show RUN/resolved.yaml --json"],
+    "build": ["build RUN/resolved.yaml", "build RUN/spec.yaml", "build OUTSIDE"],
+}
+NEEDING = {
+    "sample": ["sample RUN -n 2 -o x.npy", "sample RUN --density -n 2 -o x.png"],
+    "evaluate": ["evaluate RUN"],
+    "encode": ["encode RUN -o x.npy"],
+    "export": ["export RUN -o x.safetensors", "export RUN --format torchscript -o x.pt"],
+    "push": ["push RUN acme/try"],
+    "train": [
+        "train --resume RUN",
+        "train RUN/resolved.yaml --steps 1",
+        "train RUN/spec.yaml --steps 1",
+        "train OUTSIDE",
+    ],
+}
+NEITHER = {"list", "table", "plugins", "schema", "docs"}
+MARK = "\nfrom pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n"
+
+
+@pytest.fixture
+def sent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run whose Python file leaves a mark where it is executed; this user has trained nothing with it."""
+    with (folder / "mine.py").open("a") as file:
+        file.write(MARK)
+    monkeypatch.setenv("ZOO_STATE", str(folder / "theirs"))
+    run = zoo.train(folder / "try.yaml", runs=folder / "runs", name="a", steps=2).directory
+    (folder / "mine.py").unlink()
+    (folder / "mine.ran").unlink()
+    (folder / "outside.yaml").write_text(f"extends: {run / 'resolved.yaml'}\n")
+    monkeypatch.setenv("ZOO_STATE", str(folder / "mine"))
+    monkeypatch.chdir(folder)
+    return run
+
+
+def called(command: str, run: Path) -> Result:
+    """A later command, which has seen no file."""
+    words = command.replace("RUN", str(run)).replace("OUTSIDE", str(run.parents[2] / "outside.yaml")).split()
+    with installed():
+        return CliRunner().invoke(app, words)
+
+
+def test_every_command_either_looks_or_needs() -> None:
+    commands = {str(command.name) for command in app.registered_commands}
+    assert commands == LOOKING.keys() | NEEDING.keys() | NEITHER
+
+
+@pytest.mark.parametrize("made", ["here", "elsewhere"])
+@pytest.mark.parametrize("command", [line for lines in LOOKING.values() for line in lines])
+def test_looking_executes_no_file_of_a_run(
+    command: str, made: str, sent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_STATE", str(sent.parents[2] / ("theirs" if made == "here" else "mine")))
+    result = called(command, sent)
+    if command != "build OUTSIDE" or made == "elsewhere":  # a spec of one's own needs the file that it leads to
+        assert not list(sent.rglob("*.ran")), result.output
+        expected = 4 if command.startswith("build") else int(command.startswith("diff RUN/"))
+        assert result.exit_code == expected, result.output
+    if command.startswith(("verify", "compare", "build")) and "--json" not in command and made == "elsewhere":
+        assert "mine.py" in result.output
+
+
+@pytest.mark.parametrize("command", [line for lines in NEEDING.values() for line in lines])
+def test_a_file_of_somebody_elses_run_is_executed_only_if_trusted(command: str, sent: Path) -> None:
+    result = called(command, sent)
+    assert result.exit_code == 4, result.output
+    assert "mine.py is a Python file of a run" in result.stderr
+    assert "--trust" in result.stderr
+    assert not list(sent.rglob("*.ran"))
+    called(f"{command} --trust", sent)
+    assert list(sent.rglob("*.ran"))
+
+
+def test_trust_is_for_one_command_and_training_for_good(sent: Path) -> None:
+    assert called("evaluate RUN --trust", sent).exit_code == 0
+    assert called("evaluate RUN", sent).exit_code == 4
+    assert called("train RUN/spec.yaml --steps 1 --trust --runs mine", sent).exit_code == 0
+    assert called("evaluate RUN", sent).exit_code == 0
+    (sent / "mine.py").write_text((sent / "mine.py").read_text() + "# another\n")
+    assert called("evaluate RUN", sent).exit_code == 4
+
+
+def test_python_asks_too(sent: Path) -> None:
+    for opening in (zoo.load, resume):
+        with installed(), pytest.raises(PluginError, match="trust=True"):
+            opening(sent)
+    with installed(), pytest.raises(PluginError, match="trust=True"):
+        zoo.load_spec(sent / "resolved.yaml")
+    with installed():
+        assert isinstance(zoo.load(sent, trust=True), zoo.Samples)
+
+
+@pytest.mark.parametrize("spec", ["extends: sub/base.yaml", "plugins: [sub/mine.py]", "plugins: [ELSEWHERE]"])
+def test_no_path_leads_around_it(spec: str, sent: Path) -> None:
+    """A file below the run, and one that the run names elsewhere, are files of the run."""
+    (sent / "sub").mkdir()
+    for home in (sent / "sub", sent.parents[2] / "elsewhere"):
+        home.mkdir(exist_ok=True)
+        (home / "mine.py").write_text((sent / "mine.py").read_text())
+        (home / "base.yaml").write_text((sent / "resolved.yaml").read_text())
+    (sent / "mine.py").unlink()
+    elsewhere = sent.parents[2] / "elsewhere" / "mine.py"
+    lines = (sent / "resolved.yaml").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("plugins"))
+    changed = spec.replace("ELSEWHERE", str(elsewhere)).splitlines()
+    (sent / "resolved.yaml").write_text("\n".join([*lines[:start], *changed, *lines[start + 2 :]]) + "\n")
+    for command in ("evaluate RUN", "train --resume RUN", "build RUN/resolved.yaml", "train RUN/resolved.yaml"):
+        result = called(command, sent)
+        assert result.exit_code == 4, result.output
+    assert not list(sent.parents[2].rglob("*.ran"))
 
 
 @pytest.mark.parametrize("command", [["evaluate"], ["sample", "-o", "x.npy"], ["verify"], ["compare"]])

@@ -11,7 +11,6 @@ import zoo
 from zoo import training
 from zoo.evaluation import evaluate_file
 from zoo.header import read_header
-from zoo.interfaces import Samples
 from zoo.run import METRICS
 from zoo.verifying import verify
 
@@ -28,7 +27,7 @@ def run(tmp_path: Path) -> Path:
 def test_it_verifies_and_draws(file: Path) -> None:
     assert verify(file).problems == []
     model = zoo.load(file)
-    assert isinstance(model, Samples)
+    assert isinstance(model, zoo.Samples)
     drawn = model.sample(3)
     assert drawn.shape == (3, *model.event.shape)
 

@@ -236,7 +236,7 @@ def test_other_files_are_refused(name: str, path: str, array: Array, said: str, 
         (HEADER + "\n", "has no row whose label, the first column, is 1"),
         (HEADER + "\n" + ",".join(["0"] * 28) + "\n", "has no row whose label, the first column, is 1"),
         (HEADER + "\n1,2,3\n", "has no 28 columns of numbers"),
-        (HEADER + "\n" + ",".join(["1"] * 27 + ["wet"]) + "\n", "has no 28 columns of numbers.*wet"),
+        (HEADER + "\n" + ",".join(["1"] * 27 + ["wet"]) + "\n", "has no 28 columns of numbers"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:loadtxt. input contained no data")

@@ -217,6 +217,26 @@ def test_how_many_are_to_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
         launching.to_start(3, 2)
 
 
+HOSTILE = "import pathlib; pathlib.Path(__file__).parent.joinpath('ran').touch()\n"
+
+
+@pytest.mark.parametrize("started", ["by the launcher", "by its user"])
+def test_no_module_comes_from_the_current_folder(started: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(launching, "elastic_launch", lambda config, entry: lambda *words: asked.extend([entry, *words]))
+    monkeypatch.setattr(launching, "_settle", lambda processes: None)
+    monkeypatch.setattr(launching, "STOPS", ())
+    launching.launch(2, ["--version"])
+    (tmp_path / "typer.py").write_text(HOSTILE)
+    if started == "by the launcher":  # of `python -m zoo` the package itself is Python's own choice
+        (tmp_path / "zoo").mkdir()
+        (tmp_path / "zoo" / "__init__.py").write_text(HOSTILE)
+    command = asked if started == "by the launcher" else [*ZOO, "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f"zoo {zoo.__version__}\n"
+    assert not list(tmp_path.rglob("ran"))
+
+
 def launch(home: Path, *before: str, then: tuple[str, ...] = ()) -> tuple[subprocess.Popen[str], Path]:
     """A long run of two processes, once it has written a row."""
     few = ("--set", "engine.compile=off", "--set", "train.log_every=2", "--set", "train.batch=16")

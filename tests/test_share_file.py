@@ -96,7 +96,7 @@ def test_licence_is_written(run: zoo.Run, tmp_path: Path) -> None:
     file, told = reexport(run.directory, tmp_path / "x.safetensors", "CC-BY-4.0")
     header = read_header(file)
     assert header.meta["licence"] == "CC-BY-4.0"
-    assert header.meta["digest"] == told == read_header(run.model).meta["digest"]
+    assert header.meta["digest"] == told != read_header(run.model).meta["digest"]
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -121,22 +121,24 @@ def test_a_failed_write_leaves_the_old_file(run: zoo.Run, file: Path, monkeypatc
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-def test_digest_is_of_what_the_model_is() -> None:
+META = dict.fromkeys(KEYS, "one")
+
+
+def test_digest_is_of_all_that_the_file_says() -> None:
     one, other = TensorEntry("F32", (6,), 0, 24), TensorEntry("F32", (2,), 24, 32)
     told = {
-        digest({"a": one}, {"a": "00"}, {}, {}),
-        digest({"b": one}, {"b": "00"}, {}, {}),
-        digest({"a": one._replace(shape=(2, 3))}, {"a": "00"}, {}, {}),
-        digest({"a": one._replace(dtype="I32")}, {"a": "00"}, {}, {}),
-        digest({"a": one}, {"a": "01"}, {}, {}),
-        digest({"a": one}, {"a": "00"}, {"name": "other"}, {}),
-        digest({"a": one}, {"a": "00"}, {}, {"name": "other"}),
-        digest({"a": one, "b": other}, {"a": "00", "b": "00"}, {}, {}),
+        digest({"a": one}, {"a": "00"}, META),
+        digest({"b": one}, {"b": "00"}, META),
+        digest({"a": one._replace(shape=(2, 3))}, {"a": "00"}, META),
+        digest({"a": one._replace(dtype="I32")}, {"a": "00"}, META),
+        digest({"a": one}, {"a": "01"}, META),
+        *(digest({"a": one}, {"a": "00"}, META | {key: "other"}) for key in KEYS),
+        digest({"a": one, "b": other}, {"a": "00", "b": "00"}, META),
     }
-    assert len(told) == 8
+    assert len(told) == 6 + len(KEYS) - 1  # of the digest itself there is none
     moved = {"b": other._replace(start=0, end=8), "a": one._replace(start=8, end=32)}
     hashes = {"a": "00", "b": "01"}
-    assert digest({"a": one, "b": other}, hashes, {}, {}) == digest(moved, hashes, {}, {})
+    assert digest({"a": one, "b": other}, hashes, META) == digest(moved, hashes, META)
 
 
 class Tied(nn.Module):
@@ -355,6 +357,29 @@ def test_refused_by_its_digest(change: Change, file: Path) -> None:
     closed(file, *change(*opened(file)))
     with pytest.raises(zoo.DamagedFile, match="its digest does not match"):
         zoo.load(file)
+
+
+def test_an_event_of_fewer_keys_is_read(file: Path) -> None:
+    header, data = opened(file)
+    meta = meta_of(header)
+    meta["event"] = {"name": "point", "shape": [2]}
+    closed(file, sealed(with_meta(header, meta), data), data)
+    assert zoo.load(file).event == zoo.Event("point", zoo.Shape(2))
+
+
+ODD_EVENTS: list[dict[str, Any]] = [
+    {"features": "3"}, {"features": 0}, {"factors": ["a"]}, {"factors": {"a": 0}}, {"factors": {"a": "2"}},
+    {"columns": "ab"}, {"columns": [1]}, {"colour": None}, {"levels": True}, {"range": [0.0]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD_EVENTS, ids=str)
+def test_an_event_that_cannot_be_is_refused(odd: dict[str, Any], file: Path) -> None:
+    header, data = opened(file)
+    meta = meta_of(header)
+    closed(file, sealed(with_meta(header, meta | {"event": meta["event"] | odd}), data), data)
+    with pytest.raises(zoo.DamagedFile, match="its metadata has no sound 'event'"):
+        read_header(file)
 
 
 @pytest.mark.parametrize("length", [MAX_HEADER + 1, 1 << 63])

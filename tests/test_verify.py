@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -17,9 +18,11 @@ import zoo
 from zoo import assembly
 from zoo.cli import app
 from zoo.exporting import export
-from zoo.header import read_header
+from zoo.header import judge, read_header
+from zoo.migrating import FORMAT
 from zoo.part import declare_node
 from zoo.run import MODEL
+from zoo.sealing import check_seal, hash_file
 from zoo.spec import load_spec
 from zoo.verifying import verify
 
@@ -31,6 +34,8 @@ SPEC: dict[str, Any] = {
     "evaluate": ["nll"],
 }
 HERE = zoo.__version__
+SMALL = "1e-05"
+"""How canonical JSON writes a number of the spec."""
 
 
 @pytest.fixture
@@ -64,7 +69,7 @@ def test_tells_what_the_file_is(file: Path) -> None:
     digest = read_header(file).meta["digest"]
     lines = [line.split() for line in result.stdout.splitlines()]
     assert [line for line in lines if line[:1] in (["spec"], ["format"], ["step"], ["parameters"], ["licence"])] == [
-        ["spec", "verified"], ["format", "1"], ["step", "3"], ["parameters", "4"], ["licence", "CC0-1.0"]
+        ["spec", "verified"], ["format", str(FORMAT)], ["step", "3"], ["parameters", "4"], ["licence", "CC0-1.0"]
     ]  # fmt: skip
     assert ["digest", f"{digest},", "sound"] in lines
     assert ["bijection", "act_norm", "zoo", HERE, HERE, "ok"] in lines
@@ -77,7 +82,7 @@ def test_json_is_one_object(file: Path) -> None:
     meta = read_header(file).meta
     assert told.pop("components") == [c | {"here": HERE, "state": "ok"} for c in meta["components"]]
     assert told == {
-        "file": str(file), "name": "verified", "format": 1, "digest": meta["digest"], "step": 3, "seed": 0,
+        "file": str(file), "name": "verified", "format": FORMAT, "digest": meta["digest"], "step": 3, "seed": 0,
         "parameters": 4, "data": None, "licence": "CC0-1.0", "parent": None, "problems": [],
     }  # fmt: skip
 
@@ -99,6 +104,34 @@ def test_every_byte_of_the_tensors_counts(file: Path) -> None:
         file.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
         with pytest.raises(zoo.DamagedFile, match="its digest does not match"):
             verify(file)
+
+
+def test_every_bit_of_the_header_counts(file: Path) -> None:
+    header, raw = read_header(file), file.read_bytes()
+    hashes, end = hash_file(file, header), header.data_start
+    check_seal(file, judge(file, raw[8:end], len(raw) - end), hashes)
+    for at, bit in itertools.product(range(8, end), range(8)):
+        flipped = raw[8:at] + bytes([raw[at] ^ 1 << bit]) + raw[at + 1 : end]
+        with pytest.raises(zoo.DamagedFile):
+            check_seal(file, judge(file, flipped, len(raw) - end), hashes)
+
+
+def test_every_bit_of_its_length_counts(file: Path) -> None:
+    raw = file.read_bytes()
+    for at, bit in itertools.product(range(8), range(8)):
+        file.write_bytes(raw[:at] + bytes([raw[at] ^ 1 << bit]) + raw[at + 1 :])
+        with pytest.raises(zoo.DamagedFile):
+            verify(file)
+
+
+@pytest.mark.parametrize("text", ["1E-05", "0.00001", "1e-5"])
+def test_the_same_in_other_words_is_refused(text: str, file: Path) -> None:
+    """A digest of what a header says would pass it."""
+    header, data = opened(file)
+    header["__metadata__"]["zoo"] = header["__metadata__"]["zoo"].replace(SMALL, text)
+    closed(file, header, data)
+    with pytest.raises(zoo.DamagedFile, match="is damaged: its header is not the canonical JSON"):
+        verify(file)
 
 
 WITHOUT_TORCH = """

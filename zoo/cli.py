@@ -52,6 +52,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="K=V", help="Override a key: model.transforms.1.repeat=8")
 ]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Execute the Python files that a run brings, whoever made it: read them first.")
+]
+DataOfFile = Annotated[
+    bool,
+    typer.Option("--data-of-file", help="Read the data that a file names, wherever it says."),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every draw.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 
@@ -146,6 +153,7 @@ def list_(
 def show(
     name: Annotated[str, typer.Argument(help="A component or a spec.", autocompletion=completing.names)],
     sets: Set = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Show a component: formula, reference, parameters; or a spec, resolved."""
@@ -169,7 +177,7 @@ def show(
         if not as_json:
             print(f"{kind} '{name}' ({plugin.distribution} {plugin.version})\n\n{doc}\n\nIn a spec: {declared}\n")
             print(columns([[r.name, r.type, r.default] for r in rows], ["parameter", "type", "default"]), end="\n\n")
-    resolved = _resolved(name, sets or []) if is_spec else None
+    resolved = _resolved(name, sets or [], trust) if is_spec else None
     if as_json:
         _print_json({"components": pages, "spec": resolved and resolved.node})
     elif resolved is not None:
@@ -185,6 +193,7 @@ def build(
     laws: Annotated[
         bool, typer.Option("--laws", help="Hold the model to the laws of what it can do: in float64, on little data.")
     ] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Check a spec, put its parts together, compare their shapes and count; no data is touched."""
@@ -193,9 +202,10 @@ def build(
     from .report import columns, table_of_parts
     from .spec import load_spec
 
-    loaded = load_spec(spec, sets or [], small=small)
+    _refuse_python_files(spec, trust)
+    loaded = load_spec(spec, sets or [], small=small, trust=trust)
     summary = assembly.check(loaded)
-    verdicts = _verdicts(loaded, spec, sets or []) if laws else []
+    verdicts = _verdicts(loaded, spec, sets or [], trust) if laws else []
     if output is not None:
         export(output, loaded, assembly.build(loaded).eval(), step=0, data=None)
     if as_json:
@@ -242,6 +252,7 @@ def train(
         int | None,
         typer.Option(min=1, help="Train in as many processes on this machine, each with a batch of its own."),
     ] = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Train a spec in a new run directory, or go on with a run."""
@@ -260,14 +271,14 @@ def train(
     overrides = [*(sets or [])]
     overrides += [f"train.seed={seed}"] if seed is not None else []
     overrides += [f"engine.device={device}"] if device is not None else []
-    loaded = None if spec is None else load_spec(spec, overrides, small=small)
+    loaded = None if spec is None else load_spec(spec, overrides, small=small, trust=trust)
     count = launching.to_start(processes, 1 if resume is None else training.processes_of(resume))
     if count > 1:
         if loaded is not None:
             assembly.check(loaded)
         raise typer.Exit(launching.launch(count, sys.argv[1:]))
     if loaded is None:
-        result = training.resume(str(resume), steps=steps, progress=listener())
+        result = training.resume(str(resume), steps=steps, progress=listener(), trust=trust)
     else:
         text = find_spec(str(spec)).read_text(encoding="utf-8")
         result = training.train(loaded, text=text, steps=steps, runs=runs, name=name, progress=listener())
@@ -299,6 +310,8 @@ def evaluate(
     ] = None,
     sets: Set = None,
     device: Device = None,
+    data_of_file: DataOfFile = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Score a model on the held-out split."""
@@ -306,7 +319,8 @@ def evaluate(
     from .report import columns
     from .terminal import say
 
-    measured, spec = evaluate_file(target, metric or [], sets or [], device or "auto")
+    how = {"trust": trust, "data_of_file": data_of_file}
+    measured, spec = evaluate_file(target, metric or [], sets or [], device or "auto", **how)
     data = spec.data.resolved()
     if as_json:
         values = {name: m.value for name, m in measured.items()}
@@ -340,6 +354,7 @@ def sample(
     ] = None,
     sets: Set = None,
     device: Device = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Draw from a model."""
@@ -353,7 +368,7 @@ def sample(
     from .viewing import density_file, view_file
 
     how: dict[str, Any] = {"n": n, "seed": seed, "temperature": temperature, "overrides": sets or []}
-    how["device"] = device or "auto"
+    how |= {"device": device or "auto", "trust": trust}
     with drawing():
         if density:
             drawn = density_file(target, output, **how)
@@ -374,12 +389,15 @@ def encode(
     split: Annotated[str, typer.Option(help="Of which examples: test, or train.")] = "test",
     sets: Set = None,
     device: Device = None,
+    data_of_file: DataOfFile = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Write the codes of data, in the order of its examples."""
     from .encoding import encode_file
 
-    encoded = encode_file(target, output, split=split, overrides=sets or [], device=device or "auto")
+    how: dict[str, Any] = {"overrides": sets or [], "device": device or "auto"}
+    encoded = encode_file(target, output, split=split, **how, trust=trust, data_of_file=data_of_file)
     if as_json:
         _print_json({"output": str(output), "n": encoded.n, "shape": encoded.shape})
     else:
@@ -398,6 +416,7 @@ def export(
         str | None, typer.Option(help="What a program for other runtimes does: sample or score.")
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Terms under which the weights are shared.")] = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Write a run's model as one share file, or as a program for other runtimes."""
@@ -406,10 +425,10 @@ def export(
 
     chosen = format_named(form, output)
     if chosen != SHARE:
-        written = translate(target, output, form=chosen, function=function, licence=licence)
+        written = translate(target, output, form=chosen, function=function, licence=licence, trust=trust)
         answer = {**vars(written), "output": str(written.output)}
     elif function is None:
-        file, digest = reexport(Path(target), output, licence)
+        file, digest = reexport(Path(target), output, licence, trust=trust)
         answer = {"output": str(file), "digest": digest}
     else:
         raise UsageError("--function goes with --format onnx, torchscript or pt2: a share file holds the whole model")
@@ -420,11 +439,11 @@ def export(
 
 
 @command("verify")
-def verify(target: Target, as_json: Json = False) -> None:
+def verify(target: Target, trust: Trust = False, as_json: Json = False) -> None:
     """Check a share file: its bytes, the model that it declares, and whether what it needs is installed."""
     from . import verifying
 
-    verified = verifying.verify(target)
+    verified = verifying.verify(target, trust=trust)
     if as_json:
         _print_json(verified.to_dict())
     else:
@@ -448,12 +467,13 @@ def push(
         str | None, typer.Option(metavar="BRANCH", help="Push to this branch, made if missing; main by default.")
     ] = None,
     message: Annotated[str | None, typer.Option(metavar="TEXT", help="What the commit says.")] = None,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Share a model on a hub: its file, a card and a picture, in one commit."""
     from .sharing import push as push_to_hub
 
-    pushed = push_to_hub(target, repository, private=private, branch=revision, message=message)
+    pushed = push_to_hub(target, repository, private=private, branch=revision, message=message, trust=trust)
     if as_json:
         _print_json(
             {
@@ -488,6 +508,10 @@ def compare(
     from .report import columns
 
     rows = [row_of(target) for target in targets]
+    for row in rows:
+        if row.not_executed:
+            told = "a Python file of the run that is not executed: what needs the model is left out"
+            print(f"warning: {row.source} needs {row.not_executed}, {told}", file=sys.stderr)
     if as_json:
         _print_json({"rows": [asdict(row) for row in rows]})
     else:
@@ -667,16 +691,34 @@ def new_spec(
         print(written)
 
 
-def _resolved(name: str, overrides: list[str]) -> Resolved:
+def _refuse_python_files(spec: str, trust: bool) -> None:
+    """PluginError where looking at the spec of a run would execute its Python files."""
+    from .errors import PluginError
+    from .spec import find_spec, python_files_of
+
+    files = [] if trust else python_files_of(find_spec(spec))
+    if files:
+        raise PluginError(
+            f"{spec} needs {', '.join(files)}, and no command that only looks at a run executes a file of it: read the "
+            "file, and add --trust"
+        )
+
+
+def _resolved(name: str, overrides: list[str], trust: bool) -> Resolved:
     from .listing import Resolved, resolved
     from .shipped import shipped_specs
 
     if name in shipped_specs() and not overrides and not Path(name).exists():
         return resolved(name)
-    from .spec import find_spec, load_spec
+    from .spec import as_written, find_spec, load_spec, python_files_of
     from .yaml import write_yaml
 
-    node = load_spec(find_spec(name), overrides).resolved()
+    path = find_spec(name)
+    if not trust and not overrides and python_files_of(path):
+        node = as_written(path)
+    else:
+        _refuse_python_files(name, trust)
+        node = load_spec(path, overrides, trust=trust).resolved()
     return Resolved(node, write_yaml(node))
 
 
@@ -684,12 +726,13 @@ def _measurement_row(name: str, measured: Measurement) -> list[str]:
     return [name, f"{measured.value:.4f}", str(measured.n), measured.kind]
 
 
-def _verdicts(spec: Spec, name: str, overrides: list[str]) -> list[Verdict]:
+def _verdicts(spec: Spec, name: str, overrides: list[str], trust: bool) -> list[Verdict]:
     """The laws, held against the spec's own small version where it has one."""
     from .lawful import judge
     from .spec import load_spec
 
-    return judge(load_spec(name, overrides, small=True, say=lambda message: None) if spec.small else spec)
+    small: dict[str, Any] = {"small": True, "trust": trust, "say": lambda message: None}
+    return judge(load_spec(name, overrides, **small) if spec.small else spec)
 
 
 def _write(path: Path, text: str) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 from .address import is_address
 from .errors import UsageError, nearest
 from .header import read_header
-from .run import is_run, model_file, spec_of
+from .run import RESOLVED, is_run, model_file
 from .shipped import shipped_specs
-from .spec import load_spec
+from .spec import as_written, find_spec, load_spec, python_files_of
 
 ABSENT = object()
 """Stands where one of the two has nothing."""
@@ -50,9 +50,9 @@ def declared(target: str) -> Mapping[str, Any]:
     if is_address(target):
         return _stored(target)
     if is_run(path):
-        return spec_of(path).resolved()
+        return _of_spec(path / RESOLVED)
     if path.suffix in (".yaml", ".yml") or (target in shipped and not path.exists()):
-        return load_spec(target).resolved()
+        return _of_spec(find_spec(target))
     if not path.exists():
         raise UsageError(f"there is no spec, run or file {target}{nearest(target, shipped)}")
     return _stored(target)
@@ -123,6 +123,11 @@ def _told(left: str, right: str) -> int:
 def _told_alone(item: str) -> int:
     """One more than that: of two items that have nothing in common, one is told to have become the other."""
     return len(item) + 1
+
+
+def _of_spec(path: Path) -> Mapping[str, Any]:
+    """A spec with every default; one of a run as it stands, where Python files would have to be executed for that."""
+    return as_written(path) if python_files_of(path) else load_spec(path).resolved()
 
 
 def _stored(target: str) -> Mapping[str, Any]:

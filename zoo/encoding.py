@@ -17,8 +17,9 @@ from .exporting import open_share, respecified
 from .files import write_whole
 from .interfaces import Encodes, Model
 from .interfaces.dataset import Split
+from .outside import require_agreed
 from .randomness import seeded
-from .run import model_file
+from .run import file_to_open
 from .sampling import array_writer
 
 BATCH = 500
@@ -34,17 +35,26 @@ class Encoded:
 
 
 def encode_file(
-    run_or_file: str | Path, output: Path, *, split: str = "test", overrides: Sequence[str] = (), device: str = "auto"
+    run_or_file: str | Path,
+    output: Path,
+    *,
+    split: str = "test",
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    trust: bool = False,
+    data_of_file: bool = False,
 ) -> Encoded:
     """The codes that a run or a share file gives the data of its spec, in order, in a file.
 
+    Data that only the file has chosen is read where ``data_of_file`` says so; ``trust`` as `zoo.load` has it.
     The form is that which the file's ending names: ``.npy``, ``.pt``, or ``.csv`` with a row for each code. UsageError
     for a model that does not encode.
     """
     if split not in SPLITS:
         raise UsageError(f"there is no split '{split}': {' or '.join(SPLITS)}")
     write = array_writer(output)
-    file = model_file(run_or_file)
+    file = file_to_open(run_or_file, trust=trust)
+    require_agreed(run_or_file, file, overrides, data_of_file)
     spec = respecified(file, overrides)
     on = find_device(device)
     prepare(spec, on)

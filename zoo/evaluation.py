@@ -16,9 +16,10 @@ from .errors import SpecError, UsageError
 from .event import ENTRIES
 from .exporting import open_share, respecified
 from .interfaces import Measurement, Metric, Model
+from .outside import require_agreed
 from .part import Part
 from .randomness import seeded
-from .run import model_file
+from .run import file_to_open
 from .spec import Spec
 
 BATCH = 500
@@ -53,10 +54,20 @@ def evaluate(file: Path, spec: Spec, device: str = "auto") -> dict[str, Measurem
 
 
 def evaluate_file(
-    run_or_file: str | Path, metrics: list[str], overrides: list[str], device: str = "auto"
+    run_or_file: str | Path,
+    metrics: list[str],
+    overrides: list[str],
+    device: str = "auto",
+    *,
+    trust: bool = False,
+    data_of_file: bool = False,
 ) -> tuple[dict[str, Measurement], Spec]:
-    """Score a run or a share file, and by what spec; ``metrics`` replace those that its own names."""
-    file = model_file(run_or_file)
+    """Score a run or a share file, and by what spec; ``metrics`` replace those that its own names.
+
+    Data that only the file has chosen is read where ``data_of_file`` says so; ``trust`` as `zoo.load` has it.
+    """
+    file = file_to_open(run_or_file, trust=trust)
+    require_agreed(run_or_file, file, overrides, data_of_file)
     spec = respecified(file, overrides, metrics)
     if metrics:
         by_name = {part.name: part for part in spec.evaluate}

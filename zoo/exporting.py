@@ -10,12 +10,12 @@ from . import tensors
 from .beside import comes_from_a_file, is_python_file
 from .errors import DamagedFile, UsageError, listed
 from .files import write_whole
-from .header import Header, TensorEntry, judge, read_header
+from .header import Header, TensorEntry, canonical, judge, read_header
 from .interfaces import Model
 from .migrating import FORMAT
 from .registry import installed
-from .run import model_file
-from .sealing import canonical, digest
+from .run import file_to_open
+from .sealing import digest
 from .spec import Spec, load_spec
 from .stored import spec_of, told_of
 from .tensors import restore
@@ -63,14 +63,15 @@ def export(
     return path
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, *, trust: bool = False) -> Model:
     """The model of a share file, ready to use: ``zoo.load("realnvp.safetensors").sample(16)``.
 
-    A run directory has one, and so has an address: ``zoo.load("hf://acme/realnvp")``.
+    A run directory has one, and so has an address: ``zoo.load("hf://acme/realnvp")``. Of a run, the Python files that
+    its spec names are executed where this user has trained with them here, or says to ``trust`` them.
 
     Raises `zoo.DamagedFile` where the file is not what it says, `zoo.PluginError` where a plugin is missing.
     """
-    return open_share(model_file(path))[0]
+    return open_share(file_to_open(path, trust=trust))[0]
 
 
 def open_share(path: Path) -> tuple[Model, Spec, Header]:
@@ -102,11 +103,11 @@ def respecified(file: Path, overrides: Sequence[str], metrics: Sequence[str] = (
     return load_spec(node, overrides)
 
 
-def reexport(run: Path, output: Path | None, licence: str | None) -> tuple[Path, str]:
+def reexport(run: Path, output: Path | None, licence: str | None, *, trust: bool = False) -> tuple[Path, str]:
     """Write a run's share file anew, verified, with the terms that it is shared under; its path and digest."""
     if not run.is_dir():
         raise UsageError(f"{run} is no run directory")
-    model, spec, header = open_share(model_file(run))
+    model, spec, header = open_share(file_to_open(run, trust=trust))
     _refuse_files(run, header)
     target = output or Path(f"{spec.name}.safetensors")
     export_again(target, model, spec, header, licence=licence or header.meta["licence"])
@@ -131,7 +132,7 @@ def export_again(path: Path, model: Model, spec: Spec, header: Header, **changes
 
 def _head(entries: Mapping[str, TensorEntry], meta: Mapping[str, Any], hashes: Mapping[str, str]) -> bytes:
     """The bytes before the tensors: how many, and the header in JSON, padded so that the tensors are aligned."""
-    sealed = {**meta, "digest": digest(entries, hashes, meta["spec"], meta["event"])}
+    sealed = {**meta, "digest": digest(entries, hashes, meta)}
     listed = {
         name: {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": [entry.start, entry.end]}
         for name, entry in entries.items()

@@ -84,15 +84,24 @@ def judge(path: Path, raw: bytes, data: int) -> Header:
     """The header whose JSON text this is, before ``data`` bytes of tensors; `zoo.DamagedFile` where it is unsound."""
     try:
         entries = _parsed(raw.decode("latin-1"))
+        text = canonical(entries)
         held = entries.pop("__metadata__", None)
         if not isinstance(held, dict) or held.keys() != {"zoo"} or not isinstance(held["zoo"], str):
             raise Unsound("is no share file of zoo: its metadata is not the one key 'zoo'")
         tensors = {name: _entry(name, entry) for name, entry in entries.items()}
         _judge_offsets(tensors, data)
         meta = judge_metadata(_parsed(held["zoo"]), tensors)
+        # Other texts may say the same, and no digest of what they say would notice.
+        if meta.written["format"] > 1 and (text, canonical(meta.written)) != (raw.decode().rstrip(" "), held["zoo"]):
+            raise Unsound("is damaged: its header is not the canonical JSON of what it says")
     except Unsound as unsound:
         raise DamagedFile(f"{path} {unsound}") from None
     return Header(tensors, meta.values, 8 + len(raw), meta.event, meta.written)
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def _parsed(text: str) -> dict[str, Any]:

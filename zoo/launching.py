@@ -48,7 +48,8 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, _stop)
     try:
-        elastic_launch(_config(processes), sys.executable)("-m", "zoo", *arguments)
+        # -P: without it Python looks for modules in the current folder first, whatever files lie there.
+        elastic_launch(_config(processes), sys.executable)("-P", "-m", "zoo", *arguments)
     except ChildFailedError as failed:
         rank, failure = failed.get_first_failure()
         if failure.exitcode < 0:

@@ -177,13 +177,17 @@ def _judge_facts(values: Mapping[str, Any]) -> None:
 
 
 def _event(value: Any) -> Event:
+    """The event; what its keys were before there were more of them, it lacks: those are None."""
     known = {field.name for field in fields(Event)}
-    _require(isinstance(value, dict) and known - {"columns"} <= value.keys() <= known, "event")
-    shape, span, columns = value["shape"], value["range"], value.get("columns")
+    _require(isinstance(value, dict) and {"name", "shape"} <= value.keys() <= known, "event")
+    value = dict.fromkeys(known) | value
+    shape, span, factors, columns = value["shape"], value["range"], value["factors"], value["columns"]
     _require(isinstance(value["name"], str) and bool(_WORD.fullmatch(value["name"])), "event")
     _require(isinstance(shape, list) and 0 < len(shape) <= 8 and all(_counts(size) for size in shape), "event")
     _require(math.prod(shape) <= MAX_EVENT, "event")
-    _require(all(value[key] is None or _counts(value[key]) for key in ("levels", "classes", "vocabulary")), "event")
+    counts = [value[key] for key in ("levels", "classes", "vocabulary", "features") if value[key] is not None]
+    _require(factors is None or (isinstance(factors, dict) and all(is_line(name) for name in factors)), "event")
+    _require(all(_counts(count) for count in [*counts, *(factors or {}).values()]), "event")
     bounds = span if isinstance(span, list) else [] if span is None else [None]
     _require(len(bounds) in (0, 2) and all(type(bound) in (int, float) for bound in bounds), "event")
     named = isinstance(columns, list) and len(columns) == shape[-1] and all(map(is_line, columns))

@@ -13,8 +13,8 @@ from packaging.version import InvalidVersion, Version
 if TYPE_CHECKING:
     from .interfaces.component import Component
 
-FORMAT = 1
-STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+FORMAT = 2
+STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda meta: meta}
 """For each older format the step from its metadata to that of the next; nothing older than the first is shared."""
 
 Step = Callable[[dict[str, Any]], Mapping[str, Any]]

@@ -93,3 +93,12 @@ def key_place(parent: Any, key: str) -> Place:
     """Where a key was written."""
     mark = parent.key_marks.get(key) if isinstance(parent, Entries) else None
     return place_of(parent).under(key, mark)
+
+
+def plain(value: Any) -> Any:
+    """A node without its places."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value

@@ -15,19 +15,20 @@ from typing import Any
 
 import torch
 
-from . import __version__
+from . import __version__, trust
 from .address import is_address
 from .beside import PythonFile, is_python_file
 from .engine import Choices
 from .errors import DamagedFile, UsageError, ZooError
 from .files import remove, sync, write_new, write_whole
+from .header import canonical
 from .hub import fetch
 from .registry import installed
 from .spec import Spec, bring_python_files, load_spec
 from .yaml import write_yaml
 
 CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
-    "checkpoints", "metrics.jsonl", "model.safetensors", "resolved.yaml", "run.json", "samples"
+    "checkpoints", "metrics.jsonl", "model.safetensors", trust.RESOLVED, "run.json", "samples"
 )  # fmt: skip
 
 
@@ -59,13 +60,18 @@ def new_directory(spec: Spec, runs: Path, name: str | None) -> Path:
 
 
 def create(directory: Path, spec: Spec, text: str) -> None:
-    """Make a run's directory, with the spec as given and as resolved; of several processes one does."""
+    """Make a run's directory, with the spec as given and as resolved; of several processes one does.
+
+    From now on this user is known to have trained with the Python files and the data that the spec names.
+    """
     resolved = write_yaml(spec.resolved())
     try:
         _refuse_run(directory)
         write_whole(directory / "spec.yaml", lambda aside: _write(aside, text))
         for file in python_files(spec):
             _keep(directory, file)
+            trust.remember(file.text, f"{file.path.resolve()}, by {directory.resolve()}")
+        trust.remember(data_named(spec), f"data of {directory.resolve()}")
         write_new(directory / RESOLVED, lambda aside: _write(aside, resolved))
     except ZooError:
         # Another process was first, and may have swept away what this one was writing.
@@ -80,10 +86,15 @@ def python_files(spec: Spec) -> list[PythonFile]:
     return [file for file in found if file is not None]
 
 
-def spec_of(directory: Path) -> Spec:
-    """The resolved spec of a run."""
+def data_named(spec: Spec) -> bytes:
+    """The declaration of a spec's data, as the record of what was trained with has it."""
+    return canonical(spec.data.resolved()).encode()
+
+
+def spec_of(directory: Path, *, trust: bool = False) -> Spec:
+    """The resolved spec of a run; ``trust`` as `zoo.load_spec` has it."""
     if is_run(directory):
-        return load_spec(directory / RESOLVED)
+        return load_spec(directory / RESOLVED, trust=trust)
     if not directory.exists():
         raise UsageError(f"there is no run {directory}")
     raise UsageError(f"{directory} is no run: it has no {RESOLVED}")
@@ -139,11 +150,20 @@ def record(directory: Path, choices: Choices, **facts: Any) -> None:
     write_whole(directory / RUN, lambda aside: _write(aside, json.dumps(known, indent=1)))
 
 
-def model_file(target: str | Path) -> Path:
-    """The share file of a run directory, the one at an ``hf://`` address, or the share file itself.
+def file_to_open(target: str | Path, *, trust: bool = False) -> Path:
+    """The share file of a run or an address, or the share file itself, for a command that needs its model.
 
-    Of a run, what it kept of the Python files that its spec named is imported, as by a resume; of a file, nothing is.
+    Of a run, what it kept of the Python files that its spec named is executed, as by a resume, where this user has
+    trained with them here, or says to ``trust`` them; of a file, nothing is.
     """
+    file = model_file(target)
+    if not is_address(target) and is_run(Path(target)):
+        bring_python_files(Path(target) / RESOLVED, trust=trust)
+    return file
+
+
+def model_file(target: str | Path) -> Path:
+    """The share file of a run directory, the one at an ``hf://`` address, or the share file itself, to look at."""
     if is_address(target):
         return fetch(str(target))
     run_or_file = Path(target)
@@ -154,8 +174,6 @@ def model_file(target: str | Path) -> Path:
     if not (run_or_file / MODEL).is_file():
         what = "has no model yet" if (run_or_file / RESOLVED).is_file() else "is no run"
         raise UsageError(f"{run_or_file} {what}: it has no {MODEL}")
-    if is_run(run_or_file) and any(run_or_file.glob("*.py")):
-        bring_python_files(run_or_file / RESOLVED)
     return run_or_file / MODEL
 
 

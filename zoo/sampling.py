@@ -23,7 +23,7 @@ from .files import write_whole
 from .interfaces import Model, Sampler, Samples
 from .part import Part
 from .randomness import seeded
-from .run import model_file
+from .run import file_to_open
 from .spec import Spec
 
 BATCH = 1000
@@ -113,9 +113,10 @@ def sample_file(
     device: str = "auto",
     label: int | None = None,
     features: Path | None = None,
+    trust: bool = False,
 ) -> Drawn:
     """Draw from a run or a share file into a file; what is not said, its spec says."""
-    opened = open_to_draw(run_or_file, n, temperature, overrides, device)
+    opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     context = condition(opened.model, opened.n, label=label, features=features)
     began = time.monotonic()
     how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": opened.spec.sample.way}
@@ -124,12 +125,17 @@ def sample_file(
 
 
 def open_to_draw(
-    run_or_file: str | Path, n: int | None, temperature: float | None, overrides: Sequence[str], device: str
+    run_or_file: str | Path,
+    n: int | None,
+    temperature: float | None,
+    overrides: Sequence[str],
+    device: str,
+    trust: bool,
 ) -> Opened:
     """The model of a run or a share file on a device; what is not said of the draws, its spec says."""
     if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(f"the temperature is above 0, not {temperature}")
-    file = model_file(run_or_file)
+    file = file_to_open(run_or_file, trust=trust)
     spec = respecified(file, overrides)
     on = find_device(device)
     prepare(spec, on)

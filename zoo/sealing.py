@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DamagedFile
-from .header import Header, Stamp, TensorEntry
+from .header import Header, Stamp, TensorEntry, canonical
 
 CHUNK = 4 << 20
 """Bytes that are moved at a time, and hashed while they are near."""
@@ -21,23 +20,21 @@ LARGE = 1 << 20
 THREADS = 8
 
 
-def canonical(value: Any) -> str:
-    """The one JSON text of a value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+def digest(entries: Mapping[str, TensorEntry], hashes: Mapping[str, str], meta: Mapping[str, Any]) -> str:
+    """A hash over all that a file says and holds, wherever the bytes of its tensors lie.
 
-
-def digest(entries: Mapping[str, TensorEntry], hashes: Mapping[str, str], spec: Any, event: Any) -> str:
-    """A hash over names, dtypes, shapes, bytes, spec and event: what a model is, wherever its bytes lie.
-
-    The sha256 of the canonical JSON of ``[spec, event, [[name, dtype, shape, sha256 of the bytes], ...]]``, by name.
+    The sha256 of the canonical JSON of ``[metadata, [[name, dtype, shape, sha256 of the bytes], ...]]``, by name, where
+    the metadata has every key but ``digest``. In format 1 ``spec, event`` stood in place of ``metadata``.
     """
+    sealed = [meta["spec"], meta["event"]] if meta["format"] == 1 else [{k: meta[k] for k in meta if k != "digest"}]
     tensors = [[name, entry.dtype, list(entry.shape), hashes[name]] for name, entry in sorted(entries.items())]
-    return f"sha256:{hashlib.sha256(canonical([spec, event, tensors]).encode()).hexdigest()}"
+    return f"sha256:{hashlib.sha256(canonical([*sealed, tensors]).encode()).hexdigest()}"
 
 
 def check_seal(path: Path, header: Header, hashes: Mapping[str, str]) -> None:
     """`zoo.DamagedFile` unless the digest is that of these bytes and of what the file declares."""
-    if digest(header.tensors, hashes, header.written["spec"], header.written["event"]) != header.meta["digest"]:
+    known = hashes.keys() == header.tensors.keys()
+    if not known or digest(header.tensors, hashes, header.written) != header.meta["digest"]:
         raise DamagedFile(f"{path} is damaged: its digest does not match what it holds")
 
 

@@ -16,7 +16,7 @@ from .errors import DamagedFile
 from .exporting import open_share
 from .header import Header
 from .interfaces import Model, Samples
-from .run import model_file
+from .run import file_to_open
 from .sampling import draw
 from .spec import Spec
 
@@ -40,6 +40,7 @@ def push(
     private: bool = False,
     branch: str | None = None,
     message: str | None = None,
+    trust: bool = False,
 ) -> Pushed:
     """Share the verified file of a run on a hub, by one commit to a repository ``OWNER/NAME``.
 
@@ -47,7 +48,7 @@ def push(
     """
     address = Address(repository, branch)
     hub.require()
-    file = model_file(run_or_file)
+    file = file_to_open(run_or_file, trust=trust)
     model, spec, header = open_share(file)
     digest = str(header.meta["digest"])
     with tempfile.TemporaryDirectory(prefix="zoo-") as folder:

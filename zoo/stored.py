@@ -6,7 +6,7 @@ import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,14 +14,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import ValidationError
 
-from .beside import comes_from_a_file
+from .beside import comes_from_a_file, read_python_file
 from .complaints import problems_in, told
 from .errors import DamagedFile, PluginError, Problem, SpecError
 from .header import Header
 from .interfaces.component import Component, kind_name, kind_of
 from .metadata import shown
 from .migrating import version_of
-from .nodes import Entries, Items, Place, Text, place_of
+from .nodes import Entries, Items, Place, Text, place_of, plain
 from .part import Part
 from .registry import Registry, installed
 from .renaming import Renamed, former_keys, with_present_keys
@@ -30,14 +30,15 @@ from .spec import Spec
 JUDGED = ("data", "model", "evaluate")
 """What a model computes and is scored by: here no default comes in. The other keys only say how it was trained."""
 
-State = Literal["ok", "older", "newer", "unknown", "missing"]
+State = Literal["ok", "older", "newer", "unknown", "missing", "file"]
 
 
 @dataclass(frozen=True)
 class Need:
     """A component that a share file is made of, and what is installed here in its place.
 
-    ``state`` says how the file's version is to that here; ``unknown`` is a component that its own version lacks.
+    ``state`` says how the file's version is to that here; ``unknown`` is a component that its own version lacks, and
+    ``file`` one of a Python file in the run directory, which is not executed for those who look.
     """
 
     kind: str
@@ -56,9 +57,20 @@ class Need:
         return shlex.quote(f"{self.distribution}=={self.version}")
 
 
-def needs(header: Header) -> list[Need]:
-    """The components that a share file records, each beside what is installed."""
-    return [_need(installed(), **component) for component in header.meta["components"]]
+def needs(header: Header, run: Path | None = None) -> list[Need]:
+    """The components that a share file records, each beside what is installed, or a file of its run directory."""
+    found = [_need(installed(), **component) for component in header.meta["components"]]
+    return [replace(need, state="file", here=need.version) if run and _keeps(run, need) else need for need in found]
+
+
+def _keeps(run: Path, need: Need) -> bool:
+    """Whether a run has the Python file that brought a missing component, as it was."""
+    if need.state != "missing" or not comes_from_a_file(need.distribution, need.version):
+        return False
+    try:
+        return read_python_file(need.distribution, run).version == need.version
+    except PluginError:
+        return False
 
 
 def require(path: Path, found: Sequence[Need]) -> None:
@@ -161,7 +173,7 @@ class _Stored:
 
 
 def _migrate(node: Entries, step: Callable[[dict[str, Any]], Mapping[str, Any]], name: str) -> None:
-    old = {key: _plain(value) for key, value in node.items() if key != "type"}
+    old = {key: plain(value) for key, value in node.items() if key != "type"}
     try:
         new = _as_node({**step(old), "type": node["type"]}, node.place)
     except Exception as error:
@@ -220,12 +232,3 @@ def _as_node(value: Any, place: Place) -> Any:
             items.append(_as_node(inner, items.places[-1]))
         return items
     return value
-
-
-def _plain(value: Any) -> Any:
-    """The inverse of `_as_node`."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value

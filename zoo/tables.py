@@ -75,7 +75,7 @@ class Table:
             merged.put("evaluate", self.node["metrics"], *_marks(self.node, "metrics"))
         for override in overrides:
             merged = assign(merged, override, say)
-        return validate(put(merged, ["train", "seed"], seed, (None, None), say))
+        return validate(put(merged, ["train", "seed"], seed, (None, None), say), self.file(index))
 
     def file(self, index: int) -> Path:
         """The file of a row's spec: beside the table, or as for any command."""

@@ -51,7 +51,7 @@ def train(
         progress = _heard(progress, processes)
         before = processes.once(made.begun_before)
         if before is not None:
-            return _go_on(before, steps, progress, processes, stack)
+            return _go_on(before, steps, progress, processes, stack, trust=False)
         splits = Splits(spec.data())
         directory, choices = processes.once(lambda: made.begin(splits, processes, progress))
         trainer = Trainer(spec, directory, choices, progress, processes, splits=splits)
@@ -59,10 +59,15 @@ def train(
         return _run(trainer, steps)
 
 
-def resume(directory: str | Path, *, steps: int | None = None, progress: Progress | None = None) -> Run:
-    """Go on with a run from its newest checkpoint that verifies, on what it was computed on before."""
+def resume(
+    directory: str | Path, *, steps: int | None = None, progress: Progress | None = None, trust: bool = False
+) -> Run:
+    """Go on with a run from its newest checkpoint that verifies, on what it was computed on before.
+
+    Python files that its spec names are executed where this user has trained with them here, or says to ``trust`` them.
+    """
     with joined() as processes, ExitStack() as stack:
-        return _go_on(Path(directory), steps, _heard(progress, processes), processes, stack)
+        return _go_on(Path(directory), steps, _heard(progress, processes), processes, stack, trust)
 
 
 def processes_of(directory: str | Path) -> int:
@@ -98,8 +103,10 @@ class _Declared:
         stack.enter_context(lock.held(directory / run.RESOLVED))
 
 
-def _go_on(directory: Path, steps: int | None, progress: Progress, processes: Processes, stack: ExitStack) -> Run:
-    spec = run.spec_of(directory)
+def _go_on(
+    directory: Path, steps: int | None, progress: Progress, processes: Processes, stack: ExitStack, trust: bool
+) -> Run:
+    spec = run.spec_of(directory, trust=trust)
     processes.once(lambda: stack.enter_context(lock.held(directory / run.RESOLVED)))
     choices = processes.once(lambda: run.choices_of(directory) or choose(spec, processes.size))
     if choices.processes != processes.size:

@@ -16,10 +16,10 @@ from .errors import UsageError, ZooError, nearest
 from .exporting import open_share
 from .files import write_whole
 from .formats import FORMATS, Format
+from .header import canonical
 from .program import Program, program_of
 from .randomness import seeded
-from .run import model_file
-from .sealing import canonical
+from .run import file_to_open
 
 SHARE = "safetensors"
 ROWS, OTHER_ROWS = 3, (1, 7)
@@ -55,6 +55,7 @@ def translate(
     form: str | None = None,
     function: str | None = None,
     licence: str | None = None,
+    trust: bool = False,
 ) -> Translation:
     """Write a model's program in a format of `FORMATS`: its sampling, or its scoring where that is all it has.
 
@@ -65,7 +66,7 @@ def translate(
     if name == SHARE:
         raise UsageError(f"name a format to translate to: {', '.join(FORMATS)}")
     written_as = FORMATS[name]()
-    model, spec, header = open_share(model_file(run_or_file))
+    model, spec, header = open_share(file_to_open(run_or_file, trust=trust))
     program = program_of(model.requires_grad_(False), function)
     kept = {key: header.meta[key] for key in ("spec", "event", "digest", "licence")}
     about = {**kept, "name": spec.name, "licence": licence or kept["licence"]}

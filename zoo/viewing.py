@@ -16,10 +16,11 @@ from .drawing import write_png
 from .errors import DataError, SpecError, UsageError
 from .files import write_whole
 from .interfaces import Batch, Model, View
+from .outside import replaces_data, unagreed
 from .part import Part
 from .randomness import seeded
 from .registry import declare_named
-from .run import is_run
+from .run import is_run, model_file
 from .sampling import Drawn, Opened, device_of, open_to_draw
 from .spec import Spec
 
@@ -40,9 +41,10 @@ def view_file(
     temperature: float | None = None,
     overrides: Sequence[str] = (),
     device: str = "auto",
+    trust: bool = False,
 ) -> Drawn:
     """What a view makes of a run or a share file, as a file; with the parameters that the spec gives it, if any."""
-    opened = open_to_draw(run_or_file, n, temperature, overrides, device)
+    opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     return _picture_file(run_or_file, output, drawn_by(_view_of(opened.spec, view)), opened, seed, overrides)
 
 
@@ -55,9 +57,10 @@ def density_file(
     temperature: float | None = None,
     overrides: Sequence[str] = (),
     device: str = "auto",
+    trust: bool = False,
 ) -> Drawn:
     """The density that a run or a share file learned, as a file; beside the run's data."""
-    opened = open_to_draw(run_or_file, n, temperature, overrides, device)
+    opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     problem = density_problem(opened.model)
     if problem is not None:
         raise UsageError(f"the density of {run_or_file} cannot be drawn: it {problem}")
@@ -121,10 +124,10 @@ def _data_of(
 ) -> tuple[Batch | None, DataError | None]:
     """Held-out examples of a run, or of what an override says, and why a run has none.
 
-    What data a share file names is its author's choice, and is not read.
+    What data a share file names is its author's choice, and is not read; nor is that of a run made elsewhere.
     """
     chosen = any(override.startswith("data") for override in overrides)
-    if not chosen and not is_run(Path(run_or_file)):
+    if not replaces_data(overrides) and (not is_run(Path(run_or_file)) or unagreed(model_file(run_or_file))):
         return None, None
     try:
         require_data_of(opened.model, opened.spec)

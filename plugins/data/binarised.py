@@ -44,6 +44,8 @@ class Binarised(Dataset):
     (Shape(1, 8, 8), 2, 10)
     """
 
+    places = ()
+
     def __init__(
         self,
         *,

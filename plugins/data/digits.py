@@ -32,6 +32,8 @@ class Digits(Dataset):
     (1437, 360)
     """
 
+    places = ()
+
     @property
     def event(self) -> Event:
         return Event("image", Shape(1, 8, 8), levels=17, classes=10)

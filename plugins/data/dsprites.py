@@ -39,6 +39,8 @@ class DSprites(Dataset):
     (Shape(1, 64, 64), ['shape', 'scale', 'orientation', 'x', 'y'])
     """
 
+    places = ("path",)
+
     def __init__(
         self,
         *,

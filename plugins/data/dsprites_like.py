@@ -48,6 +48,8 @@ class DSpritesLike(Dataset):
     (Shape(1, 64, 64), {'shape': 3, 'scale': 6, 'orientation': 40, 'x': 32, 'y': 32})
     """
 
+    places = ()
+
     def __init__(
         self, *, side: Literal[8, 16, 32, 64] = 64, size: PositiveInt | None = None, test_size: PositiveInt = 10_000
     ) -> None:

@@ -44,6 +44,8 @@ class EnergySamples(Dataset):
     2.1
     """
 
+    places = ()
+
     def __init__(
         self,
         *,

@@ -47,6 +47,8 @@ class ImageFolder(Dataset):
     Shape(3, 64, 64)
     """
 
+    places = ("train", "test")
+
     def __init__(
         self,
         *,

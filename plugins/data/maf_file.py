@@ -47,7 +47,7 @@ class MafFile:
         try:
             return np.loadtxt(path, comments=None, delimiter=",", skiprows=1, usecols=range(columns), ndmin=2)
         except ValueError as error:
-            raise DataError(f"{path} has no {columns} columns of numbers: {error}. {self.hint}") from error
+            raise DataError(f"{path} has no {columns} columns of numbers. {self.hint}") from error
 
     @property
     def hint(self) -> str:

@@ -57,6 +57,8 @@ class MafTable(Dataset):
     Shape(43)
     """
 
+    places = ("root",)
+
     def __init__(self, *, name: Literal["power", "gas", "hepmass", "miniboone", "bsds300"], root: str = "maf") -> None:
         self.name, self.root = name, root
 

@@ -29,6 +29,8 @@ class Mixture1D(Dataset):
     torch.Size([3, 1])
     """
 
+    places = ()
+
     def __init__(
         self,
         *,

@@ -35,6 +35,8 @@ class Subset(Dataset):
     ([2, 2, 2, 2, 2, 2, 2, 2, 2, 2], 360)
     """
 
+    places = ()
+
     def __init__(
         self, *, of: Part[Dataset], train: PositiveInt, balanced: bool = False, seed: NonNegativeInt = 0
     ) -> None:

@@ -47,6 +47,8 @@ class Table(Dataset):
     2
     """
 
+    places = ("train", "test")
+
     def __init__(
         self,
         *,

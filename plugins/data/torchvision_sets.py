@@ -21,6 +21,8 @@ class TorchvisionDataset(Dataset, ABC):
     missing there. The split is the one that the data set is published with.
     """
 
+    places = ("root", "download")
+
     archive: ClassVar[str]
     """What torchvision calls the data set."""
 

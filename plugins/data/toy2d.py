@@ -32,6 +32,8 @@ class Toy2D(Dataset):
     torch.Size([3, 2])
     """
 
+    places = ()
+
     def __init__(
         self,
         *,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -75,6 +75,11 @@ class InMemory(Examples):
 
 class Dataset(Component, ABC):
     """Data with a fixed train and test split."""
+
+    places: ClassVar[Sequence[str] | None] = None
+    """The parameters that name what is read from outside: paths, addresses, whether to download. Where somebody's share
+    file sets one of them, zoo asks before any data is read. ``()`` says that there is none; None, that it is not known:
+    then zoo always asks."""
 
     @property
     @abstractmethod

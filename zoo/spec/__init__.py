@@ -2,9 +2,10 @@
 
 from ..shipped import shipped_specs
 from ..yaml import read_yaml
-from .load import bring_python_files, find_spec, load_spec
-from .spec import InitFrom, Spec
+from .load import as_written, bring_python_files, find_spec, load_spec, python_files_of
+from .spec import InitFrom, Spec, parts_in
 
 __all__ = [
-    "InitFrom", "Spec", "bring_python_files", "find_spec", "load_spec", "read_yaml", "shipped_specs",
+    "InitFrom", "Spec", "as_written", "bring_python_files", "find_spec", "load_spec", "parts_in", "python_files_of",
+    "read_yaml", "shipped_specs",
 ]  # fmt: skip

@@ -11,12 +11,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ..beside import is_python_file, read_python_file
+from ..beside import PythonFile, is_python_file, read_python_file
 from ..complaints import problems_in
 from ..errors import PluginError, Problem, SpecError, UsageError, nearest
-from ..nodes import Entries, Items, Place, child_place, key_place, place_of
+from ..nodes import Entries, Items, Place, child_place, key_place, place_of, plain
 from ..registry import Registry, installed
 from ..shipped import shipped_specs
+from ..trust import in_run
+from ..trust import require as require_trained_with
 from ..yaml import MAX_NODES, read_yaml, write_yaml
 from .merge import Say, assign, merge, put
 from .spec import Spec, contradictions
@@ -34,27 +36,32 @@ def load_spec(
     *,
     small: bool = False,
     say: Say = _to_stderr,
+    trust: bool = False,
 ) -> Spec:
     """A spec from a path, the name of a shipped one, or plain values.
 
     ``overrides`` are assignments as ``--set`` takes them; ``small`` applies the spec's own seconds-long version first.
-    Raises `SpecError` with every problem of the declaration, each with its place.
+    Python files that a spec names are executed; of those of a run, only what this user has trained with on this
+    machine, unless ``trust`` says that any may be.
+    Raises `SpecError` with every problem of the declaration, each with its place, and `PluginError` for a Python file
+    that may not be executed.
     """
+    file = None if isinstance(spec, Mapping) else find_spec(spec)
     node = read_yaml(_text_of(spec), "<spec>") if isinstance(spec, Mapping) else read_merged(find_spec(spec), say)
     if small:
         node = shrunk(node)
     for override in overrides:
         node = assign(node, override, say)
-    return validate(node)
+    return validate(node, file, trust=trust)
 
 
-def validate(node: Entries) -> Spec:
-    """The spec that a merged node declares."""
+def validate(node: Entries, file: Path | None, *, trust: bool = False) -> Spec:
+    """The spec that a merged node declares, and the file that it was read from."""
     registry = installed()
     if "extends" in node:
         at = key_place(node, "extends")
         raise SpecError(Problem(at.mark, at.path, "only a spec file extends another"))
-    node = _unrolled(_with_plugins(registry, node), [0])
+    node = _unrolled(_with_plugins(registry, node, file, trust), [0])
     try:
         spec = Spec.model_validate({**node}, context={"lookup": registry})
     except ValidationError as error:
@@ -124,15 +131,27 @@ def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
     return merged
 
 
-def bring_python_files(path: Path) -> None:
-    """Take in the Python files that a spec file names, and nothing else of it."""
+def as_written(path: Path) -> dict[str, Any]:
+    """The plain values of a spec file, merged with what it extends; nothing that it names is executed."""
+    values: dict[str, Any] = plain(read_merged(path))
+    return values
+
+
+def python_files_of(path: Path) -> list[str]:
+    """The Python files that a spec names, where it is one of a run; none is executed."""
+    plugins = read_merged(path).get("plugins") if in_run(path) else None
+    return [name for name in plugins if isinstance(name, str) and is_python_file(name)] if plugins else []
+
+
+def bring_python_files(path: Path, *, trust: bool = False) -> None:
+    """Execute the Python files that the spec of a run names, and take nothing else of it."""
     plugins = read_mapping(path, "a spec", "model").get("plugins")
     for index, name in enumerate(plugins if isinstance(plugins, Items) else ()):
         if isinstance(name, str) and is_python_file(name):
-            _brought(installed(), name, child_place(plugins, index))
+            _brought(installed(), name, child_place(plugins, index), path, trust)
 
 
-def _with_plugins(registry: Registry, node: Entries) -> Entries:
+def _with_plugins(registry: Registry, node: Entries, spec: Path | None, trust: bool) -> Entries:
     """The node, whose plugins are at hand; a file's path is that beside the spec, wherever it was written."""
     plugins = node.get("plugins")
     if not isinstance(plugins, Items):
@@ -141,7 +160,7 @@ def _with_plugins(registry: Registry, node: Entries) -> Entries:
     for index, name in enumerate(plugins):
         place = child_place(plugins, index)
         try:
-            brought = _brought(registry, name, place) if isinstance(name, str) else name
+            brought = _brought(registry, name, place, spec, trust) if isinstance(name, str) else name
             if brought in found:
                 raise PluginError(f"'{name}' has the name of another of these plugins")
             found.append(brought)
@@ -153,17 +172,25 @@ def _with_plugins(registry: Registry, node: Entries) -> Entries:
     return entries
 
 
-def _brought(registry: Registry, name: str, place: Place) -> str:
+def _brought(registry: Registry, name: str, place: Place, spec: Path | None, trust: bool) -> str:
     if not is_python_file(name):
         registry.require(name)
         return name
+    file = _file_named(name, place)
+    # A run may name a file, or extend a spec, that lies elsewhere.
+    sources = (spec, place.mark.source.path if place.mark else None, file.path)
+    if not trust and any(path is not None and in_run(path) for path in sources):
+        require_trained_with(file)
+    registry.bring(file)
+    return f"./{file.path.name}"
+
+
+def _file_named(name: str, place: Place) -> PythonFile:
     folder = place.mark.source.path.parent if place.mark and place.mark.source.path else None
     if folder is None:
         told = "a Python file can be named only in a spec that is a file itself, which says what its path starts from"
         raise SpecError(Problem(place.mark, place.path, told))
-    file = read_python_file(name, folder)
-    registry.bring(file)
-    return f"./{file.path.name}"
+    return read_python_file(name, folder)
 
 
 def _text_of(spec: Mapping[str, Any]) -> str:

@@ -191,21 +191,22 @@ class Spec(Described):
 
     def parts(self) -> Iterator[Part[Any]]:
         """Every declared part, parents first."""
-        yield from _parts_in(self)
+        yield from parts_in(self)
 
 
-def _parts_in(value: Any) -> Iterator[Part[Any]]:
+def parts_in(value: Any) -> Iterator[Part[Any]]:
+    """Every part declared in a value, parents first."""
     if isinstance(value, Part):
         yield value
         value = value.settings
     if isinstance(value, Settings):
         for name in type(value).model_fields:
-            yield from _parts_in(getattr(value, name))
+            yield from parts_in(getattr(value, name))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _parts_in(item)
+            yield from parts_in(item)
     elif isinstance(value, dict):
-        yield from _parts_in(list(value.values()))
+        yield from parts_in(list(value.values()))
 
 
 def contradictions(spec: Spec, node: Any) -> Iterator[Problem]:
