@@ -41,7 +41,7 @@ LAYERS = [
     },
     {"address", "answers", "hub"},
     {"beside", "discovery", "yaml"},
-    {"catalogue", "complaints", "schema"},
+    {"catalogue", "complaints", "failing", "schema"},
     {"part", "renaming"},
     {"registry"},
     {"spec"},

@@ -31,7 +31,7 @@ def problems_in(
                 value = value[step]
         holder, known = _holder(schema, entry["loc"], owner)
         known += also if parent is node else ()
-        complaint = _Complaint(entry["type"], str(entry["loc"][-1]), entry, parent, value, holder, known)
+        complaint = _Complaint(entry["type"], str((entry["loc"] or ("",))[-1]), entry, parent, value, holder, known)
         by_place.setdefault(place, []).append(complaint)
     return [problem for place, complaints in by_place.items() for problem in _problems_at(place, complaints)]
 

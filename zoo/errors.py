@@ -7,6 +7,7 @@ declaration are collected and raised together, as one `SpecError`.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,6 +151,15 @@ def nearest(word: str, among: Iterable[str]) -> str:
     if 0 < len(known) <= 16:
         return "; known: " + ", ".join(known)
     return ""
+
+
+def without_addresses(text: str) -> str:
+    """A text without the places of objects in memory, which tell a user nothing and differ from run to run.
+
+    >>> without_addresses("cannot identify <_io.BytesIO object at 0x7f12ab>")
+    'cannot identify <_io.BytesIO object>'
+    """
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 def listed(words: Sequence[str]) -> str:

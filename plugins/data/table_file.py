@@ -116,6 +116,8 @@ class NpyFile(TableFile):
             array: NDArray[np.generic] = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
             raise DataError(f"{self.path} is no array of numbers: {error}") from error
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"{self.path} is an archive of arrays, expected one array as numpy.save writes it")
         if array.ndim != 2 or array.shape[1] < 1 or array.dtype.kind not in "fiub":
             raise DataError(f"{self.path} is {array.dtype} {list(array.shape)}, not numbers [N, D]")
         return array
