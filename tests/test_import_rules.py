@@ -22,6 +22,7 @@ LAYERS = [
         "shape",
         "event",
         "errors",
+        "distribution",
         "settings",
         "nodes",
         "interfaces",
