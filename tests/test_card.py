@@ -143,7 +143,7 @@ def test_what_it_says() -> None:
     }
     for told in (
         "a\\_shared-one: plain",
-        "pip install 'zoo[hub]' zoo-acme==1.2\n",
+        "pip install 'generative-zoo[hub]' zoo-acme==1.2\n",
         "zoo sample hf://acme/shared@main -o samples.png",
         'zoo.load("hf://acme/shared@main")',
         "`hf://acme/shared@COMMIT`",
@@ -202,4 +202,4 @@ def test_licences(licence: str | None, values: dict[str, str]) -> None:
 )
 def test_pip_is_asked_for_nothing_odd(distribution: str, version: str) -> None:
     odd = {"kind": "mask", "name": "odd", "distribution": distribution, "version": version}
-    assert "\npip install 'zoo[hub]'\n" in text_of(SPEC, META | {"components": [odd]})
+    assert "\npip install 'generative-zoo[hub]'\n" in text_of(SPEC, META | {"components": [odd]})

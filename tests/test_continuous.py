@@ -251,7 +251,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError(f"No module named '{name}'")
 
     monkeypatch.setattr(adaptive, "import_module", missing)
-    with pytest.raises(zoo.PluginError, match=r"pip install 'zoo\[ode\]'"):
+    with pytest.raises(zoo.PluginError, match=r"pip install 'generative-zoo\[ode\]'"):
         zoo.declare(OdeSolver, "adaptive")()
     zoo.declare(OdeSolver, "rk4")()
 

@@ -186,5 +186,5 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("zoo.site.find_spec", lambda name: None if name == "math_core" else object())
     done = CliRunner().invoke(app, ["docs", "-o", str(tmp_path / "site")])
     assert done.exit_code == 4
-    assert done.stderr == "error: the documentation needs math-core: pip install 'zoo[docs]'\n"
+    assert done.stderr == "error: the documentation needs math-core: pip install 'generative-zoo[docs]'\n"
     assert not list(tmp_path.iterdir())

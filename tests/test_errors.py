@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib
 from pathlib import Path
 
 import pytest
 from golden import WRITE, Golden, goldens
+from hypothesis import given
+from hypothesis import strategies as st
 from strangers import point, registry_with
 from typer.testing import CliRunner
 
@@ -137,6 +140,18 @@ def test_nearest() -> None:
     assert nearest("xyz", ["width", "depth"]) == "; known: depth, width"
     assert nearest("qqq", [f"w{i}" for i in range(50)]) == ""
     assert nearest("x", []) == ""
+    assert nearest("hiden", ["width", "depth"]) == "; known: depth, width", "five letters agree by chance in two"
+    assert nearest("elbos", ["width", "elbow"], missing=["elbo"]) == "; did you mean 'elbo'?"
+    assert nearest("units", ["width", "depth"], missing=["width"]) == "; 'width' is missing"
+    assert nearest("units", [], missing=["a", "b"]) == "; 'a' and 'b' are missing"
+
+
+@given(st.text("abcdef_", min_size=1, max_size=8), st.lists(st.text("abcdef_", min_size=1, max_size=8), max_size=6))
+def test_nothing_far_is_suggested(word: str, known: list[str]) -> None:
+    hint = nearest(word, known)
+    if hint.startswith("; did you mean"):
+        name = hint.split("'")[1]
+        assert word in name.split("_") or difflib.SequenceMatcher(None, name, word).ratio() >= 0.6
 
 
 def test_no_message_is_an_assertion() -> None:

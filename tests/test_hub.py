@@ -566,7 +566,7 @@ def test_huggingface_hub_is_imported_only_for_a_hub(file: Path, tmp_path: Path) 
     first, modules, fetched, pushed = done.stdout.splitlines()
     assert (first, modules) == ("0 ", "[]")
     assert fetched == pushed
-    assert fetched.startswith("4 error: hubs need huggingface_hub: pip install 'zoo[hub]'")
+    assert fetched.startswith("4 error: hubs need huggingface_hub: pip install 'generative-zoo[hub]'")
 
 
 def test_an_address_that_is_pinned() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import pytest
 from environments import wheel_of
 
 from zoo import __version__
+from zoo.distribution import DISTRIBUTION
 from zoo.spec import shipped_specs
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
 
 
 def test_a_wheel_holds_zoo_and_nothing_else(wheel: ZipFile) -> None:
-    assert {name.split("/")[0] for name in wheel.namelist()} == {"zoo", f"zoo-{__version__}.dist-info"}
+    assert {name.split("/")[0] for name in wheel.namelist()} == {"zoo", f"generative_zoo-{__version__}.dist-info"}
 
 
 def test_a_wheel_holds_every_file(wheel: ZipFile) -> None:
@@ -41,10 +43,38 @@ def test_a_wheel_holds_every_file(wheel: ZipFile) -> None:
 
 
 def test_a_wheel_has_its_entry_points(wheel: ZipFile) -> None:
-    text = wheel.read(f"zoo-{__version__}.dist-info/entry_points.txt").decode()
+    text = wheel.read(f"generative_zoo-{__version__}.dist-info/entry_points.txt").decode()
     assert "zoo = zoo.cli:app" in text
     for name, module in PROJECT["project"]["entry-points"]["zoo.plugins"].items():
         assert f"{name} = {module}" in text
+
+
+def test_the_distribution_has_one_name() -> None:
+    assert PROJECT["project"]["name"] == DISTRIBUTION
+    own = [words for words in PROJECT["project"]["optional-dependencies"]["dev"] if words.startswith(DISTRIBUTION)]
+    assert own and not any(re.match(r"zoo\b", words) for words in PROJECT["project"]["optional-dependencies"]["dev"])
+
+
+TEXTS = [
+    path
+    for folder in ("zoo", "plugins", "specs", "docs", "examples", "tests/zoo-toys", "benchmarks")
+    for path in (ROOT / folder).rglob("*")
+    if path.is_file() and path.suffix in (".py", ".yaml", ".md", ".toml", ".txt", ".sh", ".cfg")
+] + [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile", "pyproject.toml")]
+
+
+def test_nobody_is_sent_to_the_index_for_zoo() -> None:
+    """There ``zoo`` is another project, so no text asks pip for it, and no package depends on it."""
+    asked = re.compile(
+        r"""pip3? install [^\n`]*(?<![\w./-])zoo(?![\w.-])|["']zoo(\[[\w,]+\])?(\s*[=<>~!]=?[^"']*)?["'],?\s*[\]#]"""
+    )
+    for path in TEXTS:
+        lines = [
+            line for line in path.read_text(encoding="utf-8").splitlines() if "pip" in line or "dependencies" in line
+        ]
+        assert not [line for line in lines if asked.search(line)], path
+    assert asked.search("pip install 'zoo[docs]'") and asked.search('dependencies = ["zoo>=0.1.0"]')
+    assert not asked.search("pip install generative-zoo zoo-acme==1.0") and not asked.search("pip install -e .zoo")
 
 
 def test_packages_listed_are_those_on_disk() -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import zoo
 from zoo.cli import app
 from zoo.discovery import found
+from zoo.distribution import DISTRIBUTION
 from zoo.errors import PluginError
 from zoo.part import declare_node
 from zoo.registry import Registry
@@ -181,9 +182,44 @@ def test_a_subclass_does_not_inherit_the_mark(write: Write) -> None:
     assert names == ["Spline", "Own"]
 
 
-def test_missing_plugin_says_what_to_install() -> None:
-    with pytest.raises(PluginError, match=r"the plugin 'acme' is not installed; try: pip install acme"):
+def test_a_missing_plugin_names_its_package_and_gives_no_command() -> None:
+    """``acme`` on a package index is somebody else's."""
+    with pytest.raises(
+        PluginError, match="'acme' is not installed; a package brings it, by custom 'zoo-acme'"
+    ) as raised:
         declare_node(registry_with(), zoo.Conditioner, "acme.spline")
+    assert "trust" in str(raised.value) and "pip" not in str(raised.value)
+
+
+def test_a_missing_plugin_may_be_one_that_is_here(write: Write) -> None:
+    registry = registry_with(point("acme", write("acme_near", SPLINE)))
+    with pytest.raises(PluginError, match=r"the plugin 'acne' is not installed; did you mean 'acme'\?$"):
+        registry.require("acne")
+
+
+def test_where_no_name_is_near_the_kind_can_be_listed() -> None:
+    with pytest.raises(LookupError, match=r"no bijection is called 'qqq'; see: zoo list bijection$"):
+        registry_with().find(zoo.Bijection, "qqq")
+
+
+@pytest.mark.parametrize("distribution", ["zoo", "Zoo"])
+def test_a_distribution_called_zoo_is_not_ours(distribution: str, write: Write) -> None:
+    """It brings no bare names, takes none of ours, and cannot be taken for zoo in a share file."""
+    module = write("acme_zoo", SPLINE)
+    registry = registry_with(point("acme", module, distribution), point("flows", module, distribution))
+    state = [(plugin.name, plugin.error) for plugin in registry.plugins() if plugin.module == module]
+    assert {name for name, _ in state} == {"acme", "flows"}
+    assert all(error is not None for _, error in state)
+    assert module not in sys.modules
+    assert registry.bringer("affine_coupling").version == zoo.__version__  # type: ignore[union-attr]
+
+
+def test_ours_is_told_by_its_modules_whoever_packages_it(write: Write) -> None:
+    for distribution in (DISTRIBUTION, "zoo", "zoo-of-a-distributor"):
+        (ours,) = found([point("flows", "zoo.plugins.flows", distribution, "7.0")])
+        assert (ours.distribution, ours.version, ours.prefix, ours.fault) == ("zoo", zoo.__version__, "", None)
+    (theirs,) = found([point("waters", "zoo.plugins.flows")])
+    assert theirs.fault == "its module is zoo.plugins.flows, which is part of zoo itself"
 
 
 def test_command_lists_the_broken_and_needs_them_only_where_named(

@@ -113,7 +113,7 @@ TINY = {
 [project]
 name = "zoo-tiny"
 version = "1.0"
-dependencies = ["zoo"]
+dependencies = ["generative-zoo"]
 [project.entry-points."zoo.plugins"]
 tiny = "zoo_tiny"
 """,

@@ -243,5 +243,5 @@ def test_tensorboard_keeps_figures_and_forgets_what_is_done_again(tmp_path: Path
 
 def test_a_missing_tensorboard_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(zoo.ZooError, match=r"pip install zoo\[tensorboard\]"):
+    with pytest.raises(zoo.ZooError, match=r"pip install 'generative-zoo\[tensorboard\]'"):
         zoo.declare(zoo.Sink, "tensorboard")().open(tmp_path, 0)

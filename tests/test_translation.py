@@ -508,5 +508,5 @@ def test_a_missing_package_is_named(
     monkeypatch.setitem(sys.modules, package, None)
     result = invoke("export", share("realnvp-2d"), "-o", tmp_path / "x.onnx")
     assert result.exit_code == 4
-    assert "pip install 'zoo[onnx]'" in result.stderr
+    assert "pip install 'generative-zoo[onnx]'" in result.stderr
     assert list(tmp_path.iterdir()) == []

@@ -248,7 +248,7 @@ def test_a_component_that_is_gone_is_missing(file: Path, tmp_path: Path) -> None
 
 def test_a_component_of_a_later_zoo_is_missing(file: Path) -> None:
     remade(file, {"act_norm": {"name": "later_norm", "version": "99.0"}})
-    with pytest.raises(zoo.PluginError, match=r"pip install zoo==99\.0$"):
+    with pytest.raises(zoo.PluginError, match=r"pip install generative-zoo==99\.0$"):
         zoo.load(file)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .assembly import build
     from .densities import density_picture, density_problem
+    from .distribution import install_hint
     from .drawing import heat_map, image_grid, image_problem
     from .errors import DamagedFile, DataError, Diverged, PluginError, SpecError, UsageError, ZooError
     from .event import Event
@@ -89,6 +90,7 @@ _HOMES = {
     "assembly": ("build",),
     "errors": ("DamagedFile", "DataError", "Diverged", "PluginError", "SpecError", "UsageError", "ZooError"),
     "densities": ("density_picture", "density_problem"),
+    "distribution": ("install_hint",),
     "drawing": ("heat_map", "image_grid", "image_problem"),
     "event": ("Event",),
     "exporting": ("load",),
@@ -115,8 +117,9 @@ __all__ = [
     "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run", "RunningStatistics", "Sampler", "Samples",
     "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError",
     "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "declare", "density_picture",
-    "density_problem", "heat_map", "image_grid", "image_problem", "load", "load_spec", "mean_over_processes",
-    "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
+    "density_problem", "heat_map", "image_grid", "image_problem", "install_hint", "load", "load_spec",
+    "mean_over_processes", "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train",
+    "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

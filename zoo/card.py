@@ -13,6 +13,7 @@ from typing import Any
 
 from .address import Address
 from .describing import shown
+from .distribution import DISTRIBUTION, HOME
 from .markup import fenced, table
 from .spec import Spec
 from .yaml import write_yaml
@@ -82,7 +83,7 @@ def _licence(licence: str) -> list[str]:
 
 
 def _how_to_open(meta: Mapping[str, Any], address: Address, picture: str | None) -> str:
-    needed = ["zoo[hub]", *_third_parties(meta)]
+    needed = [f"{DISTRIBUTION}[hub]", *_third_parties(meta)]
     use = f"zoo sample {address} -o samples.png" if picture else f"zoo evaluate {address}"
     code = f'import zoo\n\nmodel = zoo.load("{address}")' + ("\nx = model.sample(16)" if picture else "")
     pin = (
@@ -97,7 +98,7 @@ def _third_parties(meta: Mapping[str, Any]) -> list[str]:
     """What pip is asked for besides zoo. A name that is none is left out: the table of parts shows it."""
     found = {(str(part["distribution"]), str(part["version"])) for part in meta["components"]}
     sound = (pair for pair in found if _DISTRIBUTION.fullmatch(pair[0]) and _VERSION.fullmatch(pair[1]))
-    return sorted(f"{distribution}=={version}" for distribution, version in sound if distribution != "zoo")
+    return sorted(f"{distribution}=={version}" for distribution, version in sound if distribution != HOME)
 
 
 def _figures(spec: Spec, metrics: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from . import __version__, completing
-from .errors import SpecError, UsageError, ZooError
+from . import __version__, completing, failing
+from .errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from .interfaces import Measurement
@@ -68,23 +69,21 @@ app.add_typer(new, name="new")
 
 
 def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a command: a user's error is one message and its exit code, never a traceback."""
+    """Register a command: whatever fails is one message and its exit code, never a traceback."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
+            failing.prepare_streams()
             try:
                 with warnings.catch_warnings():
                     warnings.showwarning = _warn
-                    return function(*args, **kwargs)
-            except ZooError as error:
-                if not error.told:
-                    print(f"error: {error}", file=sys.stderr)
-                raise typer.Exit(error.exit_code) from None
-            except KeyboardInterrupt:
-                raise typer.Exit(130) from None
-            except BrokenPipeError:
-                raise typer.Exit(1) from None
+                    function(*args, **kwargs)
+                sys.stdout.flush()
+            except typer.Exit:
+                raise
+            except BaseException as error:
+                raise typer.Exit(failing.told(error)) from None
 
         run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
         return of.command(name)(run)
@@ -112,9 +111,18 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _debug(asked: bool) -> None:
+    """For this process and for those that it starts."""
+    if asked:
+        os.environ[failing.DEBUG] = "1"
+
+
 @app.callback()
 def main(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", callback=_debug, help="Show the traceback of what fails; so does ZOO_DEBUG=1.")
+    ] = False,
 ) -> None:
     """A zoo of deep generative models: declare one in YAML, train it, score it, sample it, share it."""
 

@@ -31,7 +31,7 @@ def problems_in(
                 value = value[step]
         holder, known = _holder(schema, entry["loc"], owner)
         known += also if parent is node else ()
-        complaint = _Complaint(entry["type"], str(entry["loc"][-1]), entry, parent, value, holder, known)
+        complaint = _Complaint(entry["type"], str((entry["loc"] or ("",))[-1]), entry, parent, value, holder, known)
         by_place.setdefault(place, []).append(complaint)
     return [problem for place, complaints in by_place.items() for problem in _problems_at(place, complaints)]
 
@@ -67,14 +67,15 @@ def _types_in(annotation: Any) -> list[Any]:
 def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
     found: list[Problem] = []
     messages: list[str] = []
-    missing = [f"'{one.key}'" for one in complaints if one.type == "missing"]
+    missing = [one.key for one in complaints if one.type == "missing"]
     if missing:
-        found.append(Problem(place.mark, place.path, f"{complaints[0].owner} needs {listed(missing)}"))
+        needed = listed([repr(key) for key in missing])
+        found.append(Problem(place.mark, place.path, f"{complaints[0].owner} needs {needed}"))
     for one in complaints:
         match one.type:
             case "extra_forbidden":
                 at = key_place(one.parent, one.key)
-                hint = nearest(one.key, one.known)
+                hint = nearest(one.key, one.known, missing)
                 found.append(Problem(at.mark, at.path, f"'{one.key}' is no parameter of {one.owner}{hint}"))
             case "missing":
                 continue

@@ -13,9 +13,13 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 
-from .metadata import HOME, is_plugin_name
+from . import __version__
+from .distribution import DISTRIBUTION, HOME
+from .metadata import is_plugin_name
 
 GROUP = "zoo.plugins"
+OWN = "zoo.plugins"
+"""The package of the plugins that zoo itself brings."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,19 @@ def environment() -> str:
 
 
 def _described(point: EntryPoint) -> Found:
+    # By its module, not by the name of a distribution: who packages zoo may call it otherwise, and others may call
+    # themselves zoo.
+    if point.value == f"{OWN}.{point.name}":
+        return Found(point.name, point.value, HOME, __version__)
     name, version = _who(point.dist) if point.dist else ("unknown", "unknown")
     fault = None
     if not is_plugin_name(point.name):
         fault = f"the name of a plugin has letters, digits, '-' and '_', not {point.name!r}"
+    elif point.value.partition(".")[0] == __package__:
+        fault = f"its module is {point.value}, which is part of zoo itself"
+    elif name.lower() == HOME:
+        fault = f"its distribution is called '{name}', as share files call zoo itself ({DISTRIBUTION})"
+        name = f"{name} of another project"
     return Found(point.name, point.value, name, version, fault)
 
 

@@ -7,10 +7,13 @@ declaration are collected and raised together, as one `SpecError`.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SIMILAR = 0.6
+"""How many of the letters of two words must agree for one to be taken for the other."""
 MAX_LINE = 240
 """How much of a source line is shown."""
 
@@ -157,23 +160,39 @@ class Interrupted(ZooError):
         super().__init__(f"stopped at step {step}, saved; go on with: zoo train --resume {run}")
 
 
-def nearest(word: str, among: Iterable[str]) -> str:
+def nearest(word: str, among: Iterable[str], missing: Sequence[str] = ()) -> str:
     """A hint that names the closest of the known words, or lists them where they are few.
+
+    Close is a name with this word among its own, or much of its letters; what is ``missing`` goes before the others.
 
     >>> nearest("spline", ["affine", "rational_quadratic_spline"])
     "; did you mean 'rational_quadratic_spline'?"
+    >>> nearest("size", ["width", "depth"]), nearest("size", ["width", "depth"], missing=["width"])
+    ('; known: depth, width', "; 'width' is missing")
     """
     known = sorted(set(among))
-    close = (
-        [name for name in known if word in name.split("_")]
-        or difflib.get_close_matches(word, known, n=1, cutoff=0.4)
-        or [name for name in known if len(word) > 2 and (word in name or name in word)]
-    )
+    close = _close(word, sorted(missing)) or _close(word, known)
     if close:
-        return f"; did you mean '{close[0]}'?"
+        return f"; did you mean '{close}'?"
+    if missing:
+        return f"; {listed([repr(name) for name in missing])} {'is' if len(missing) == 1 else 'are'} missing"
     if 0 < len(known) <= 16:
         return "; known: " + ", ".join(known)
     return ""
+
+
+def _close(word: str, known: Sequence[str]) -> str | None:
+    found = [name for name in known if word in re.split(r"[_.-]", name) or name == word.rpartition(".")[2]]
+    return next(iter(found or difflib.get_close_matches(word, known, n=1, cutoff=SIMILAR)), None)
+
+
+def without_addresses(text: str) -> str:
+    """A text without the places of objects in memory, which tell a user nothing and differ from run to run.
+
+    >>> without_addresses("cannot identify <_io.BytesIO object at 0x7f12ab>")
+    'cannot identify <_io.BytesIO object>'
+    """
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 def listed(words: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .address import Address, is_commit, read_address
 from .answers import Unreachable, answers, host
+from .distribution import install_hint
 from .errors import DamagedFile, PluginError, UsageError, ZooError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def require() -> None:
     try:
         import huggingface_hub.hf_api  # noqa: F401
     except ImportError as error:
-        raise PluginError(f"hubs need huggingface_hub: pip install 'zoo[hub]' ({error})") from None
+        raise PluginError(f"hubs need huggingface_hub: {install_hint('hub')} ({error})") from None
 
 
 def _to_stderr(message: str) -> None:

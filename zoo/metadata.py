@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .distribution import HOME
 from .event import Event
 from .migrating import FORMAT, upgraded, version_of
 
@@ -17,8 +18,6 @@ KEYS = {
 MAX_DEPTH = 64
 MAX_EVENT = 1 << 28
 """Numbers of one example."""
-HOME = "zoo"
-"""The distribution whose components have bare names."""
 
 _PLUGIN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,127}")

@@ -16,13 +16,20 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
-from .errors import UsageError, ZooError
+from .errors import UsageError, ZooError, listed
 
 T = TypeVar("T")
 
 LAUNCHER = "ZOO_LAUNCHER"
 """Who started this process, where that was zoo: the environment's name for its process id."""
+_LAUNCHED = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+"""What a launcher says of a process, and what holds where it does not."""
+_MEETING = ("MASTER_ADDR", "MASTER_PORT")
+"""Where it says that the processes meet."""
+MEETING = timedelta(minutes=10)
+"""How long a process waits for the others to come."""
 PATIENCE = timedelta(hours=3)
 """How long the others wait while the first process measures and draws."""
 
@@ -152,8 +159,23 @@ class Together(Processes):
 
 
 def launched() -> int | None:
-    """How many processes a launcher such as torchrun started, this one among them; None without a launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else None
+    """How many processes a launcher such as torchrun started, this one among them; None without a launcher.
+
+    UsageError where the environment contradicts itself, or does not say where the processes meet.
+    """
+    if "RANK" not in os.environ:
+        return None
+    told = {name: os.environ.get(name, default) for name, default in _LAUNCHED.items()}
+    if not all(word.isdecimal() for word in told.values()) or not int(told["RANK"]) < int(told["WORLD_SIZE"]):
+        said = ", ".join(f"{name}={word!r}" for name, word in told.items())
+        raise UsageError(f"the environment says {said}: expected RANK below WORLD_SIZE, as torchrun sets them")
+    missing = [name for name in _MEETING if not os.environ.get(name)]
+    if missing and told["WORLD_SIZE"] != "1":
+        raise UsageError(
+            f"RANK and WORLD_SIZE={told['WORLD_SIZE']} are set, but not {listed(missing)}: processes cannot find each "
+            "other. Start them with torchrun, or unset RANK to train in one"
+        )
+    return int(told["WORLD_SIZE"])
 
 
 def writes() -> bool:
@@ -190,8 +212,7 @@ def joined() -> Iterator[Processes]:
         yield Alone()
         return
     end_with_launcher()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
-    together = Together()
+    together = _met()
     try:
         yield together
         together.close()
@@ -202,6 +223,18 @@ def joined() -> Iterator[Processes]:
                 f"said stands above; the run can go on from its last checkpoint ({_first_line(error)})"
             ) from error
         raise
+
+
+def _met() -> Together:
+    where = ":".join(os.environ[name] for name in _MEETING)
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=MEETING))
+        store.set_timeout(PATIENCE)
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+        return Together()
+    except (ValueError, RuntimeError) as error:
+        raise ZooError(f"the processes of this run did not meet at {where}: {_first_line(error)}") from error
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,10 @@ from pydantic import ValidationError
 from . import API_VERSION
 from .beside import PythonFile
 from .discovery import Found, found
+from .distribution import HOME
 from .errors import PluginError, SpecError, UsageError, a, listed, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
-from .metadata import HOME, is_plugin_name
+from .metadata import is_plugin_name
 from .migrating import Migration, migrations_in
 from .nodes import Entries, key_place, place_of
 from .part import Part, declare_node, parameters_of
@@ -115,7 +116,9 @@ class Registry:
         if others:
             raise LookupError(f"'{name}' is {listed([a(kind) for kind in sorted(others)])}, not {a(wanted)}")
         known = [called for held, called in self._classes if held == wanted]
-        raise LookupError(f"no {wanted} is called '{name}'{nearest(name, known)}{self._quarantined()}")
+        raise LookupError(
+            f"no {wanted} is called '{name}'{nearest(name, known) or f'; see: zoo list {wanted}'}{self._quarantined()}"
+        )
 
     def name_of(self, cls: type[Component]) -> str:
         """The name by which specs call a component."""
@@ -174,13 +177,21 @@ class Registry:
     def require(self, name: str) -> None:
         """PluginError unless the plugin of this name is installed and works."""
         if name not in self._plugins:
-            # A spec may be a stranger's: what is no name of a plugin goes into no command.
-            trial = f"; try: pip install {name}" if is_plugin_name(name) else ""
-            raise PluginError(f"the plugin {name!r} is not installed{trial}{nearest(name, self._plugins)}")
+            raise PluginError(f"the plugin {name!r} is not installed{self._remedy(name)}")
         self._load(name)
         plugin = self._plugins[name]
         if plugin.error is not None:
             raise PluginError(f"the plugin '{name}' ({_origin(plugin)}) is broken:\n{plugin.error}")
+
+    def _remedy(self, name: str) -> str:
+        """What to do about a plugin that is not here: no command, since a package index may know its name otherwise."""
+        near = nearest(name, [plugin.name for plugin in self._plugins.values() if plugin.prefix])
+        if near.startswith("; did you mean") or not is_plugin_name(name):
+            return near
+        custom = f"zoo-{name.lower().replace('_', '-')}"
+        return (
+            f"; a package brings it, by custom '{custom}': ask the spec's author, and install it if you trust its maker"
+        )
 
     def _load_for(self, name: str) -> None:
         owner = name.rpartition(".")[0]

@@ -21,7 +21,7 @@ def name_of(spec: Spec) -> str | None:
 
 def restarted(spec: Spec) -> bool:
     """Whether this job ran before, and should go on with its run."""
-    return _wanted(spec) and int(os.environ.get(RESTARTS) or 0) > 0
+    return _wanted(spec) and os.environ.get(RESTARTS, "0") not in ("", "0")
 
 
 def ask(spec: Spec, stop: Interrupted, progress: Progress) -> None:

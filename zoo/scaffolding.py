@@ -12,6 +12,7 @@ from string import Template
 
 from . import API_VERSION, __version__
 from .discovery import found
+from .distribution import DISTRIBUTION
 from .errors import UsageError, listed, nearest
 from .files import make_directory, write_new
 from .metadata import is_plugin_name, is_spec_name
@@ -72,6 +73,7 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
         "spec": component.replace("_", "-"),
         "licence": licence,
         "modeline": f"{MODELINE}../{SCHEMA}",
+        "home": DISTRIBUTION,
         "zoo": __version__,
         "api": str(API_VERSION),
         "year": str(datetime.datetime.now(datetime.UTC).year),

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from . import gallery
+from .distribution import install_hint
 from .errors import PluginError, UsageError, ZooError
 from .files import make_directory, remove
 from .formulas import set_formulas
@@ -63,7 +64,7 @@ def require() -> None:
     """`zoo.PluginError` where something of the extra ``docs`` is missing."""
     missing = [distribution for module, distribution in EXTRA.items() if find_spec(module) is None]
     if missing:
-        raise PluginError(f"the documentation needs {', '.join(missing)}: pip install 'zoo[docs]'")
+        raise PluginError(f"the documentation needs {', '.join(missing)}: {install_hint('docs')}")
 
 
 def pages() -> dict[str, str]:

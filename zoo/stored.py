@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from .beside import comes_from_a_file, read_python_file
 from .complaints import problems_in, told
+from .distribution import requirement
 from .errors import DamagedFile, PluginError, Problem, SpecError
 from .header import Header
 from .interfaces.component import Component, kind_name, kind_of
@@ -54,7 +54,7 @@ class Need:
     @property
     def requirement(self) -> str:
         """What pip is asked for, safe in a shell."""
-        return shlex.quote(f"{self.distribution}=={self.version}")
+        return requirement(self.distribution, self.version)
 
 
 def needs(header: Header, run: Path | None = None) -> list[Need]:

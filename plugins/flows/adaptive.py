@@ -10,7 +10,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from zoo import PluginError, ZooError, component
+from zoo import PluginError, ZooError, component, install_hint
 
 from .ode_solver import Dynamics, OdeSolver, State
 from .uncompiled import uncompiled
@@ -89,4 +89,4 @@ def _library() -> Any:
     try:
         return import_module("torchdiffeq")
     except ImportError as error:
-        raise PluginError(f"the solver 'adaptive' needs torchdiffeq: pip install 'zoo[ode]' ({error})") from None
+        raise PluginError(f"the solver 'adaptive' needs torchdiffeq: {install_hint('ode')} ({error})") from None

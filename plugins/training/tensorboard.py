@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from zoo import Sink, ZooError, component
+from zoo import Sink, ZooError, component, install_hint
 
 
 @component("tensorboard")
@@ -42,4 +42,4 @@ def _module() -> Any:
     try:
         return import_module("torch.utils.tensorboard")
     except ImportError as error:
-        raise ZooError("the sink 'tensorboard' needs a package: pip install zoo[tensorboard]") from error
+        raise ZooError(f"the sink 'tensorboard' needs a package: {install_hint('tensorboard')}") from error

@@ -74,15 +74,14 @@ def validate(node: Entries, file: Path | None, *, trust: bool = False) -> Spec:
 
 def find_spec(spec: str | os.PathLike[str]) -> Path:
     """The file of a spec: a path, or the name of a shipped one."""
-    path = Path(spec)
+    path, shipped = Path(spec), shipped_specs()
     try:
-        if path.is_dir():
+        if path.is_dir() and str(spec) not in shipped:
             raise UsageError(f"{path} is a directory; a spec is a YAML file")
-        if path.exists():
+        if path.exists() and not path.is_dir():
             return path
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    shipped = shipped_specs()
     if str(spec) in shipped:
         return shipped[str(spec)]
     if path.suffix in (".yaml", ".yml"):
