@@ -82,6 +82,9 @@ class Part(Generic[T]):
         built: T = child
         return built
 
+    def __deepcopy__(self, memo: Any) -> Part[T]:
+        return self  # it does not change
+
     def problem(self, message: str) -> Problem:
         """A complaint at the place of this declaration."""
         return Problem(self.place.mark, self.place.path, f"{self}: {message}")

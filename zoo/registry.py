@@ -6,14 +6,16 @@ The distribution ``zoo`` registers bare names. Every other plugin's names are pr
 
 from __future__ import annotations
 
+import copyreg
 import importlib
 import inspect
 import pkgutil
+import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,8 +30,8 @@ from .errors import PluginError, SpecError, UsageError, a, listed, nearest
 from .interfaces.component import Component, kind_name, kind_of, registration_of
 from .metadata import is_plugin_name
 from .migrating import Migration, migrations_in
-from .nodes import Entries, key_place, place_of
-from .part import Part, declare_node, parameters_of
+from .nodes import Entries, Place, key_place, place_of
+from .part import Part, declare_node, parameters, parameters_of
 from .renaming import former_keys, warn, with_present_keys
 
 
@@ -239,6 +241,8 @@ class Registry:
         self._formerly.update(dict.fromkeys(former, cls))
         plugin.components.append(cls)
         cls.origin = _origin(plugin) if plugin.prefix else None
+        if plugin.file is not None:
+            copyreg.pickle(cls, partial(_reduced, plugin.file))
 
     def _add_migration(self, plugin: Plugin, migration: Migration) -> None:
         cls = migration.component
@@ -373,3 +377,38 @@ def _migrations(modules: list[ModuleType]) -> Iterator[Migration]:
         for value in vars(module).values():
             if inspect.isfunction(value) and value.__module__ == module.__name__:
                 yield from migrations_in(value)
+
+
+# -- pickling: a declaration is its class and its parameters; before what a Python file brings comes the file itself ---
+
+
+def _reduced(file: PythonFile, component: Component) -> tuple[Any, ...]:
+    """A component of a Python file as pickle reads it: once the file is there, so is the class."""
+    reduced: Any = component.__reduce_ex__(2)
+    function, args, *state = reduced
+    return _revived, (file, function, args), *state
+
+
+def _revived(file: PythonFile, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    return function(*args)
+
+
+def _brought(path: Path, text: bytes) -> PythonFile:
+    """A Python file whose components are there."""
+    file = PythonFile(path, text)
+    if file.module not in sys.modules:
+        installed().bring(file)
+    return file
+
+
+def _part_reduced(part: Part[Any]) -> tuple[Any, ...]:
+    plugin = installed().plugin_of(part.cls) if part.cls.origin else None
+    return _part_revived, (plugin and plugin.file, part.cls, part.name, parameters(part.settings), part.place.path)
+
+
+def _part_revived(file: PythonFile | None, cls: type[Any], name: str, values: dict[str, Any], path: str) -> Part[Any]:
+    return Part(cls, name, parameters_of(cls).model_construct(**values), Place(path=path))
+
+
+copyreg.pickle(PythonFile, lambda file: (_brought, (file.path, file.text)))
+copyreg.pickle(Part, _part_reduced)

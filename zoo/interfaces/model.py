@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, final
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ..event import Event
 from .component import Component, Contract
+
+if TYPE_CHECKING:
+    from ..part import Part
 
 Batch = Mapping[str, Tensor]
 """Named tensors with one first size, the batch: ``image``, ``label``, ``tokens`` ..."""
@@ -92,6 +98,17 @@ class Model(Component, nn.Module, ABC):
     def after_step(self, clock: Clock) -> None:
         """A hook that is called once after each training step: the place of a moving teacher."""
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """As any module is pickled; with reparametrised weights, which torch refuses, by declaration and tensors."""
+        if self.declaration is None or not any(map(is_parametrized, self.modules())):
+            return super().__reduce_ex__(protocol)
+        return _rebuilt, (self.declaration, self.event, _tensors(self), [part.training for part in self.modules()])
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        other = memo[id(self)] = type(self).__new__(type(self))
+        other.__setstate__(copy.deepcopy(self.__dict__, memo))  # type: ignore[no-untyped-call]
+        return other
+
     @staticmethod
     def _takes(model: Any, args: tuple[Any, ...]) -> str | None:
         missing = {model.event.name, model.conditioned_on} - {None, *args[0]}
@@ -106,3 +123,22 @@ class Model(Component, nn.Module, ABC):
         return None
 
     contracts: ClassVar[Mapping[str, Contract]] = {"forward": Contract(_takes, _gives)}
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and buffer, also those that are not stored."""
+    return dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+
+
+def _rebuilt(declaration: Part[Model], event: Event, tensors: Mapping[str, Tensor], training: Sequence[bool]) -> Model:
+    """A model from its declaration, with these tensors in the place of its own."""
+    with torch.random.fork_rng(devices=[]):
+        model = declaration(event)
+    for name, tensor in tensors.items():
+        path, _, leaf = name.rpartition(".")
+        owner = model.get_submodule(path)
+        held = owner._parameters if leaf in owner._parameters else owner._buffers
+        held[leaf] = tensor  # type: ignore[assignment]
+    for part, mode in zip(model.modules(), training, strict=True):
+        part.training = mode
+    return model
