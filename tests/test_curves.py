@@ -84,16 +84,27 @@ def test_the_same_rows_give_the_same_picture() -> None:
     assert torch.equal(curves(series, "x"), curves(series, "x"))
 
 
-def test_a_run_leaves_the_curves_of_its_weights(tmp_path: Path) -> None:
+def tiny(weighting: dict[str, Any]) -> zoo.Spec:
     node = {
         "name": "tiny",
         "data": {"type": "binarised", "of": "digits"},
-        "model": VAE,
+        "model": VAE | weighting,
         "train": {"steps": 3, "batch": 8, "optimizer": {"type": "adam", "lr": 0.001}, "log_every": 1},
         "engine": {"device": "cpu", "compile": "off"},
     }
-    one, other = (zoo.train(load_spec(node), runs=tmp_path, name=name).directory for name in ("one", "other"))
+    return load_spec(node)
+
+
+def test_a_run_leaves_the_curves_of_its_weights(tmp_path: Path) -> None:
+    annealed = tiny({"weighting": {"type": "linear_beta"}})
+    one, other = (zoo.train(annealed, runs=tmp_path, name=name).directory for name in ("one", "other"))
     assert (one / "samples" / "weights.png").read_bytes() == (other / "samples" / "weights.png").read_bytes()
+
+
+def test_a_weight_that_is_constant_has_no_curve(tmp_path: Path) -> None:
+    done = zoo.train(tiny({}), runs=tmp_path)
+    assert list(weights_in(done.directory / "metrics.jsonl")) == ["beta"]
+    assert not (done.directory / "samples" / "weights.png").exists()
 
 
 def test_a_run_without_weights_has_no_curves(tmp_path: Path) -> None:

@@ -39,6 +39,15 @@ def weights_in(path: Path) -> dict[str, list[tuple[float, float]]]:
     return series
 
 
+def changing(series: Series) -> Series:
+    """The curves that are not constant: a picture shows nothing of the others.
+
+    >>> list(changing({"beta": [(1, 4.0), (2, 4.0)], "gamma": [(1, 1.0), (2, 1.5)]}))
+    ['gamma']
+    """
+    return {name: curve for name, curve in series.items() if len({value for _, value in curve}) > 1}
+
+
 def curves(series: Series, title: str) -> Tensor:
     """Curves over the steps as an RGB image ``[3, H, W]`` of bytes, with axes and names: of very many, some names."""
     points = [point for curve in series.values() for point in curve]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import run
-from .curves import curves, weights_in
+from .curves import changing, curves, weights_in
 from .data import Source
 from .densities import density_picture
 from .drawing import write_png
@@ -54,7 +54,7 @@ class Journal(ABC):
 
     @abstractmethod
     def curves(self) -> None:
-        """The weights of the loss over the rows so far, where there are any."""
+        """The weights of the loss that change over the rows so far."""
 
     @abstractmethod
     def publish(self, model: Model, step: int) -> None:
@@ -158,7 +158,7 @@ class Written(Journal):
             draw_picture(drawn_by(view), model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def curves(self) -> None:
-        series = weights_in(self.log.path)
+        series = changing(weights_in(self.log.path))
         if series:
             image = curves(series, "weights of the loss, by step")
             write_whole(self.directory / run.SAMPLES / WEIGHTS, lambda aside: write_png(image, aside))
