@@ -19,7 +19,7 @@ from .errors import UsageError
 from .interfaces import Batch, Clock, Model, Terms
 from .processes import Processes
 from .sharding import shard
-from .spec import Spec
+from .spec import DEVICES, Spec
 
 COMPILE_SECONDS = {"cpu": 90.0, "cuda": 60.0}
 """Roughly what compiling forward and backward of one model costs; only ``compile: auto`` asks."""
@@ -50,7 +50,7 @@ def find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"there is no device '{name}'; known: auto, cpu, cuda, cuda:N, mps") from None
+        raise UsageError(f"there is no device '{name}'; known: {DEVICES}") from None
     present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if device.type not in present or (device.index or 0) >= present[device.type]:
         raise UsageError(f"the device '{name}' is not available here; try --device auto")

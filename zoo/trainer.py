@@ -20,7 +20,7 @@ from .averaging import Averaged
 from .data import Shuffled, Source, Splits, all_of, sources
 from .densities import density_problem
 from .engine import Choices, Runtime, place, prepare
-from .errors import DataError, Diverged, Interrupted, NeverFinite, ZooError
+from .errors import DataError, Diverged, Interrupted, NeverFinite, UsageError, ZooError, nearest
 from .evaluation import measure, protocol
 from .exporting import export_again, open_share
 from .interfaces import AfterStep, Batch, Clock, Measurement, Model, Scores
@@ -34,7 +34,7 @@ from .randomness import reseed, seeded
 from .run import Run
 from .sentinel import Sentinel
 from .signals import Abandoned, Request, stop_requests
-from .spec import Spec
+from .spec import Spec, chosen
 from .tally import Tally
 from .turns import Turn
 from .viewing import BESIDE
@@ -311,14 +311,17 @@ class Trainer:
         best = self.spec.train.best
         if best is None:
             return
-        value = figures[best.metric] if best.goal == "min" else -figures[best.metric]
+        name, goal = chosen(best, self.spec.evaluate)
+        if name not in figures:
+            raise UsageError(f"train.best chooses by '{name}', which no metric gave{nearest(name, figures)}")
+        value = figures[name] if goal == "min" else -figures[name]
         if math.isfinite(value) and (self.best is None or value < self.best):
             self.processes.once(lambda: self.journal.publish(model, self.step))
             self.best, self.best_step, self.since_best = value, self.step, 0
         else:
             self.since_best += 1
             if self.best is None and self.stalled():
-                raise NeverFinite(self.step, best.metric, self.since_best, told=not self.processes.first)
+                raise NeverFinite(self.step, name, self.since_best, told=not self.processes.first)
 
     def measure_held_out(self, model: Model) -> Mapping[str, Measurement]:
         return measure(model, self.spec.evaluate, self.held_source, self.spec.train.seed)

@@ -65,6 +65,7 @@ class BetaVAEScore(FactorMetric):
     """
 
     least_factors = 2
+    gives = ("beta_vae_score",)
 
     def __init__(self, *, examples: PositiveInt = 10_000, votes: PositiveInt = 10_000, batch: PositiveInt = 64) -> None:
         super().__init__(examples)

@@ -96,6 +96,7 @@ class DisentanglementCompletenessInformativeness(FactorMetric):
     """
 
     least_factors = 2
+    gives = ("dci_disentanglement", "dci_completeness", "dci_informativeness")
 
     def __init__(self, *, examples: PositiveInt = 1000, trees: PositiveInt = 100) -> None:
         super().__init__(examples)

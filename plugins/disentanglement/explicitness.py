@@ -53,6 +53,8 @@ class Explicitness(FactorMetric):
     arXiv:1802.05312, section 3; Locatello et al., 2019, arXiv:1811.12359.
     """
 
+    gives = ("explicitness",)
+
     def __init__(self, *, examples: PositiveInt = 10_000) -> None:
         super().__init__(examples)
 

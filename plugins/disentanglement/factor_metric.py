@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ class FactorMetric(Metric, ABC):
     needs = ("factors",)
     least_factors: ClassVar[int] = 1
     """How many factors must vary among the examples."""
+    gives: ClassVar[Sequence[str]]
+    """The names of the scores."""
 
     def __init__(self, examples: int) -> None:
         self.examples = examples
@@ -48,6 +50,9 @@ class FactorMetric(Metric, ABC):
             if (np.concatenate(seen) != seen[0][:1]).any(axis=0).sum() >= self.least_factors:
                 return
         varying(np.concatenate(seen), self.least_factors)
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return dict.fromkeys(self.gives, "max")
 
     @final
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:

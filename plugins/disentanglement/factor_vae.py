@@ -69,6 +69,7 @@ class FactorVAEScore(FactorMetric):
     """
 
     least_factors = 2
+    gives = ("factor_vae_score",)
 
     def __init__(
         self,

@@ -54,6 +54,8 @@ class InterventionalRobustness(FactorMetric):
     that of disentanglement_lib (Locatello et al., 2019, arXiv:1811.12359).
     """
 
+    gives = ("irs",)
+
     def __init__(
         self, *, examples: PositiveInt = 10_000, quantile: Annotated[float, Field(gt=0.0, le=1.0)] = 0.99
     ) -> None:

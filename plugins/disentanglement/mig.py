@@ -41,6 +41,8 @@ class MutualInformationGap(FactorMetric):
     section 4.1; the bins are those of Locatello et al., 2019, arXiv:1811.12359.
     """
 
+    gives = ("mig",)
+
     def __init__(self, *, examples: PositiveInt = 10_000, bins: Annotated[int, Field(ge=2)] = 20) -> None:
         super().__init__(examples)
         self.bins = bins

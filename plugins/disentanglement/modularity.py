@@ -44,6 +44,7 @@ class Modularity(FactorMetric):
     """
 
     least_factors = 2
+    gives = ("modularity",)
 
     def __init__(self, *, examples: PositiveInt = 10_000, bins: Annotated[int, Field(ge=2)] = 20) -> None:
         super().__init__(examples)

@@ -76,6 +76,8 @@ class SeparatedAttributePredictability(FactorMetric):
     arXiv:1711.00848, section 3; Locatello et al., 2019, arXiv:1811.12359.
     """
 
+    gives = ("sap",)
+
     def __init__(
         self, *, examples: PositiveInt = 10_000, factors: Literal["discrete", "continuous"] = "discrete"
     ) -> None:

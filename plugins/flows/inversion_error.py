@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import torch
 
@@ -28,6 +29,9 @@ class InversionError(Metric):
 
     def check(self, model: Model) -> None:
         _flow(model)
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"inversion_error": "min", "inversion_error_mean": "min", "inversion_error_relative": "min"}
 
     @torch.no_grad()
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from torch import Tensor
 
@@ -29,6 +30,9 @@ class Accuracy(Metric):
         _predicts(model)
         if model.event.classes is None:
             raise ValueError(f"'{model.event.name}' has no classes to predict")
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"accuracy": "max"}
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Literal
 
 from pydantic import PositiveInt
 
@@ -37,6 +38,9 @@ class BitsPerDim(Metric):
             raise ValueError(
                 "bits per dimension need a probability of levels, and this likelihood is a density of them"
             )
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"bits_per_dim": "min", "nll": "min"}
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)

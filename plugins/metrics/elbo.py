@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import torch
 from pydantic import PositiveInt
@@ -38,6 +39,9 @@ class EvidenceLowerBound(Metric):
 
     def check(self, model: Model) -> None:
         bounds(model)
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"elbo": "max", "reconstruction": "min", "kl": None, "active": None}
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         spread = Spread()

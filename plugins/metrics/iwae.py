@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import torch
 from pydantic import PositiveInt
@@ -39,6 +40,9 @@ class ImportanceWeighted(Metric):
 
     def check(self, model: Model) -> None:
         bounds(model)
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"nll_iwae": "min"}
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         bounded = bounds(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from pydantic import PositiveInt
 
@@ -26,6 +27,9 @@ class NegativeLogLikelihood(Metric):
 
     def check(self, model: Model) -> None:
         scores(model)
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"nll": "min"}
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         return {"nll": negative_log_likelihood(model, batches, self.draws)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 import torch
 from pydantic import PositiveInt
@@ -47,6 +48,9 @@ class OutOfDistribution(Metric):
     def check_data(self, batches: Iterable[Batch]) -> None:
         if not len(self.data().split("test")):
             raise ValueError(f"the test split of '{self.data.name}' has no examples")
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"ood": "max", "ood_nll": "max", "nll": "min"}
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from torch import Tensor
 
@@ -23,6 +24,9 @@ class ReconstructionError(Metric):
 
     def check(self, model: Model) -> None:
         _reconstructs(model)
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"reconstruction_error": "min"}
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         reconstructing = _reconstructs(model)

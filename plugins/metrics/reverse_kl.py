@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import torch
 from pydantic import PositiveInt
@@ -50,6 +51,9 @@ class ReverseKL(Metric):
         energy = self.energy(model.event.shape)
         if energy.extent is None:
             raise ValueError(f"the energy {type(energy).__name__} does not say where its mass is")
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"reverse_kl": "min"}
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from .component import Component
 from .model import Batch, Model
@@ -18,6 +18,10 @@ class Measurement:
     value: float
     n: int
     kind: str = "exact"
+
+
+Goal = Literal["min", "max"]
+"""Whether less of a figure is better, or more."""
 
 
 class Metric(Component, ABC):
@@ -37,6 +41,13 @@ class Metric(Component, ABC):
         it needs: they are read as they are asked for.
         """
         return
+
+    def figures(self) -> Mapping[str, Goal | None]:
+        """The figures that `measure` gives, without their details, and which way they are better; None for neither.
+
+        The first is the one that the metric is named after. A metric that declares none is asked by measuring.
+        """
+        return {}
 
     @abstractmethod
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:

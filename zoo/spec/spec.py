@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr
+from pydantic import AfterValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr
 
-from ..errors import Problem, nearest
+from ..errors import Problem, SpecError, nearest
 from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Sampler, Schedule, Sink, View
+from ..interfaces.metric import Goal
 from ..nodes import Place, child_place, place_of
 from ..part import Part
 from ..settings import Settings
+
+DEVICES = "auto, cpu, cuda, cuda:N, mps"
+"""The devices that ``engine.device`` and ``--device`` know."""
 
 
 class Described(Settings):
@@ -34,7 +38,9 @@ class Best(Described):
     """By which validation figure the kept weights are chosen."""
 
     metric: str
-    goal: Literal["min", "max"] = "min"
+    """A figure that ``evaluate`` gives, or the name of a metric: its first figure."""
+    goal: Goal | None = None
+    """Which way it is better, where that is not as the metric declares."""
 
 
 class Train(Described):
@@ -79,10 +85,16 @@ class Train(Described):
     """Where figures and pictures go, besides the run directory."""
 
 
+def _a_device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
+        raise ValueError(f"there is no device '{name}'; known: {DEVICES}")
+    return name
+
+
 class Engine(Described):
     """What the model runs on. Nothing here changes what is computed beyond rounding."""
 
-    device: str = "auto"
+    device: Annotated[str, AfterValidator(_a_device)] = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """What numbers the layers compute in; log-determinants and sums stay in fp32."""
@@ -209,6 +221,25 @@ def parts_in(value: Any) -> Iterator[Part[Any]]:
         yield from parts_in(list(value.values()))
 
 
+def chosen(best: Best, metrics: Sequence[Part[Metric]]) -> tuple[str, Goal]:
+    """The figure by which weights are chosen, and which way it is better; LookupError where no metric gives it.
+
+    What the metrics of a plugin do not declare may be there once they measure; less of it is better unless it is said.
+    """
+    declared = {part.name: part().figures() for part in metrics}
+    figures = {name: goal for each in reversed(declared.values()) for name, goal in each.items()}
+    name = best.metric
+    if name not in figures:
+        name = next(iter(declared.get(name, ())), name)
+    if name not in figures and all(declared.values()):
+        known = nearest(name, {*figures, *declared})
+        raise LookupError(f"chooses by '{name}', which no metric in 'evaluate' gives{known}")
+    goal = best.goal or figures.get(name, "min")
+    if goal is None:
+        raise LookupError(f"chooses by '{name}', of which neither less nor more is better: say 'goal: min' or 'max'")
+    return name, goal
+
+
 def contradictions(spec: Spec, node: Any) -> Iterator[Problem]:
     """What no single key can know: settings that do not go together."""
     train = spec.train
@@ -217,10 +248,13 @@ def contradictions(spec: Spec, node: Any) -> Iterator[Problem]:
         place = child_place(node["train"], key)
         return Problem(place.mark, place.path, message)
 
-    names = [metric.name for metric in spec.evaluate]
-    if train.best is not None and train.best.metric not in names:
-        hint = nearest(train.best.metric, names)
-        yield problem("best", f"chooses by '{train.best.metric}', which 'evaluate' does not name{hint}")
+    if train.best is not None:
+        try:
+            chosen(train.best, spec.evaluate)
+        except LookupError as error:
+            yield problem("best", str(error.args[0]))
+        except SpecError as error:
+            yield from error.problems
     if train.validate_every is not None and not train.validation:
         yield problem("validate_every", "needs a held-out part: set train.validation, 0.1 for a tenth")
     if train.best is not None and train.validate_every is None:
