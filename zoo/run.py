@@ -8,7 +8,7 @@ import os
 import platform
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from .beside import PythonFile, is_python_file
 from .engine import Choices
 from .errors import DamagedFile, UsageError, ZooError
 from .files import remove, sync, write_new, write_whole
-from .header import canonical
+from .header import canonical, read_header
 from .hub import fetch
 from .registry import installed
 from .spec import Spec, bring_python_files, load_spec
@@ -32,16 +32,33 @@ CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
 )  # fmt: skip
 
 
-@dataclass
+@dataclass(init=False)
 class Run:
-    """What a training came to."""
+    """What a training came to: given its directory alone, what was recorded there.
+
+    ``metrics`` were measured on the ``split``: ``test`` once a run has finished, ``train`` where it stopped before.
+    UsageError for a directory that is no run.
+    """
 
     directory: Path
-    steps: int = 0
-    seconds: float = 0.0
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    split: str = "train"
-    """Where ``metrics`` were measured: ``test`` once a run has finished, ``train`` where it stopped before."""
+    steps: int
+    seconds: float
+    metrics: Mapping[str, float]
+    split: str
+
+    def __init__(
+        self,
+        directory: str | Path,
+        steps: int | None = None,
+        seconds: float | None = None,
+        metrics: Mapping[str, float] | None = None,
+        split: str = "train",
+    ) -> None:
+        self.directory = Path(directory)
+        facts = _facts(self.directory) if steps is None or seconds is None else {}
+        self.steps = facts.get("step", 0) if steps is None else steps
+        self.seconds = facts.get("seconds", 0.0) if seconds is None else seconds
+        self.metrics, self.split = _measured(self.directory) if metrics is None else (metrics, split)
 
     @property
     def model(self) -> Path:
@@ -114,6 +131,33 @@ def sweep(directory: Path) -> None:
         *directory.glob(".*.tmp"), *(directory / SAMPLES).glob(".*.tmp"), *(directory / CHECKPOINTS).glob("step-*.tmp")
     ):  # fmt: skip
         remove(half)
+
+
+def _facts(directory: Path) -> dict[str, Any]:
+    """What ``run.json`` says; nothing where it is not there yet, or cannot be read."""
+    if not is_run(directory):
+        raise UsageError(f"{directory} is no run: it has no {RESOLVED}")
+    try:
+        found = json.loads((directory / RUN).read_bytes())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _measured(directory: Path) -> tuple[Mapping[str, float], str]:
+    """The figures of a run and the split they are of: those of its model, or those of the last row of training."""
+    if (directory / MODEL).is_file():
+        recorded = read_header(directory / MODEL).meta["metrics"]
+        if figures := recorded.get("figures"):
+            values = {name: figure["value"] for name, figure in figures.items()}
+            return {name: math.nan if v is None else v for name, v in values.items()}, recorded.get("split", "test")
+    try:
+        lines = (directory / METRICS).read_bytes().split(b"\n")
+    except OSError:
+        lines = []
+    rows = [row for line in lines if (row := _row(line)).get("split") == "train"]
+    last = rows[-1] if rows else {}
+    return {name: value for name, value in last.items() if name not in ("step", "split", "lr")}, "train"
 
 
 def choices_of(directory: Path) -> Choices | None:
@@ -223,11 +267,17 @@ def _until(lines: list[bytes], step: int) -> list[bytes]:
 
 
 def _step_of(line: bytes) -> float:
-    try:
-        step = json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return math.inf
+    step = _row(line).get("step")
     return step if isinstance(step, int) else math.inf
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """A row of ``metrics.jsonl``; nothing where it cannot be read."""
+    try:
+        row = json.loads(line)
+        return row if isinstance(row, dict) else {}
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _refuse_run(directory: Path) -> None:
