@@ -244,7 +244,7 @@ def test_draws_are_of_the_class_that_is_asked_for(run: Path, tmp_path: Path) -> 
     [
         (("--label", "10"), "there is no label 10: they go from 0 to 9"),
         (("--features", "f.npy"), "--features says nothing to this model: it is conditioned on its label"),
-        (("--label", "1", "--view", "density"), "--label and --features are of draws"),
+        (("--label", "1", "--view", "density"), "--label, --features and --mean are of draws"),
     ],
 )
 def test_a_wrong_question_is_answered_with_what_is_right(run: Path, words: tuple[str, ...], said: str) -> None:

@@ -17,6 +17,7 @@ from .errors import Problem, SpecError, UsageError, ZooError
 from .event import ENTRIES, Event, require_same_event
 from .importing import plain_imports
 from .interfaces import Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
+from .interfaces.boundary import trusted
 from .nodes import Place
 from .parameters import check_frozen, check_groups, check_players, freeze
 from .part import Part
@@ -106,7 +107,8 @@ class _Misfit(Exception):
 
 def _check_on(spec: Spec, event: Event, device: str) -> Summary:
     seen: dict[nn.Module, tuple[str, str]] = {}
-    with torch.device(device), plain_imports(), seeded(torch.device("cpu"), spec.train.seed, "check"):
+    building = seeded(torch.device("cpu"), spec.train.seed, "check")
+    with trusted(), torch.device(device), plain_imports(), building:
         model = spec.model(event).train()
         freeze(model, spec)
         kept = _Kept(model)

@@ -357,6 +357,9 @@ def sample(
         bool, typer.Option("--density", help="The learned density instead, beside a run's data: of one or two numbers.")
     ] = False,
     label: Annotated[int | None, typer.Option(min=0, help="Of this class, where a model is conditioned on it.")] = None,
+    mean: Annotated[
+        bool, typer.Option("--mean", help="The mean of each draw, without the noise of the likelihood.")
+    ] = False,
     features: Annotated[
         Path | None, typer.Option(help="Given these: a .npy or .csv file with one row of features, or one a draw.")
     ] = None,
@@ -368,10 +371,10 @@ def sample(
     """Draw from a model."""
     if density and view is not None:
         raise UsageError("--density is a picture and --view is another: one of the two")
-    if (density or view is not None) and (label is not None or features is not None):
-        raise UsageError("--label and --features are of draws: no picture takes them")
+    if (density or view is not None) and (label is not None or features is not None or mean):
+        raise UsageError("--label, --features and --mean are of draws: no picture takes them")
 
-    from .sampling import sample_file
+    from .sampling import Means, sample_file
     from .terminal import drawing
     from .viewing import density_file, view_file
 
@@ -383,7 +386,8 @@ def sample(
         elif view is not None:
             drawn = view_file(target, output, view, **how)
         else:
-            drawn = sample_file(target, output, label=label, features=features, **how)
+            way = Means if mean else None
+            drawn = sample_file(target, output, label=label, features=features, way=way, **how)
     if as_json:
         _print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
     else:

@@ -16,6 +16,7 @@ from .errors import DataError, UsageError
 from .exporting import open_share, respecified
 from .files import write_whole
 from .interfaces import Encodes, Model
+from .interfaces.boundary import trusted
 from .interfaces.dataset import Split
 from .outside import require_agreed
 from .randomness import seeded
@@ -73,6 +74,6 @@ def _codes(model: Model, encoder: Encodes, source: Source, seed: int) -> Tensor:
     """The code of every example of a source, in order, ``[N, ...]``, on the CPU."""
     if len(source) == 0:
         raise DataError("there are no examples to encode")
-    with seeded(source.device, seed, "encode"):
+    with trusted(), seeded(source.device, seed, "encode"):
         batches = source.in_order(BATCH)
         return torch.cat([encoder.encode(batch[model.event.name], model.given(batch)).cpu() for batch in batches])

@@ -78,6 +78,10 @@ class Event:
             return x if dtype is None else x.to(dtype)
         return x.to(dtype or torch.get_default_dtype()) / max(self.levels - 1, 1)
 
+    def of_unit(self, x: torch.Tensor) -> torch.Tensor:
+        """The inverse of `unit`, still as floating point numbers: levels between 0 and ``levels - 1``."""
+        return x if self.levels is None else x * max(self.levels - 1, 1)
+
     def example(self, n: int, device: str | torch.device) -> dict[str, torch.Tensor]:
         """A batch of ``n`` examples that have the form of the data and none of its meaning."""
         import torch

@@ -20,8 +20,8 @@ from .engine import find_device, place, prepare
 from .errors import SpecError, UsageError
 from .exporting import open_share, respecified
 from .files import write_whole
-from .interfaces import Model, Sampler, Samples
-from .part import Part
+from .interfaces import Model, Sampler, Samples, SamplesMeans
+from .interfaces.boundary import trusted
 from .randomness import seeded
 from .run import file_to_open
 from .spec import Spec
@@ -29,6 +29,9 @@ from .spec import Spec
 BATCH = 1000
 ARRAYS = (".npy", ".pt", ".csv")
 ENDINGS = (".png", *ARRAYS)
+
+Way = Callable[[Model], Sampler]
+"""How a model is drawn from: a declared sampler, or `Means`."""
 
 
 def draw(
@@ -39,7 +42,7 @@ def draw(
     temperature: float,
     seed: int,
     context: Tensor | None = None,
-    sampler: Part[Sampler] | None = None,
+    sampler: Way | None = None,
 ) -> Tensor:
     """``n`` draws of a model in a file of the form that its ending names; the same seed gives the same file."""
     write = writer(path, model)
@@ -56,23 +59,40 @@ def sample(
     temperature: float,
     seed: int,
     context: Tensor | None = None,
-    sampler: Part[Sampler] | None = None,
+    sampler: Way | None = None,
 ) -> Tensor:
     """``n`` draws, ``[n, *shape]``, on the CPU; without a context those of a model of labels take each in turn."""
     if not isinstance(model, Samples):
-        raise UsageError(f"'{model.declaration.name if model.declaration else type(model).__name__}' does not sample")
+        raise UsageError(f"'{_called(model)}' does not sample")
     device = device_of(model)
     way = model if sampler is None else _way(sampler, model)
     context = condition(model, n) if context is None else context
     pieces = []
-    with seeded(device, seed, "sample"):
+    with trusted(), seeded(device, seed, "sample"):
         for start in range(0, n, BATCH):
             told = None if context is None else context[start : start + BATCH].to(device)
             pieces.append(way.sample(min(BATCH, n - start), told, temperature).cpu())
     return torch.cat(pieces)
 
 
-def _way(sampler: Part[Sampler], model: Model) -> Sampler:
+class Means(Sampler):
+    """Draws without the noise of the likelihood; UsageError for a model that has no such means."""
+
+    def __init__(self, model: Model) -> None:
+        if not isinstance(model, SamplesMeans):
+            raise UsageError(f"'{_called(model)}' has no means: its draws are not a mean with noise around it")
+        super().__init__(model)
+        self.means = model
+
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return self.means.sample_mean(n, context, temperature)
+
+
+def _called(model: Model) -> str:
+    return model.declaration.name if model.declaration else type(model).__name__
+
+
+def _way(sampler: Way, model: Model) -> Sampler:
     try:
         return sampler(model)
     except SpecError as error:
@@ -114,12 +134,13 @@ def sample_file(
     label: int | None = None,
     features: Path | None = None,
     trust: bool = False,
+    way: Way | None = None,
 ) -> Drawn:
     """Draw from a run or a share file into a file; what is not said, its spec says."""
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     context = condition(opened.model, opened.n, label=label, features=features)
     began = time.monotonic()
-    how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": opened.spec.sample.way}
+    how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": way or opened.spec.sample.way}
     draw(opened.model, output, seed=seed, context=context, **how)
     return Drawn(opened.n, time.monotonic() - began)
 

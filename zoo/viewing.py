@@ -16,6 +16,7 @@ from .drawing import write_png
 from .errors import DataError, SpecError, UsageError
 from .files import write_whole
 from .interfaces import Batch, Model, View
+from .interfaces.boundary import trusted
 from .outside import replaces_data, unagreed
 from .part import Part
 from .randomness import seeded
@@ -73,7 +74,7 @@ def draw_picture(
     """A picture of a model in a file; the same seed gives the same file."""
     if path.suffix != ".png":
         raise UsageError(f"this is a picture: '{path}' should end in .png")
-    with torch.no_grad(), seeded(device_of(model), seed, "view"):
+    with torch.no_grad(), trusted(), seeded(device_of(model), seed, "view"):
         image = draw(model, n, temperature, data)
     write_whole(path, lambda aside: write_png(image, aside))
 

@@ -7,7 +7,20 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from zoo import Batch, Clock, Event, Model, Part, Quantizes, Reconstructs, Samples, Scores, Terms, component
+from zoo import (
+    Batch,
+    Clock,
+    Event,
+    Model,
+    Part,
+    Quantizes,
+    Reconstructs,
+    Samples,
+    SamplesMeans,
+    Scores,
+    Terms,
+    component,
+)
 
 
 @component(
@@ -24,7 +37,7 @@ from zoo import Batch, Clock, Event, Model, Part, Quantizes, Reconstructs, Sampl
         "prior": {"type": "autoregressive", "net": {"type": "made", "width": 8}, "head": "categorical"},
     },
 )
-class CodePrior(Model, Scores, Samples, Reconstructs):
+class CodePrior(Model, Scores, SamplesMeans, Reconstructs):
     r"""A density of the codes of an autoencoder: the second stage of VQ-VAE.
 
     .. math:: \log p(x) \ge \log p(x \mid k) + \log p(k), \qquad k = \mathrm{codes}(x)
@@ -81,6 +94,12 @@ class CodePrior(Model, Scores, Samples, Reconstructs):
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         codes = self.prior.sample(n, context, temperature)
         x: Tensor = self.autoencoder.draw_given(self._as_coded(codes.long()), temperature)
+        return x
+
+    @torch.no_grad()
+    def sample_mean(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        codes = self.prior.sample(n, context, temperature)
+        x: Tensor = self.event.of_unit(self.autoencoder.mean_given(self._as_coded(codes.long())))
         return x
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:

@@ -24,6 +24,7 @@ from zoo import (
     Part,
     Player,
     Reconstructs,
+    SamplesMeans,
     Shape,
     SpecError,
     Terms,
@@ -44,7 +45,7 @@ Sizes = PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     "vae",
     example={"latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "gaussian"},
 )
-class VAE(Model, VariationalBound, Reconstructs, Decodes):
+class VAE(Model, VariationalBound, Reconstructs, Decodes, SamplesMeans):
     r"""Variational autoencoder: a latent, a decoder that makes data of it, an encoder that infers it.
 
     .. math:: \log p(x) \ge \mathrm E_{q(z|x)}[\log p(x \mid z)] - \mathrm{KL}(q(z \mid x) \,\|\, p(z)) = -(R +
@@ -165,6 +166,10 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes):
         prior = self.prior
         z = prior.sample(n, self, temperature) if isinstance(prior, Prior) else prior.sample(n, None, temperature)
         return torch.cat((z.flatten(1), self.likelihood.noise(n, temperature)), dim=1)
+
+    def sample_mean(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        z = self.draw_latent(n, context, temperature)[:, : self.latent.size]
+        return self.event.of_unit(self.expect(torch.unflatten(z, 1, tuple(self.latent)), context))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         latent, noise = torch.split(z, [self.latent.size, self.likelihood.noise_size], dim=1)

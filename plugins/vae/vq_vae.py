@@ -20,6 +20,7 @@ from zoo import (
     Model,
     Part,
     Quantizes,
+    SamplesMeans,
     Shape,
     Terms,
     component,
@@ -39,7 +40,7 @@ from .quantizers.quantizer import Quantized, Quantizer
         "quantizer": {"type": "vq", "size": 8},
     },
 )
-class VQVAE(Model, Quantizes, Decodes):
+class VQVAE(Model, Quantizes, Decodes, SamplesMeans):
     r"""VQ-VAE: the latent is a map of codes, each the nearest of a codebook to what the encoder gives.
 
     .. math:: L = -\log p(x \mid e) + \lambda\, |\mathrm{sg}[z_e] - e|^2 + \beta\, |z_e - \mathrm{sg}[e]|^2
@@ -141,6 +142,13 @@ class VQVAE(Model, Quantizes, Decodes):
         noise = self.likelihood.noise(n, temperature)
         codes = torch.randint(self.quantizer.size, (n, *self.latent.dims[1:]), device=noise.device)
         return torch.cat((self.embed(codes).flatten(1), noise), dim=1)
+
+    def mean_given(self, codes: Tensor) -> Tensor:
+        return self.expect(self.embed(codes))
+
+    def sample_mean(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        z = self.draw_latent(n, context, temperature)[:, : self.latent.size]
+        return self.event.of_unit(self.expect(torch.unflatten(z, 1, self.latent.dims), context))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         latent, noise = torch.split(z, [self.latent.size, self.likelihood.noise_size], dim=1)

@@ -7,7 +7,7 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from zoo import Batch, Model, Reconstructs, image_grid, image_problem
+from zoo import Batch, Model, Quantizes, Reconstructs, image_grid, image_problem
 
 PIECE = 500
 """Examples or codes that a model is given at a time."""
@@ -53,6 +53,12 @@ class Codes:
     def picture(self, images: Tensor, columns: int, captions: list[str] | None = None) -> Tensor:
         """Images on the scale of `zoo.Event.unit`, so many in a row, as one ``[3, H, W]`` of bytes."""
         return image_grid(images, self.model.event, columns, captions or ())
+
+
+def continuous(model: Model, view: str) -> None:
+    """ValueError for a model whose codes are whole numbers: what lies between them is snapped away in training."""
+    if any(isinstance(part, Quantizes) for part in model.modules()):
+        raise ValueError(f"{view} goes between codes, and this model's are whole numbers: see them by 'reconstruct'")
 
 
 def unconditional(model: Model, view: str) -> None:

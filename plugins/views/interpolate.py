@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo import Batch, Model, View, component
 
-from .codes import Codes, first, unconditional
+from .codes import Codes, continuous, first, unconditional
 
 
 @component("interpolate")
@@ -35,6 +35,7 @@ class Interpolate(View):
 
     def __init__(self, model: Model, *, steps: Annotated[int, Field(ge=2, le=100)] = 9) -> None:
         super().__init__(model)
+        continuous(model, "an interpolation")
         unconditional(model, "an interpolation")
         self.codes = Codes(model)
         self.steps = steps

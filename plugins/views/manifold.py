@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo import Batch, Model, View, component
 
-from .codes import Codes, unconditional
+from .codes import Codes, continuous, unconditional
 
 
 @component("manifold")
@@ -34,6 +34,7 @@ class Manifold(View):
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
+        continuous(model, "a manifold")
         unconditional(model, "a manifold")
         self.codes = Codes(model)
         if self.codes.size != 2:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo import Batch, Model, VariationalBound, View, component
 
-from .codes import Codes, first, pieces
+from .codes import Codes, continuous, first, pieces
 
 
 @component("traverse")
@@ -46,6 +46,7 @@ class Traverse(View):
         most: Annotated[int, Field(ge=1, le=100)] = 16,
     ) -> None:
         super().__init__(model)
+        continuous(model, "a traversal")
         self.codes = Codes(model)
         self.reach, self.steps, self.most = reach, steps, most
 

@@ -2,19 +2,20 @@
 
 from .augmentation import Augmentation
 from .bijection import Bijection
+from .boundary import Known
 from .capabilities import (
     AfterStep,
     Completes,
     DataDependent,
     Decodes,
     Encodes,
-    Known,
     NormalMoments,
     Predicts,
     Quantizes,
     Reconstructs,
     RunningStatistics,
     Samples,
+    SamplesMeans,
     Scores,
     TakesContext,
     VariationalBound,
@@ -44,7 +45,7 @@ __all__ = [
     "Contract", "DataDependent", "Dataset", "Decoder", "Decodes", "Distribution", "Encoder", "Encodes", "Energy",
     "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model",
     "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
-    "RunningStatistics", "Sampler", "Samples", "Schedule", "Scores", "Sink", "TakesContext", "Terms",
+    "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Sink", "TakesContext", "Terms",
     "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event", "unseen_share",
     "wrong_context",
 ]  # fmt: skip

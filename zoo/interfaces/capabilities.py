@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from ..event import Event
+from .boundary import Capability, Known, objective, readout
 from .model import Clock
 from .weighting import LatentTerms
 
 
-class Scores(ABC):
+class Scores(Capability, ABC):
     """A model with a likelihood, exact or bounded."""
 
     exact: bool
@@ -22,6 +24,7 @@ class Scores(ABC):
     density: bool = False
     """Whether `log_prob` of data with levels is of a density over their scale: no code length, no bits."""
 
+    @objective
     @abstractmethod
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """:math:`\\log p(x)` of data as the event describes it, ``[B, *shape] -> [B]``, in nats.
@@ -30,12 +33,22 @@ class Scores(ABC):
         """
 
 
-class Samples(ABC):
+class Samples(Capability, ABC):
     """A model that draws new data."""
 
+    @readout
     @abstractmethod
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """``n`` draws, data as the event describes it, ``[n, *shape]``; the context as in `Scores.log_prob`."""
+
+
+class SamplesMeans(Samples, ABC):
+    """A model whose draws are a mean and noise around it: of the two it can give the mean alone."""
+
+    @readout
+    @abstractmethod
+    def sample_mean(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """As `sample`, without the noise of the likelihood: floating point numbers on the scale of the data."""
 
 
 class Decodes(Samples, ABC):
@@ -51,30 +64,27 @@ class Decodes(Samples, ABC):
     its own row alone.
     """
 
+    @readout
     @abstractmethod
     def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """``n`` latents, ``[n, ...]``; the temperature scales their spread about the mode."""
 
+    @readout
     @abstractmethod
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """``z -> x``: data as the event describes it, ``[n, *shape]``."""
 
+    @readout
     @final
     @torch.no_grad()
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         return self.decode(self.draw_latent(n, context, temperature), context)
 
 
-class Known(NamedTuple):
-    """Data of which a part is given: values ``x`` ``[n, *shape]``, and where they count, ``mask``, booleans alike."""
-
-    x: Tensor
-    mask: Tensor
-
-
-class Completes(ABC):
+class Completes(Capability, ABC):
     """A model that draws what is missing of data."""
 
+    @readout
     @abstractmethod
     def complete(self, known: Known, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """Data ``[n, *shape]`` that agrees with what is known, the rest drawn."""
@@ -102,9 +112,10 @@ def unseen_share(known: Tensor, ranks: Tensor) -> Tensor:
     return ((drawn @ later) * given).sum(1) / pairs.clamp(min=1.0)
 
 
-class Encodes(ABC):
+class Encodes(Capability, ABC):
     """A model that gives data a code."""
 
+    @readout
     @abstractmethod
     def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The codes of data, ``[B, *shape] -> [B, ...]``: one each, such as the mean of a posterior."""
@@ -113,10 +124,12 @@ class Encodes(ABC):
 class Reconstructs(Encodes, ABC):
     """A model that knows what data a code stands for."""
 
+    @readout
     @abstractmethod
     def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """The mean data of codes as `encode` gives them, ``[B, ...] -> [B, *shape]``, on the scale of `Event.unit`."""
 
+    @readout
     @final
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The mean data of the codes of data, ``[B, *shape]``, on the scale of `Event.unit`."""
@@ -133,17 +146,24 @@ class Quantizes(Scores, Reconstructs, ABC):
     def code_event(self) -> Event:
         """What the codes are, as data."""
 
+    @readout
     @abstractmethod
     def codes(self, x: Tensor) -> Tensor:
         """The codes of data, int64: as many for each as `code_event` has numbers."""
 
+    @objective
     @abstractmethod
     def log_likelihood(self, x: Tensor, codes: Tensor) -> Tensor:
         r""":math:`\log p(x \mid k)`, ``[B]``, in nats."""
 
+    @readout
     @abstractmethod
     def draw_given(self, codes: Tensor, temperature: float = 1.0) -> Tensor:
         """A draw of data for each row of codes, ``[B, *shape]``."""
+
+    def mean_given(self, codes: Tensor) -> Tensor:
+        """The mean of such draws, on the scale of `Event.unit`; a hook, for models that know it."""
+        raise UsageError(f"{type(self).__name__} does not know the mean of its draws")
 
 
 class VariationalBound(Scores, ABC):
@@ -151,10 +171,12 @@ class VariationalBound(Scores, ABC):
 
     exact = False
 
+    @objective
     @abstractmethod
     def terms(self, x: Tensor, context: Tensor | None = None) -> LatentTerms:
         """The two sides of the bound for each example, by a draw of its latent."""
 
+    @objective
     @abstractmethod
     def log_weights(self, x: Tensor, n: int, context: Tensor | None = None) -> Tensor:
         r""":math:`\log p(x, z) - \log q(z \mid x)` of at least ``n`` draws of each latent, ``[S, B]``.
@@ -162,15 +184,17 @@ class VariationalBound(Scores, ABC):
         The logarithm of the mean of their exponentials is a lower bound, the tighter the more draws.
         """
 
+    @objective
     @final
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         terms = self.terms(x, context)
         return -(terms.nll + terms.kl)
 
 
-class Predicts(ABC):
+class Predicts(Capability, ABC):
     """A model that tells classes apart."""
 
+    @readout
     @abstractmethod
     def predict(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The logits of the classes, ``[B, *shape] -> [B, classes]``."""

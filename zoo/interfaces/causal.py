@@ -8,7 +8,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from .capabilities import Completes, Known, Samples, Scores, unseen_share
+from .boundary import Known
+from .capabilities import Completes, Samples, Scores, unseen_share
 
 
 class Causal(Completes, Scores, Samples, ABC):

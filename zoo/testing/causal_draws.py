@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..interfaces.capabilities import Known
+from ..interfaces.boundary import Known
 from ..interfaces.causal import Causal
 from .broken import LawBroken, require
 from .causal_data import all_data, context_for, event_of, levels_of, random_data, shown, uniforms
