@@ -177,8 +177,8 @@ def test_a_class_conditional_base_has_a_normal_for_each_class() -> None:
     [
         (lambda: flow(None), "its MLP takes a context of 3 numbers: declare the model's 'context'"),
         (lambda: flow("one_hot", "mlp"), "no part takes its context: declare 'context: 3' on the conditioners"),
-        (lambda: flow("one_hot").log_prob(torch.zeros(1, 2)), "of data given its label"),
-        (lambda: flow(None, "mlp").sample(1, torch.zeros(1)), "it takes no context"),
+        (lambda: flow("one_hot").log_prob(torch.zeros(1, 2)), "context is missing; expected a label from 0 to 2"),
+        (lambda: flow(None, "mlp").sample(1, torch.zeros(1)), "context was given; expected none"),
     ],
 )
 def test_what_does_not_go_together_is_refused(made: Any, said: str) -> None:

@@ -186,7 +186,7 @@ class _Call:
         return self.integers(argument, x, event.levels, torch.uint8 if event.levels <= 256 else torch.int64)
 
     def known(self, value: Any) -> Known:
-        """Data where it is known; elsewhere anything may stand, and is replaced by what has no say."""
+        """Data where it is known; what stands elsewhere is not used, and replaced where it is no data."""
         if not (isinstance(value, tuple) and len(value) == 2):
             raise self.refused("known", f"is {_kind(value)}", "zoo.Known(x, mask)")
         x, shape = self.tensor("known.x", value[0], "numbers"), tuple(self.model.event.shape)
@@ -199,7 +199,10 @@ class _Call:
             got = f"has shape {list(mask.shape)}, and known.x {list(x.shape)}"
             raise self.refused("known.mask", got, f"the same, [n, {', '.join(map(str, shape))}]")
         low = self.model.event.range[0] if self.model.event.range else 0
-        return Known(self.data(x.masked_fill(~mask, low), "known.x"), mask)
+        try:
+            return Known(self.data(x, "known.x"), mask)
+        except UsageError:
+            return Known(self.data(x.masked_fill(~mask, low), "known.x"), mask)
 
     def latent(self, value: Any) -> Tensor:
         """A latent or a code: floating point numbers in the form that the model itself gives them."""
