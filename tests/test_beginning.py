@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 import zoo
 from zoo import assembly
 from zoo.spec import load_spec
+from zoo.yaml import write_yaml
 
 COUPLING = {"type": "affine_coupling", "mask": "channel", "conditioner": {"type": "mlp", "width": 4}}
 FIRST = "transforms.of.0.*"
@@ -62,9 +64,17 @@ def test_what_is_not_frozen_moves(first: zoo.Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("transforms", "match", "told"),
     [
-        (["act_norm", COUPLING], "encoder.*", r"neither the model nor .* has a tensor that matches 'encoder\.\*'"),
-        (["act_norm", "act_norm"], "transforms.of.1.*", r"the tensor|has no tensor|the model has not"),
-        ([COUPLING | {"conditioner": {"type": "mlp", "width": 5}}], "transforms.of.*", "declare that part as it was"),
+        (["act_norm", COUPLING], "encoder.*", r"what 'encoder\.\*' matches .* neither has such a tensor"),
+        (
+            ["act_norm", "act_norm"],
+            "transforms.of.1.*",
+            r"in the model alone; what fits: match: 'transforms\.of\.0",
+        ),
+        (
+            [COUPLING | {"conditioner": {"type": "mlp", "width": 5}}],
+            "transforms.of.*",
+            r"alone; no part of it fits",
+        ),
     ],
 )
 def test_a_part_that_does_not_fit_is_refused(
@@ -75,11 +85,24 @@ def test_a_part_that_does_not_fit_is_refused(
 
 
 def test_a_file_that_is_not_there_is_told_how_to_make(tmp_path: Path) -> None:
-    told = r"init_from: there is no run or file runs/realnvp-2d/first; it is made by: zoo train realnvp-2d --name first"
+    told = r"init_from  there is no run or file runs/realnvp-2d/first; it is made by: zoo train realnvp-2d --name first"
     with pytest.raises(zoo.UsageError, match=told):
         zoo.train(spec(["act_norm"], init_from="runs/realnvp-2d/first"), runs=tmp_path)
-    with pytest.raises(zoo.UsageError, match=r"no run or file nowhere\.safetensors$"):
+    with pytest.raises(zoo.UsageError, match=r"no run or file nowhere\.safetensors\n"):
         zoo.train(spec(["act_norm"], init_from="nowhere.safetensors"), runs=tmp_path)
+
+
+def test_a_model_that_does_not_fit_is_a_mistake_of_the_spec(first: zoo.Run, tmp_path: Path) -> None:
+    """The file is whole: exit 2 at the line that names it, and the patterns that fit."""
+    wider = COUPLING | {"conditioner": {"type": "mlp", "width": 6}}
+    file = tmp_path / "begun.yaml"
+    file.write_text(write_yaml(spec(["act_norm", wider]).resolved() | {"init_from": str(first.model)}))
+    line = file.read_text().splitlines().index(f"init_from: {first.model}") + 1
+    told = rf"begun\.yaml:{line}:12  init_from  what '\*' matches in .* what fits: match: '{re.escape(FIRST)}'"
+    with pytest.raises(zoo.SpecError, match=told) as refused:
+        zoo.train(file, runs=tmp_path / "runs")
+    assert refused.value.exit_code == 2
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_pattern_that_freezes_nothing_is_refused() -> None:

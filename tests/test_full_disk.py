@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from disturbed import (
     NAME,
     assert_refused,
@@ -32,8 +33,10 @@ from forked import fork
 from run_equality import assert_same_run
 
 import zoo
-from zoo import run
+from zoo import remembering, run
+from zoo.discovery import environment, stamp_of
 from zoo.files import write_whole
+from zoo.sampling import ARRAYS, array_writer
 from zoo.yaml import write_yaml
 
 
@@ -147,6 +150,43 @@ def test_no_room_for_an_output(arguments: list[object], output: str, whole: Path
     child = on_a_full_disk(500, arguments[0], whole, *arguments[1:], "-o", target)
     assert_refused(child, f"{target} could not be written:")
     assert held_in(tmp_path) == {output: b"old"}
+
+
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.95, 0.999])
+@pytest.mark.parametrize("ending", ARRAYS)
+def test_no_room_for_a_part_of_an_output(ending: str, part: float, tmp_path: Path) -> None:
+    """However far a library got: torch speaks of an unexpected position in the middle of a file."""
+    target, x = tmp_path / f"draws{ending}", torch.zeros(5000, 2)
+    write = array_writer(target)
+    write_whole(target, lambda aside: write(x, aside))
+    before = held_in(tmp_path)
+    with limited(int(part * size(target))), pytest.raises(zoo.ZooError, match="could not be written: File too large"):
+        write_whole(target, lambda aside: write(x, aside))
+    assert held_in(tmp_path) == before
+
+
+def test_what_cannot_be_kept_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    with limited(10):
+        remembering.keep("catalogue", "stamp", ["a value"])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    remembering.keep("catalogue", "stamp", ["a value"])
+    assert remembering.recalled("catalogue", ["stamp"]) == ["a value"]
+
+
+def test_paths_that_are_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is hashed or kept by the names of files takes every name that a file can have."""
+    odd = tmp_path / os.fsdecode(b"caf\xe9")
+    odd.mkdir()
+    (odd / os.fsdecode(b"\xe9.dist-info")).mkdir()
+    (odd / os.fsdecode(b"\xe9.py")).touch()
+    assert stamp_of(odd.iterdir())
+    monkeypatch.setattr(sys, "path", [str(odd)])
+    monkeypatch.setattr(sys, "prefix", str(odd))
+    monkeypatch.setenv("ZOO_CACHE", str(odd))
+    assert environment.__wrapped__()
+    remembering.keep("catalogue", "stamp", 1)
+    assert remembering.recalled("catalogue", ["stamp"]) == 1
 
 
 @pytest.mark.parametrize("what", ["directory", "device"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,42 @@ def test_under_a_launcher_the_first_signal_is_the_only_one() -> None:
             signal.raise_signal(signal.SIGTERM)
     assert request.signal == signal.SIGTERM
     assert len(said) == 1
+
+
+# -- what is said ------------------------------------------------------------------------------------------------------
+
+
+class HungUp(Signalling):
+    """A terminal that is gone after a step."""
+
+    def row(self, row: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+
+def test_a_terminal_that_hangs_up_ends_no_run(whole: Path, device: str, tmp_path: Path) -> None:
+    assert_same_run(zoo.train(flow(device), runs=tmp_path, progress=HungUp(0)).directory, whole)
+
+
+def test_compiling_is_said_and_the_compiler_is_quiet(
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    logger = logging.getLogger("torch._compiler_remark")
+    heard: list[logging.LogRecord] = []
+    monkeypatch.setattr(logger, "handle", heard.append)
+
+    def step(trainer: Trainer) -> None:
+        logger.warning("a remark")
+        warnings.warn_explicit("a remark", UserWarning, "x.py", 1, module="torch._inductor.remark")
+        raise KeyError("enough")
+
+    monkeypatch.setattr(Trainer, "one_step", step)
+    monkeypatch.setattr("zoo.engine.can_compile", lambda device: True)
+    told = Signalling(0)
+    spec = flow(device)
+    compiled = spec.model_copy(update={"engine": spec.engine.model_copy(update={"compile": "on"})})
+    with pytest.raises(KeyError):
+        zoo.train(compiled, runs=tmp_path, progress=told)
+    assert told.notes == ["compiling, about a minute: the first step takes longer than those after it"]
+    assert heard == [] and not [each for each in recwarn if "a remark" in str(each.message)]
+    logger.warning("a remark")
+    assert len(heard) == 1

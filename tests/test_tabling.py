@@ -191,6 +191,42 @@ def test_a_row_that_diverges_does_not_hold_up_the_others(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
+    "changed",
+    [
+        'data: {type: table, train: nowhere.csv, dims: 2}',
+        'data: {type: table, train: nowhere.csv}',
+        'init_from: nowhere.safetensors',
+    ],
+)  # fmt: skip
+def test_a_row_that_fails_is_a_row(changed: str, tmp_path: Path) -> None:
+    """The others are trained, and all that there is is written."""
+    text = TABLE.replace("rows:\n", f"rows:\n  - {{spec: norm.yaml, name: lost, set: {{{changed}}}}}\n")
+    table, output = home(tmp_path, text), tmp_path / "table.md"
+    result = invoke("table", table, "--runs", tmp_path / "runs", "--seeds", 1, "-o", output)
+    assert result.exit_code == 1
+    assert len(runs_of(tmp_path)) == 2
+    for said in (result.stdout, output.read_text()):
+        assert "0 (1 failed)" in said and "lost, seed 0: " in said and "nowhere" in said
+    rows = json.loads(invoke("table", table, "--runs", tmp_path / "runs", "--seeds", 1, "--json").stdout)["rows"]
+    assert [(row["name"], row["seeds"], list(row["failed"])) for row in rows] == [
+        ("lost", 0, ["0"]), ("Norm (100 %)", 1, []), ("deep", 1, [])
+    ]  # fmt: skip
+
+
+def test_mistakes_of_all_rows_come_at_once(tmp_path: Path) -> None:
+    odd = "rows:\n  - {spec: norm.yaml, name: odd, set: {%s}}\n"
+    for first, second, told in (
+        ("train.stepz: 1", "train.bach: 16", ("'stepz' is no parameter", "'bach' is no parameter")),
+        ("model.transforms: [squeeze]", "model.transforms: [reverse, squeeze]", ("tiny.yaml:4", "tiny.yaml:6")),
+    ):
+        text = TABLE.replace("rows:\n", odd % first).replace("train.batch: 16", second)
+        result = invoke("table", home(tmp_path, text), "--runs", tmp_path / "runs")
+        assert result.exit_code == 2
+        assert all(each in result.stderr for each in told), result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
     ("args", "lines"),
     [
         (("--set", "train.optimizer.lr=0.5"), ["train.optimizer.lr: 0.01 there, 0.5 asked"]),

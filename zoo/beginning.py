@@ -11,13 +11,13 @@ import torch
 from .address import is_address, read_address
 from .data import Shuffled, Source
 from .engine import Runtime
-from .errors import UsageError
+from .errors import SpecError, UsageError
 from .header import read_header
 from .interfaces import Clock, DataDependent, Model
 from .randomness import reseed
 from .run import model_file
 from .spec import InitFrom, Spec, shipped_specs
-from .tensors import restore, restore_some
+from .tensors import restore_some
 
 EVERYTHING = "*"
 EXAMPLES = 512
@@ -49,31 +49,37 @@ def _initialize(module: Any, args: tuple[Any, ...]) -> None:
 
 
 def start_from(model: Model, spec: Spec) -> str | None:
-    """Fill a model, or a part of it, from the share file that its spec names; the file's digest."""
+    """Fill a model, or a part of it, from the share file that its spec names; the file's digest.
+
+    `zoo.SpecError` with the line of ``init_from`` where the file is not there or does not fit.
+    """
     start = spec.init_from
     if start is None:
         return None
     start = InitFrom(file=start) if isinstance(start, str) else start
-    path = _found(start.file)
-    if is_address(start.file) and not (address := read_address(start.file)).pinned:
-        # Whatever is newest when the run is resumed would be something else.
-        raise UsageError(f"init_from: {address} may move; write {address.at(path.parent.name)}, which cannot")
-    header = read_header(path)
-    if start.match == EVERYTHING and not start.into:
-        restore(model, path, header)
-    else:
+    try:
+        path = _found(start.file)
+        header = read_header(path)
         restore_some(model, path, header, start.match, start.into)
+    except SpecError:
+        raise
+    except UsageError as error:
+        raise SpecError(spec.problem("init_from", str(error))) from None
     return str(header.meta["digest"])
 
 
 def _found(file: str) -> Path:
     """The share file that ``init_from`` names; of a shipped spec's run that is missing, how to make it."""
     try:
-        return model_file(file)
+        path = model_file(file)
     except UsageError as error:
         spec, name = Path(file).parent.name, Path(file).name
         remedy = f"; it is made by: zoo train {spec} --name {name}" if spec in shipped_specs() else ""
-        raise UsageError(f"init_from: {error}{remedy}") from None
+        raise UsageError(f"{error}{remedy}") from None
+    if is_address(file) and not (address := read_address(file)).pinned:
+        # Whatever is newest when the run is resumed would be something else.
+        raise UsageError(f"{address} may move; write {address.at(path.parent.name)}, which cannot")
+    return path
 
 
 def starts_whole(spec: Spec) -> bool:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .errors import DamagedFile, ZooError
-from .files import make_directory, remove, sync
+from .files import remove, sync
 
 KEPT = 2
 """How many checkpoints of a run are kept beside its best."""
@@ -62,7 +62,9 @@ def writing(directory: Path, step: int) -> Iterator[Path]:
     """A directory aside, put in place once the block has filled and sealed it; on failure nothing is left of it."""
     target, aside = directory / f"step-{step}", directory / f"step-{step}.tmp"
     try:
-        make_directory(directory)
+        # Not what is above it: a run that was moved meanwhile must not begin anew in its place.
+        directory.mkdir(exist_ok=True)
+        sync(directory.parent)
         remove(aside)
         aside.mkdir()
         yield aside

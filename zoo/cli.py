@@ -573,7 +573,7 @@ def table(
     """Train and compare the models of a table; what is done is not done again."""
     from dataclasses import asdict
 
-    from .errors import Diverged
+    from .errors import Diverged, ZooError
     from .files import write_whole
     from .tables import read_table
     from .tabling import tabulate
@@ -592,6 +592,8 @@ def table(
         _print_json({"name": read.declared.name, "rows": [asdict(row) for row in rows]})
     else:
         print(plain(rows, read.declared.note, read.declared.columns))
+    if any(row.failed for row in rows):
+        raise typer.Exit(ZooError.exit_code)
     if any(row.diverged for row in rows):
         raise typer.Exit(Diverged.exit_code)
 

@@ -62,7 +62,7 @@ def environment() -> str:
     """A digest of the distributions that are installed, by the names of their folders."""
     folders = [Path(folder or ".") for folder in sys.path]
     names = sorted({path.name for folder in folders if folder.is_dir() for path in folder.glob("*.dist-info")})
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+    return hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
 
 
 def _described(point: EntryPoint) -> Found:
@@ -112,7 +112,7 @@ def stamp_of(files: Iterable[str | Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         state = os.stat(path)  # noqa: PTH116  (paths as texts: there are hundreds)
-        digest.update(f"{path}\n{state.st_size}\n{state.st_mtime_ns}\n".encode())
+        digest.update(f"{path}\n{state.st_size}\n{state.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import logging
+import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -86,6 +89,23 @@ def can_compile(device: torch.device) -> bool:
     if device.type == "cpu":
         return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
     return device.type == "cuda"
+
+
+@contextmanager
+def quiet_compiler() -> Iterator[None]:
+    """Within this block torch keeps to itself what it remarks on its own inner workings; TORCH_LOGS asks for it."""
+    if "TORCH_LOGS" in os.environ:
+        yield
+        return
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"torch(\.|$)")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def compile_pays(device: torch.device, seconds_per_step: float, steps: int) -> bool:

@@ -66,7 +66,9 @@ def told(error: BaseException) -> int:
     message, code = _message_of(error)
     _abandon_if_full(sys.stdout)
     if message:
-        print(f"error: {without_addresses(message)}", file=sys.stderr)
+        whole = ". ".join([message, *getattr(error, "__notes__", ())])
+        with suppress(OSError, ValueError):  # a terminal that hung up
+            print(f"error: {without_addresses(whole)}", file=sys.stderr, flush=True)
     return code
 
 

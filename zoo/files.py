@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from .errors import UsageError, ZooError
 
@@ -21,6 +23,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def write_new(path: Path, write: Callable[[Path], object]) -> None:
     """The same for a file that is not there yet: of several processes one writes it, the others get a UsageError."""
     _write_aside(path, write, _claim)
+
+
+def write_through_memory(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let a library fill memory, and write that: given a file, some lose or disguise that bytes found no room."""
+    written = io.BytesIO()
+    write(written)
+    path.write_bytes(written.getbuffer())
 
 
 def make_directory(path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .distribution import install_hint
 from .errors import PluginError
+from .files import write_through_memory
 from .program import Program
 
 ABOUT = "zoo"
@@ -62,8 +63,8 @@ class PT2(Format):
     name, ending = "pt2", ".pt2"
 
     def write(self, program: Program, example: Tensor, path: Path, about: str) -> None:
-        with path.open("wb") as file:
-            torch.export.save(_graph(program, example), file, extra_files={ABOUT: about})
+        graph = _graph(program, example)
+        write_through_memory(path, lambda file: torch.export.save(graph, file, extra_files={ABOUT: about}))
 
     def open(self, path: Path) -> Callable[[Tensor], Tensor]:
         with path.open("rb") as file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +44,31 @@ class Silent(Progress):
     def note(self, message: str) -> None: ...
 
     def done(self) -> None: ...
+
+
+class Heard(Progress):
+    """Tells another, until that cannot be told any more: a terminal that hung up or a pipe that broke ends no run."""
+
+    def __init__(self, listener: Progress) -> None:
+        self._listener = listener
+
+    def start(self, name: str, directory: Path, step: int, until: int, on: str) -> None:
+        self._tell(lambda: self._listener.start(name, directory, step, until, on))
+
+    def step(self, step: int) -> None:
+        self._tell(lambda: self._listener.step(step))
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        self._tell(lambda: self._listener.row(row))
+
+    def note(self, message: str) -> None:
+        self._tell(lambda: self._listener.note(message))
+
+    def done(self) -> None:
+        self._tell(self._listener.done)
+
+    def _tell(self, say: Callable[[], None]) -> None:
+        try:
+            say()
+        except OSError:
+            self._listener = Silent()

@@ -32,14 +32,17 @@ def keep(name: str, stamp: str, value: Any) -> None:
     text = json.dumps({"stamp": stamp, "value": value}, default=vars)
     file = _file(name)
     aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with suppress(OSError):
+    try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # Not synced, as what must last is: what a crash leaves of it is made again, and a hundred plugins wait long.
         aside.write_text(text, encoding="utf-8")
         aside.replace(file)
+    except OSError:
+        with suppress(OSError):
+            aside.unlink()
 
 
 def _file(name: str) -> Path:
     """A file for each environment, so that two of them do not take turns."""
-    place = hashlib.sha256(f"{sys.prefix}\n{name}".encode()).hexdigest()[:16]
+    place = hashlib.sha256(f"{sys.prefix}\n{name}".encode(errors="surrogateescape")).hexdigest()[:16]
     return cache_home() / "catalogue" / f"{name.rpartition('/')[2]}-{place}.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from .drawing import picture, write_png
 from .engine import find_device, place, prepare
 from .errors import SpecError, UsageError
 from .exporting import open_share, respecified
-from .files import write_whole
+from .files import write_through_memory, write_whole
 from .interfaces import Model, Sampler, Samples, SamplesMeans
 from .interfaces.boundary import trusted
 from .randomness import seeded
@@ -185,16 +184,12 @@ def array_writer(path: Path, endings: Sequence[str] = ARRAYS) -> Callable[[Tenso
 
 
 def _write_npy(x: Tensor, path: Path) -> None:
-    # Given a file, numpy would lose the error of the last bytes that find no room.
-    written = io.BytesIO()
-    np.save(written, x.numpy())
-    path.write_bytes(written.getvalue())
+    write_through_memory(path, lambda file: np.save(file, x.numpy()))
 
 
 def _write_pt(x: Tensor, path: Path) -> None:
     # Given a path, torch would write its name into the file.
-    with path.open("wb") as file:
-        torch.save(x, file)
+    write_through_memory(path, lambda file: torch.save(x, file))
 
 
 def _write_csv(x: Tensor, path: Path) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import Any, TypeVar
 
 from . import run, scored, training
 from .assembly import check
-from .errors import Diverged, UsageError
+from .errors import Diverged, Interrupted, Problem, SpecError, UsageError, ZooError
 from .progress import Progress
 from .provenance import differences, shown
 from .spec import Spec
 from .tables import Table, safe
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class TabledRow:
-    """One model: over the seeds that came to their end; ``diverged`` are those that did not."""
+    """One model: over the seeds that came to their end.
+
+    ``diverged`` are those whose loss became NaN or infinite, ``failed`` those that something else ended, and what.
+    """
 
     name: str
     spec: str
@@ -41,6 +48,7 @@ class TabledRow:
     metrics: Mapping[str, Figure]
     reported: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
+    failed: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,46 +77,82 @@ def tabulate(
 ) -> list[TabledRow]:
     """Train what is not trained yet, go on with what has begun, and put figures side by side, a row a model.
 
-    Every spec is checked before anything is trained. SpecError where one does not fit, UsageError where a run of the
-    table's is of another spec than it asks for now.
+    Every spec is checked before anything is trained. SpecError with all problems of all rows where some do not fit,
+    UsageError where runs of the table's are of another spec than it asks for now. What fails later is in its row.
     """
-    jobs = list(_jobs(table, seeds or table.declared.seeds, overrides, runs, small, progress))
-    for job in jobs:
-        _refuse_another(job)
-    for job in {job.row: job for job in jobs if not job.done}.values():
-        check(job.spec)
+    jobs = list(_collected(_jobs(table, seeds or table.declared.seeds, overrides, runs, small, progress)))
+    _refuse_others(jobs)
+    list(_collected(partial(_check, job.spec) for job in {job.row: job for job in jobs if not job.done}.values()))
+    failed: dict[Path, str] = {}
     for index, job in enumerate(jobs, 1):
-        _train(table, job, f"{index}/{len(jobs)}", progress)
-    return [_row(table, index, [job for job in jobs if job.row == index], device) for index in range(jobs[-1].row + 1)]
+        with _kept_in(failed, job, progress):
+            _train(table, job, f"{index}/{len(jobs)}", progress)
+    by_row = [[job for job in jobs if job.row == index] for index in range(len(table.names()))]
+    return [_row(table, row, device, failed, progress) for row in by_row]
 
 
 def _jobs(
     table: Table, seeds: int, overrides: Sequence[str], runs: Path, small: bool, progress: Progress
-) -> Iterator[Job]:
+) -> Iterator[Callable[[], Job]]:
     lead = f"{table.declared.name}-small" if small else table.declared.name
-    for row, name in enumerate(table.names()):
-        say = progress.note
-        for seed in range(seeds):
-            spec = table.spec(row, seed, overrides, small=small, say=say)
-            say = _nothing  # once for each row
-            yield Job(row, seed, spec, runs / spec.name / f"{lead}-{safe(name)}-seed{seed}")
+
+    def job(row: int, name: str, seed: int) -> Job:
+        spec = table.spec(row, seed, overrides, small=small, say=_nothing if seed else progress.note)
+        return Job(row, seed, spec, runs / spec.name / f"{lead}-{safe(name)}-seed{seed}")
+
+    return (partial(job, row, name, seed) for row, name in enumerate(table.names()) for seed in range(seeds))
 
 
-def _refuse_another(job: Job) -> None:
-    """A run of the same name must be of the spec that the table asks for: but for how it is scored, and on what."""
-    if not run.is_run(job.directory):
+def _collected(calls: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """What the calls give; one SpecError with the problems of them all."""
+    problems: list[Problem] = []
+    for call in calls:
+        try:
+            yield call()
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+
+
+def _check(spec: Spec) -> None:
+    """SpecError where parts do not fit; what else may fail, such as data that is missing, is said by its row."""
+    try:
+        check(spec)
+    except SpecError:
+        raise
+    except ZooError:
         return
-    there, asked = run.spec_of(job.directory).resolved(), job.spec.resolved()
-    found = [
-        f"{path}: {shorten(str(was), 60)} there, {shorten(str(now), 60)} asked"
-        for key in ("data", "model", "train", "init_from")
-        for path, was, now in differences(there[key], asked[key], key)
-    ]
+
+
+@contextmanager
+def _kept_in(failed: dict[Path, str], job: Job, progress: Progress) -> Iterator[None]:
+    """An error that a user can cause becomes a part of the row; the others go on. A signal ends them all."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except ZooError as error:
+        failed[job.directory] = str(error)
+        progress.note(f"{job.directory} failed: {error}")
+
+
+def _refuse_others(jobs: Sequence[Job]) -> None:
+    """Runs of the same names must be of the specs that the table asks for: but for how they are scored, and on what."""
+    found = []
+    for job in jobs:
+        if run.is_run(job.directory) and (lines := list(_otherwise(job))):
+            found.append(f"{job.directory} was trained otherwise than the table asks:\n{shown(lines)}")
     if found:
-        raise UsageError(
-            f"{job.directory} was trained otherwise than the table asks:\n{shown(found)}\nUndo the change, give the "
-            "table or its row another name, or remove that run"
-        )
+        text = "Undo the change, give the table or its row another name, or remove that run"
+        raise UsageError("\n".join([*found, text]))
+
+
+def _otherwise(job: Job) -> Iterator[str]:
+    there, asked = run.spec_of(job.directory).resolved(), job.spec.resolved()
+    for key in ("data", "model", "train", "init_from"):
+        for path, was, now in differences(there[key], asked[key], key):
+            yield f"{path}: {shorten(str(was), 60)} there, {shorten(str(now), 60)} asked"
 
 
 def _train(table: Table, job: Job, count: str, progress: Progress) -> None:
@@ -130,23 +174,26 @@ def _train(table: Table, job: Job, count: str, progress: Progress) -> None:
         progress.note(f"{count}: {error}")
 
 
-def _row(table: Table, index: int, jobs: Sequence[Job], device: str) -> TabledRow:
+def _row(table: Table, jobs: Sequence[Job], device: str, failed: dict[Path, str], progress: Progress) -> TabledRow:
     lost = [job for job in jobs if scored.diverged(job.directory)]
-    kept = [job for job in jobs if job not in lost]
-    found = [scored.score(job.directory, job.spec, device) for job in kept]
-    took = [seconds for job in kept if (seconds := scored.seconds(job.directory)) is not None]
+    found = []
+    for job in (job for job in jobs if job not in lost and job.directory not in failed):
+        with _kept_in(failed, job, progress):
+            found.append(scored.score(job.directory, job.spec, device))
+    took = [seconds for job in jobs if job not in lost and (seconds := scored.seconds(job.directory)) is not None]
     names = dict.fromkeys(name for each in found for name in each.figures)
-    row = table.declared.rows[index]
+    row = table.declared.rows[jobs[0].row]
     return TabledRow(
-        name=table.names()[index],
+        name=table.names()[jobs[0].row],
         spec=jobs[0].spec.name,
-        seeds=len(kept),
+        seeds=len(found),
         diverged=[job.seed for job in lost],
         parameters=found[0].parameters if found else None,
         seconds=statistics.fmean(took) if took else None,
         metrics={name: _figure([each.figures[name] for each in found if name in each.figures]) for name in names},
         reported=row.reported,
         source=row.source,
+        failed={job.seed: failed[job.directory] for job in jobs if job.directory in failed},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -106,26 +106,16 @@ def restore_some(model: Model, path: Path, header: Header, match: str, into: str
     """Fill those of a model's tensors whose names match a pattern with a share file's of the same names.
 
     With ``into`` those of this part of the model, by their names in the part. `zoo.UsageError`, before anything is
-    filled, where one of them has no counterpart or another form there.
+    filled, where one of them has no counterpart or another form there; it names the patterns that fit.
     """
-    within = f"{into}." if into else ""
-    named = {n.removeprefix(within): tensor for n, tensor in untied(model)[0].items() if n.startswith(within)}
+    own = untied(model)[0]
+    named = _within(own, into)
     if not named:
-        raise UsageError(f"init_from.into: the model has no part '{into}' with tensors")
+        raise UsageError(f"the model has no part '{into}' with tensors")
     mine = {name: tensor for name, tensor in named.items() if fnmatchcase(name, match)}
     theirs = {name: entry for name, entry in header.tensors.items() if fnmatchcase(name, match)}
-    if not mine and not theirs:
-        raise UsageError(f"neither the model nor {path} has a tensor that matches '{match}'")
-    if odd := sorted(mine.keys() ^ theirs.keys()):
-        where = f"{path} has no tensor" if odd[0] in mine else f"the model has not, as {path} has, a tensor"
-        raise UsageError(f"{where} '{odd[0]}', which '{match}' matches: declare that part as it was trained there")
-    for name, entry in theirs.items():
-        if entry.shape != tuple(mine[name].shape) or entry.dtype != NAMES.get(mine[name].dtype):
-            raise UsageError(
-                f"the tensor '{name}' is {entry.dtype} {list(entry.shape)} in {path}, and "
-                f"{NAMES.get(mine[name].dtype)} {list(mine[name].shape)} in the model: declare that part as it was "
-                "trained there"
-            )
+    if (problem := _mismatch(mine, theirs)) is not None:
+        raise UsageError(f"what '{match}' matches in {path} does not fit the model: {problem}{_fitting(own, header)}")
     # The rest is read as well: a digest is of the whole file.
     rest = {n: torch.empty(e.shape, dtype=DTYPES[e.dtype]) for n, e in header.tensors.items() if n not in theirs}
     with opened(path, header) as handle:
@@ -133,6 +123,50 @@ def restore_some(model: Model, path: Path, header: Header, match: str, into: str
             header.tensors, lambda name, e: _fill((mine | rest)[name], name, handle, header.data_start + e.start)
         )
     check_seal(path, header, hashes)
+
+
+def _within(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The tensors of a part of a model by their names in it; of all of it where the part has no name."""
+    lead = f"{part}." if part else ""
+    return {name.removeprefix(lead): tensor for name, tensor in tensors.items() if name.startswith(lead)}
+
+
+def _mismatch(mine: Mapping[str, Tensor], theirs: Mapping[str, TensorEntry]) -> str | None:
+    """The first difference between a model's tensors and a file's."""
+    if not mine and not theirs:
+        return "neither has such a tensor"
+    if odd := sorted(mine.keys() ^ theirs.keys()):
+        return f"the tensor '{odd[0]}' is in the {'model' if odd[0] in mine else 'file'} alone"
+    for name, entry in theirs.items():
+        here, there = _form(mine[name]), f"{entry.dtype} {list(entry.shape)}"
+        if here != there:
+            return f"the tensor '{name}' is {there} in the file and {here} in the model"
+    return None
+
+
+def _fitting(mine: Mapping[str, Tensor], header: Header) -> str:
+    """Which patterns, or which part of the model, would fit a file; the widest ones."""
+    fits: list[str] = []
+    for part in _prefixes(mine):
+        lead = f"{part}."
+        ours = {name: tensor for name, tensor in mine.items() if name.startswith(lead)}
+        theirs = {name: entry for name, entry in header.tensors.items() if name.startswith(lead)}
+        if not any(lead.startswith(wider) for wider in fits) and _mismatch(ours, theirs) is None:
+            fits.append(lead)
+    into = [part for part in _prefixes(mine) if _mismatch(_within(mine, part), header.tensors) is None]
+    words = [f"match: '{lead}*'" for lead in fits] + [f"into: '{part}'" for part in into]
+    return f"; what fits: {', '.join(words[:8])}" if words else "; no part of it fits"
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """The parts that have tensors, the widest first."""
+    pieces = (name.split(".")[:-1] for name in names)
+    found = {".".join(parts[:depth]) for parts in pieces for depth in range(1, len(parts) + 1)}
+    return sorted(found, key=lambda part: (part.count("."), part))
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{NAMES.get(tensor.dtype)} {list(tensor.shape)}"
 
 
 def _fill(tensor: Tensor, name: str, handle: int, at: int) -> str:

@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from .assembly import build
 from .averaging import Averaged
 from .data import Shuffled, Source, Splits, all_of, sources
 from .densities import density_problem
-from .engine import Choices, Runtime, place, prepare
+from .engine import Choices, Runtime, place, prepare, quiet_compiler
 from .errors import DataError, Diverged, Interrupted, NeverFinite, UsageError, ZooError, nearest
 from .evaluation import measure, protocol
 from .exporting import export_again, open_share
@@ -111,7 +111,7 @@ class Trainer:
         try:
             self.journal.record(status="running", step=self.step)
             self.progress.start(self.spec.name, self.directory, self.step, until, self.describe())
-            with stop_requests(self.progress.note, once=launched() is not None) as self.request:
+            with stop_requests(self.progress.note, once=launched() is not None) as self.request, self.compiling():
                 figures = self.safely(until)
             status = "finished" if self.finished() else "stopped"
         except Interrupted:
@@ -130,6 +130,13 @@ class Trainer:
             scored = self.processes.once(self.score)
             result.metrics, result.split = {name: m.value for name, m in scored.items()}, "test"
         return result
+
+    def compiling(self) -> AbstractContextManager[None]:
+        """Where the model is compiled: say so, and keep the compiler's own remarks to itself."""
+        if not self.runtime.choices.compile:
+            return nullcontext()
+        self.progress.note("compiling, about a minute: the first step takes longer than those after it")
+        return quiet_compiler()
 
     def safely(self, until: int) -> dict[str, float]:
         """Train until a step, and wait until the last checkpoint is on the disk: a run without it has failed."""

@@ -18,7 +18,7 @@ from .engine import Choices
 from .errors import Interrupted, UsageError, ZooError
 from .preflight import preflight
 from .processes import Processes, joined
-from .progress import Progress, Silent
+from .progress import Heard, Progress, Silent
 from .provenance import require_same
 from .run import Run
 from .spec import Spec, find_spec, load_spec
@@ -91,12 +91,19 @@ class _Declared:
         return directory if requeueing.restarted(self.spec) and run.is_run(directory) else None
 
     def begin(self, splits: Splits, processes: Processes, progress: Progress) -> tuple[Path, Choices]:
+        try:
+            return self._looked_at(splits, processes, progress)
+        except KeyboardInterrupt:
+            progress.note("stopped before the first step; nothing was written")
+            raise
+
+    def _looked_at(self, splits: Splits, processes: Processes, progress: Progress) -> tuple[Path, Choices]:
         check(self.spec)
         directory = run.new_directory(self.spec, self.runs, self.name)
         preflight(self.spec, splits, progress.note)
         if self.spec.init_from is not None:
             start_from(build(self.spec), self.spec)
-        return directory, choose(self.spec, processes.size)
+        return directory, choose(self.spec, processes.size, progress.note)
 
     def create(self, directory: Path, stack: ExitStack) -> None:
         run.create(directory, self.spec, self.text)
@@ -108,7 +115,7 @@ def _go_on(
 ) -> Run:
     spec = run.spec_of(directory, trust=trust)
     processes.once(lambda: stack.enter_context(lock.held(directory / run.RESOLVED)))
-    choices = processes.once(lambda: run.choices_of(directory) or choose(spec, processes.size))
+    choices = processes.once(lambda: run.choices_of(directory) or choose(spec, processes.size, progress.note))
     if choices.processes != processes.size:
         raise UsageError(
             f"{directory} is a run of {choices.processes} processes, and its bits depend on it; go on with: "
@@ -138,7 +145,7 @@ def _refuse_beyond(spec: Spec, steps: int | None, remedy: str) -> None:
 
 def _heard(progress: Progress | None, processes: Processes) -> Progress:
     """The listener of the process that speaks for the run."""
-    return progress if progress is not None and processes.first else Silent()
+    return Heard(progress) if progress is not None and processes.first else Silent()
 
 
 def _newest(directory: Path, until: int | None, progress: Progress) -> int | None:

@@ -31,16 +31,18 @@ def sheet(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ())
         mark = f" [{sources.index(row.source) + 1}]" if row.source in sources else ""
         cells = [row.name]
         for name in names:
-            cells += [_cell(row.metrics.get(name), bool(row.diverged and not row.seeds))]
+            cells += [_cell(row.metrics.get(name), row)]
             if name in reported:
                 cells += [f"{row.reported[name]:g}{mark}" if name in row.reported else ""]
-        lost = f" ({len(row.diverged)} diverged)" if row.diverged else ""
+        ended = [f"{len(some)} {how}" for some, how in ((row.diverged, "diverged"), (row.failed, "failed")) if some]
+        lost = f" ({', '.join(ended)})" if ended else ""
         count = f"{row.parameters:,}" if row.parameters is not None else ""
         body.append([*cells, f"{row.seeds}{lost}", count, _seconds(row)])
     heads = ["model"]
     for name in names:
         heads += [name, f"{name} reported"] if name in reported else [name]
     notes = [*([note] if note else []), *(f"[{i}] reported: {source}" for i, source in enumerate(sources, 1))]
+    notes += [f"{row.name}, seed {seed}: {_flat(why)}" for row in rows for seed, why in row.failed.items()]
     return Sheet([*heads, "seeds", "parameters", "training s"], body, notes)
 
 
@@ -73,6 +75,7 @@ def separated(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] =
     names, reported = _names(rows), _reported(rows)
     heads = ["model", "spec", *(head for name in names for head in (name, f"{name} std", f"{name} n"))]
     heads += [*(f"{name} reported" for name in reported), "source", "seeds", "diverged", "parameters", "seconds"]
+    heads += ["failed"]
     written = io.StringIO()
     table = csv.writer(written, lineterminator="\n")
     table.writerow(heads)
@@ -81,6 +84,7 @@ def separated(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] =
         figures = [value for f in found for value in ((f.mean, f.std, f.n) if f else (None, None, 0))]
         told = [row.reported.get(name) for name in reported]
         facts = [row.source, row.seeds, len(row.diverged), row.parameters, row.seconds]
+        facts += ["; ".join(_flat(why) for why in row.failed.values())]
         table.writerow([row.name, row.spec, *figures, *told, *facts])
     return written.getvalue()
 
@@ -125,9 +129,9 @@ def _reported(rows: Sequence[TabledRow]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.reported))
 
 
-def _cell(figure: Figure | None, diverged: bool) -> str:
+def _cell(figure: Figure | None, row: TabledRow) -> str:
     if figure is None:
-        return "diverged" if diverged else ""
+        return "" if row.seeds else "failed" if row.failed else "diverged" if row.diverged else ""
     if figure.mean is None:
         return "not finite"
     sign = {"bound": "<= ", "exact": ""}.get(figure.kind, f"{figure.kind} ")
