@@ -38,6 +38,10 @@ class Examples(ABC):
         """
         return ()
 
+    def summary(self) -> str:
+        """What these examples are, in one line: it is shown when training starts."""
+        return f"{len(self):,} examples"
+
     def render(self, batch: Batch) -> Batch:
         """What a model is given, from what is kept: a hook for images that are drawn, and for noise on them.
 
