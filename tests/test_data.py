@@ -377,12 +377,12 @@ def test_a_table_comes_back_from_csv_and_npy(tmp_path: Path) -> None:
     lines = "\n".join(",".join(map(repr, row)) for row in rows.tolist())
     named, bare = saved(tmp_path / "named.csv", "a,b,c\n" + lines), saved(tmp_path / "bare.csv", lines + "\n")
     order = hold_out(50, 0.2, "train")
-    for data in (
-        table(tmp_path / "rows.npy", test_fraction=0.2),
-        table(named, test_fraction=0.2),
-        table(bare, header=False, test_fraction=0.2),
+    for data, columns in (
+        (table(tmp_path / "rows.npy", test_fraction=0.2), None),
+        (table(named, test_fraction=0.2), ("a", "b", "c")),
+        (table(bare, header=False, test_fraction=0.2), None),
     ):
-        assert data.event == zoo.Event("row", zoo.Shape(3))
+        assert data.event == zoo.Event("row", zoo.Shape(3), columns=columns)
         np.testing.assert_array_equal(whole(data.split("train"))["row"].numpy(), rows[order])
         assert len(data.split("test")) == 10
 

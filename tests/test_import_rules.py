@@ -60,7 +60,7 @@ LAYERS = [
         "sharding",
         "tables",
     },
-    {"listing", "scaffolding"},
+    {"fetching", "listing", "scaffolding"},
     {"completing"},
     {"card", "sentinel", "stored", "tally", "tensors"},
     {

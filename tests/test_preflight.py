@@ -128,12 +128,14 @@ def opened(spec: zoo.Spec, **splits: zoo.Examples) -> Splits:
     return made
 
 
-def test_warnings_of_every_split_are_said(tmp_path: Path) -> None:
+def test_every_split_is_summarised_and_its_warnings_are_said(tmp_path: Path) -> None:
     spec = written(tmp_path, data={"type": "toy2d", "figure": "two_moons", "size": 20, "test_size": 5})
     told = Told()
     points = {"point": torch.zeros(4, 2)}
     preflight(spec, opened(spec, train=Bare(points, ["constant."]), test=Bare(points, ["few."])), told.note)
-    assert told.notes == ["warning: train data: constant.", "warning: test data: few."]
+    assert told.notes == [
+        "train data: 4 examples", "warning: train data: constant.", "test data: 4 examples", "warning: test data: few.",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

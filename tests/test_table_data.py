@@ -85,6 +85,15 @@ def test_columns_chosen_by_number_are_the_same_in_both_files(tmp_path: Path) -> 
     assert rows(table(train, columns=["a"], test=str(test)), "test") == [[2.0]]
 
 
+def test_the_event_names_columns_that_are_known(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.csv", "a,b,c\n1,2,3\n4,5,6\n")
+    assert table(path).event.columns == ("a", "b", "c")
+    assert table(path, features=["b"]).event.columns == ("a", "c")
+    assert table(path, columns=[0]).event.columns is None
+    for unread in ({"columns": ["c", "a"]}, {"dims": 3}):
+        assert table(tmp_path / "absent.csv", **unread).event.columns == (("c", "a") if "columns" in unread else None)
+
+
 # Delimiters, and what is no number.
 
 
@@ -293,6 +302,17 @@ def test_what_is_odd_is_said_with_its_column(tmp_path: Path, x: Any, message: st
     said = surveyed(tmp_path, x, "a,b,c")
     assert [line for line in said if re.search(message, line)], said
     assert all(line.startswith(f"{tmp_path / 'x.csv'}: ") for line in said)
+
+
+def test_a_summary_says_what_was_read(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.csv", "a;b\n1;-2.5\n3;4\n")
+    said = table(path, columns=["b"], features=["a"], test=str(path)).split("train").summary()
+    assert said == (
+        "2 rows of 2 columns (csv, semicolons, names in the first line): column 1 'b' -2.5 to 4, column 0 'a' 1 to 3"
+    )
+    np.save(tmp_path / "x.npy", np.zeros((3, 9)))
+    assert "3 rows of 9 columns (npy): column 0 0 to 0" in table(tmp_path / "x.npy", test="x").split("train").summary()
+    assert table(tmp_path / "x.npy", test="x").split("train").summary().endswith("and 3 more")
 
 
 def test_plain_data_is_not_odd(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps
 
 new = typer.Typer(help="Start a plugin or a spec of your own.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(new, name="new")
+data = typer.Typer(help="Data sets that are offered publicly.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
 
 
 def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -596,6 +598,30 @@ def table(
         raise typer.Exit(ZooError.exit_code)
     if any(row.diverged for row in rows):
         raise typer.Exit(Diverged.exit_code)
+
+
+@command("fetch", data)
+def fetch(
+    name: Annotated[
+        str, typer.Argument(help="A data set, or a spec whose data is wanted.", autocompletion=completing.data)
+    ],
+    sets: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Download what a data set lacks into $ZOO_DATA or the user's cache, compare checksums, and read it."""
+    from .fetching import fetch as get
+    from .terminal import say
+
+    got = get(name, sets or [])
+    if as_json:
+        folders = {called: str(folder) for called, folder in got.folders.items()}
+        _print_json({"folders": folders, "examples": got.examples, "fingerprints": got.fingerprints})
+        return
+    say(f"{name}: " + ", ".join(f"{n:,} {split} examples" for split, n in got.examples.items()))
+    if not got.folders:
+        say("all of it is here: there is nothing to download")
+    for folder in got.folders.values():
+        print(folder)
 
 
 @command("plugins")

@@ -36,6 +36,11 @@ def views(incomplete: str) -> list[Offer]:
     return _of_kind("view", incomplete)
 
 
+def data(incomplete: str) -> list[Offer]:
+    """Data sets, and specs that name theirs."""
+    return [*_of_kind("dataset", incomplete), *specs(incomplete)]
+
+
 def names(incomplete: str) -> list[Offer]:
     """All that ``zoo show`` knows: components, and specs."""
     entries = ((entry.name, entry.summary) for shelf in _shelves() for entry in shelf.entries)

@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 
 def preflight(spec: Spec, splits: Splits, say: Say) -> None:
-    """Open every split and compare it with what the spec declares; ``say`` is given the warnings.
+    """Open every split and compare it with what the spec declares; ``say`` is given a line on each and the warnings.
 
     Raises `SpecError` with the line of what cannot work on this data, `zoo.DataError` where data is missing, damaged
     or other than declared.
@@ -35,6 +35,7 @@ def preflight(spec: Spec, splits: Splits, say: Say) -> None:
             with blamed_on(spec.data):
                 examples = splits[name]
                 _check_split(f"the {name} split", examples, splits.dataset.event)
+                say(f"{name} data: {examples.summary()}")
                 for warning in examples.survey():
                     say(f"warning: {name} data: {warning}")
         trained, held = divided(splits["train"], spec.train.validation)

@@ -50,6 +50,11 @@ class RowFile(ABC):
     def columns(self) -> Sequence[str]:
         """The names of the columns, from the file's header; their numbers, from zero, where they have no names."""
 
+    @property
+    @abstractmethod
+    def form(self) -> str:
+        """How the file was read, in a word or two."""
+
     @abstractmethod
     def rows(self) -> NDArray[np.float64]:
         """All rows: ``[N, D]``."""
@@ -118,6 +123,11 @@ class CsvFile(RowFile):
     def delimiter(self) -> str:
         """What stands between the numbers."""
         return self._delimiter or _delimiter([line for _, line in islice(self._text(), SNIFFED)])
+
+    @property
+    def form(self) -> str:
+        names = "names" if self.named else "no names"
+        return f"csv, {DELIMITERS.get(self.delimiter, 'blanks')}, {names} in the first line"
 
     @cached_property
     def named(self) -> bool:
@@ -207,7 +217,7 @@ class CsvFile(RowFile):
 class NpyFile(RowFile):
     """A numpy array ``[N, D]``."""
 
-    named = False
+    named, form = False, "npy"
 
     @cached_property
     def columns(self) -> Sequence[str]:

@@ -59,6 +59,9 @@ class _Kept(InMemory):
     def survey(self) -> Iterable[str]:
         return self.of.survey()
 
+    def summary(self) -> str:
+        return f"{len(self):,} of {self.of.summary()}" if len(self) < len(self.of) else self.of.summary()
+
 
 @final
 class _Resident(InMemory):
@@ -73,6 +76,9 @@ class _Resident(InMemory):
 
     def survey(self) -> Iterable[str]:
         return self.of.survey()
+
+    def summary(self) -> str:
+        return f"{len(self):,} of {self.of.summary()}" if len(self) < len(self.of) else self.of.summary()
 
     def render(self, batch: Batch) -> Batch:
         return self.step(self.of.render(batch))
@@ -97,6 +103,9 @@ class _Streamed(Examples):
 
     def survey(self) -> Iterable[str]:
         return self.of.survey()
+
+    def summary(self) -> str:
+        return f"{len(self):,} of {self.of.summary()}" if len(self) < len(self.of) else self.of.summary()
 
     def render(self, batch: Batch) -> Batch:
         return self.step(self.of.render(batch))

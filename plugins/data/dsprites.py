@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from zoo import Batch, Dataset, Event, Examples, InMemory, Shape, component
+from zoo import Batch, DataError, Dataset, Event, Examples, InMemory, Shape, component
 
 from .derived import rendered
 from .dsprites_file import SIDE, check_sha256, read_bits
@@ -16,6 +17,7 @@ from .places import locate
 from .sprite_grid import FACTORS, factors_of, numbers
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+HOME = "https://github.com/deepmind/dsprites-dataset"
 
 
 @component("dsprites")
@@ -57,11 +59,17 @@ class DSprites(Dataset):
         return Event("image", Shape(1, SIDE, SIDE), levels=2, factors=dict(FACTORS))
 
     def split(self, name: Literal["train", "test"]) -> Examples:
-        path, number = locate(self.path), numbers(name, self.size, self.test_size)
+        path, number = self._found(), numbers(name, self.size, self.test_size)
         if self.sha256 is not None:
             check_sha256(path, self.sha256)
         bits = torch.from_numpy(read_bits(path))[number.long()]
         return rendered(InMemory({"bits": bits, "number": number}), _unpacked, "bits")
+
+    def _found(self) -> Path:
+        try:
+            return locate(self.path)
+        except DataError as error:
+            raise DataError(f"{error}. '{FILE}' is offered at {HOME}") from None
 
 
 def _unpacked(batch: Batch) -> Batch:

@@ -70,6 +70,10 @@ class ImageFiles(Examples):
             digest.update(f"{image.name} {image.size}\n".encode(errors="surrogateescape"))
         return f"sha256:{digest.hexdigest()[:32]}"
 
+    def summary(self) -> str:
+        folders = len({image.folder for image in self.images})
+        return f"{len(self):,} images in {folders:,} folder{'s' * (folders > 1)}, as {self.shape}"
+
     def survey(self) -> Iterator[str]:
         yield from self.notes
         for image in self.images:

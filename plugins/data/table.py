@@ -33,7 +33,7 @@ class Table(Dataset):
     rounds.
 
     The number of columns that are modelled comes from ``dims`` or ``columns`` where given: then nothing is read before
-    the data is needed. Otherwise it comes from the head of the file.
+    the data is needed. Otherwise it comes from the head of the file, and so do the columns' names.
 
     Before training starts there are warnings about columns that are constant, have few values, depend on each other,
     are ids or unix times, have far outliers or lose precision; and about rows that occur twice.
@@ -80,7 +80,7 @@ class Table(Dataset):
     @property
     def event(self) -> Event:
         features = None if self.features is None else len(self.features)
-        return Event("row", Shape(self._width()), features=features)
+        return Event("row", Shape(self._width()), features=features, columns=self._named())
 
     def split(self, name: Literal["train", "test"]) -> Examples:
         file = self._file(self.train if name == "train" or self.test is None else self.test)
@@ -88,15 +88,23 @@ class Table(Dataset):
         rows = file.rows()
         if self.test is None:
             rows = rows[hold_out(len(rows), self.test_fraction, name)]
-        # What is held out of one file has the same columns: one warning is enough.
-        surveyed = file if name == "train" or self.test is not None else None
-        return TableRows(rows, modelled, given, surveyed)
+        # What is held out of a file is as odd as the rest of it: one warning is enough.
+        looked_at = rows[:0] if self.test is None and name == "test" else rows
+        return TableRows(file, rows, modelled, given, looked_at)
 
     def _width(self) -> int:
         """How many columns are modelled."""
         if self.columns is not None:
             return len(self.columns)
         return self.dims or len(self._positions(self._file(self.train))[0])
+
+    def _named(self) -> tuple[str, ...] | None:
+        """The names of what is modelled, where they are declared or the file is looked at anyway."""
+        if self.columns is not None:
+            names = tuple(column for column in self.columns if isinstance(column, str))
+            return names if self.header and len(names) == len(self.columns) else None
+        file = None if self.dims else self._file(self.train)
+        return tuple(file.columns[at] for at in self._positions(file)[0]) if file and file.named else None
 
     def _chosen(self, file: RowFile) -> tuple[list[int], list[int]]:
         """The columns of a file that are modelled, and those that are given: the same as of ``train``."""

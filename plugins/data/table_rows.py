@@ -14,6 +14,8 @@ Rows = NDArray[np.float64]
 
 LOOKED_AT = 100_000
 """Rows that are looked at; of more, so many by chance."""
+SHOWN = 6
+"""Columns whose range is shown."""
 FEWEST = 20
 """Rows below which nothing is odd."""
 REPEATED = 0.2
@@ -30,21 +32,31 @@ UNITS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds"
 
 
 class TableRows(InMemory):
-    """Rows in memory, ``row`` and, where there are any, ``features``; with warnings where the file is given."""
+    """Rows in memory, ``row`` and, where there are any, ``features``, and their file; ``looked_at`` are surveyed."""
 
-    def __init__(self, rows: Rows, modelled: Sequence[int], given: Sequence[int], file: RowFile | None) -> None:
+    def __init__(
+        self, file: RowFile, rows: Rows, modelled: Sequence[int], given: Sequence[int], looked_at: Rows
+    ) -> None:
         row = rows[:, modelled]
         kept = row if (rounding(row) > ROUNDED).any() else row.astype(np.float32)
         features = {"features": torch.from_numpy(rows[:, given].astype(np.float32))} if given else {}
         super().__init__({"row": torch.from_numpy(kept), **features})
-        self._rows, self._modelled, self._given, self._file = rows, modelled, given, file
+        self._file, self._modelled, self._given = file, modelled, given
+        some = np.random.default_rng(0).permutation(len(looked_at))[:LOOKED_AT]
+        self._looked_at = looked_at[some]
+
+    def summary(self) -> str:
+        numbers = torch.cat(list(self.tensors.values()), 1)
+        bounds = zip((*self._modelled, *self._given), numbers.amin(0).tolist(), numbers.amax(0).tolist(), strict=True)
+        ranges = [f"{self._file.title(number)} {low:.6g} to {high:.6g}" for number, low, high in bounds]
+        more = f" and {len(ranges) - SHOWN} more" if len(ranges) > SHOWN else ""
+        columns = f"{len(ranges)} column" + "s" * (len(ranges) > 1)
+        return f"{len(self):,} rows of {columns} ({self._file.form}): {', '.join(ranges[:SHOWN])}{more}"
 
     def survey(self) -> Iterator[str]:
-        if self._file is None or len(self) < FEWEST:
+        rows = self._looked_at
+        if len(rows) < FEWEST:
             return
-        rows = self._rows
-        if len(rows) > LOOKED_AT:
-            rows = rows[np.random.default_rng(0).choice(len(rows), LOOKED_AT, replace=False)]
         for number in (*self._modelled, *self._given):
             for warning in odd_column(rows[:, number], number in self._modelled):
                 yield f"{self._file.path}: {self._file.title(number)} {warning}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from abc import ABC
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,12 +16,16 @@ from zoo import DataError, Dataset, Event, Examples, InMemory, Shape, component
 
 from .places import data_home
 
+MOST = 300
+"""Letters of what torchvision says that are passed on."""
+FAILED = "it cannot be downloaded there; look at the connection and at the folder, or copy it there"
+
 
 class TorchvisionDataset(Dataset, ABC):
     """Images of ten classes with 256 levels: uint8 ``image`` ``[B, C, H, W]`` and int64 ``label`` ``[B]``.
 
     The files are sought in ``root``, else in ``$ZOO_DATA``, else in the user's cache; ``download`` fetches what is
-    missing there. The split is the one that the data set is published with.
+    missing there, as ``zoo data fetch`` does. The split is the one that the data set is published with.
     """
 
     places = ("root", "download")
@@ -40,26 +47,37 @@ class TorchvisionDataset(Dataset, ABC):
         return Event("image", self.shape, levels=256, classes=10)
 
     def split(self, name: Literal["train", "test"]) -> Examples:
-        held = self._read(name == "train")
+        held = self._read(name == "train", self.download)
         image = torch.as_tensor(held.data)
         image = image.unsqueeze(1) if image.dim() == 3 else image.permute(0, 3, 1, 2).contiguous()
         return InMemory({"image": image, "label": torch.as_tensor(held.targets)})
 
-    def _read(self, train: bool) -> Any:
-        root = Path(self.root).expanduser() if self.root else data_home()
+    def fetch(self) -> Path:
+        for train in (True, False):
+            self._read(train, download=True)
+        return self._root() / self.folder
+
+    def _root(self) -> Path:
+        return Path(self.root).expanduser() if self.root else data_home()
+
+    def _read(self, train: bool, download: bool) -> Any:
         try:
-            return getattr(import_module("torchvision.datasets"), self.archive)(
-                str(root), train=train, download=self.download
-            )
+            # What is printed on the way is no result of a command.
+            with redirect_stdout(sys.stderr):
+                return getattr(import_module("torchvision.datasets"), self.archive)(
+                    str(self._root()), train=train, download=download
+                )
         # torchvision reports missing, damaged and unreachable files by whatever its own reading raises.
         except (RuntimeError, OSError, ValueError, AssertionError, IndexError, EOFError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            remedy = (
-                "it could not be downloaded there"
-                if self.download
-                else "set ZOO_DATA, or 'root', to the folder that holds it, or 'download: true' to fetch it"
-            )
-            raise DataError(f"no usable '{self.folder}' in {root} ({reason}): {remedy}") from error
+            reason = " ".join(str(error).split())[:MOST] or type(error).__name__
+            remedy = FAILED if download else self._remedy()
+            raise DataError(f"no usable '{self.folder}' in {self._root()} ({reason}): {remedy}") from error
+
+    def _remedy(self) -> str:
+        name, path = ("", "") if self.declaration is None else (self.declaration.name, self.declaration.place.path)
+        command = f"zoo data fetch {name}" + (f" --set data.root={shlex.quote(self.root)}" if self.root else "")
+        option = f"--set {path}.download=true" if path else "'download: true'"
+        return f"fetch it with: {command}; or set ZOO_DATA, or 'root', to the folder that holds it, or use {option}"
 
 
 @component("mnist")

@@ -95,6 +95,7 @@ class Flow(Model, Scores, Reconstructs, Decodes):
             self.transforms.keep_nothing()
         # Data is rounded to the dtype of this number, unless the first transform rounds; its value is of no account.
         self.register_buffer("like", torch.zeros(()), persistent=False)
+        self.rounds = self.transforms.rounds
         self.exact = dequantize is None and self.transforms.exact
         self.base = base(self.transforms.out_shape)
         self.context = context(event) if context else None
@@ -135,7 +136,7 @@ class Flow(Model, Scores, Reconstructs, Decodes):
     def continuous(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """``x -> (v, log_det)``: data with a density, as the transforms take it; None where it had one already."""
         if self.dequantize is None:
-            return x if self.transforms.rounds else x.to(self.like.dtype), None
+            return x if self.rounds else x.to(self.like.dtype), None
         v, log_det = self.dequantize(x)
         return v, log_det
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -36,6 +37,10 @@ class Examples(ABC):
         Called for every split before training starts; raises `zoo.DataError` where examples cannot be read as declared.
         """
         return ()
+
+    def summary(self) -> str:
+        """What these examples are, in one line: it is shown when training starts."""
+        return f"{len(self):,} examples"
 
     def render(self, batch: Batch) -> Batch:
         """What a model is given, from what is kept: a hook for images that are drawn, and for noise on them.
@@ -89,3 +94,11 @@ class Dataset(Component, ABC):
     @abstractmethod
     def split(self, name: Split) -> Examples:
         """The examples of a split; raises `zoo.DataError` saying what to set or download where data is missing."""
+
+    def fetch(self) -> Path | None:
+        """Download what is missing and compare it with its checksums; the folder that has it.
+
+        A hook for data that is offered publicly: None where nothing can be downloaded. Raises `zoo.DataError` where it
+        cannot be had.
+        """
+        return None

@@ -86,6 +86,9 @@ class Model(Component, nn.Module, ABC):
     conditioned_on: str | None = None
     """The entry of a batch that densities and draws are conditioned on (``label``), unless they are of data alone."""
 
+    rounds: bool = False
+    """Whether data in float64 is rounded to the model's dtype within: where it is not, that is done before."""
+
     @final
     def given(self, batch: Batch) -> Tensor | None:
         """What the model is told of a batch beside the data: the ``context`` of `Scores` and `Samples`."""
