@@ -14,6 +14,7 @@ from strangers import point, registry_with
 from typer.testing import CliRunner
 
 import zoo
+import zoo.training  # what is imported while a test has replaced the registry would keep that one
 from zoo.cli import app
 from zoo.discovery import found, sources
 from zoo.distribution import DISTRIBUTION

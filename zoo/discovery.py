@@ -122,7 +122,7 @@ def _settled(points: Iterable[EntryPoint]) -> Iterator[Found]:
     for point in points:
         claims.setdefault(point.name, []).append(_described(point))
     for name, claimed in claims.items():
-        yield from _of_one_name(name, claimed)
+        yield from _of_one_name(name, list(dict.fromkeys(claimed)))
 
 
 def _of_one_name(name: str, claimed: list[Found]) -> list[Found]:
