@@ -35,6 +35,7 @@ LAYERS = [
         "metadata",
         "remembering",
         "rows",
+        "replies",
         "shipped",
         "migrating",
         "prose",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import torch
 from strangers import point, registry_with
 from typer.testing import CliRunner
 
 import zoo
+import zoo.training  # what is imported while a test has replaced the registry would keep that one
 from zoo.cli import app
-from zoo.discovery import found
+from zoo.discovery import found, sources
 from zoo.distribution import DISTRIBUTION
 from zoo.errors import PluginError
 from zoo.part import declare_node
@@ -244,3 +247,86 @@ def test_command_lists_the_broken_and_needs_them_only_where_named(
     hinted = CliRunner().invoke(app, ["build", str(path)])
     assert hinted.exit_code == 2
     assert "(broken plugins: bad; see: zoo plugins)" in hinted.stderr
+
+
+ODD = {
+    "prints": "print('hello')\nimport os; os.system('true')",
+    "stops": "raise KeyError",
+    "raises at the root": "class Own(BaseException): pass\nraise Own('mine')",
+    "generator exit": "raise GeneratorExit",
+    "no text": 'b"\\xff".decode()',
+    "moves": "import os\nos.chdir('/')",
+    "changes numbers": "import torch\ntorch.set_default_dtype(torch.float64)",
+    "swaps the output": "import sys, io\nsys.stdout = io.StringIO()",
+    "warns": "import warnings\nwarnings.simplefilter('error')",
+}
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_an_odd_plugin_changes_nothing_for_others(text: str, write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    before = Path.cwd(), torch.get_default_dtype(), sys.stdout, list(warnings.filters)
+    registry = registry_with(point("odd", write("odd_plugin", text)), point("acme", write("acme_beside", SPLINE)))
+    assert {plugin.name for plugin in registry.plugins()} > {"odd", "acme"}
+    assert (Path.cwd(), torch.get_default_dtype(), sys.stdout, list(warnings.filters)) == before
+    assert registry.find(zoo.Conditioner, "acme.spline")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_program_of_a_plugin_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "with_program"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "__main__.py").write_text("raise SystemExit('run')")
+    (package / "parts.py").write_text(dedent(SPLINE))
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = registry_with(point("acme", "with_program"))
+    assert registry.find(zoo.Conditioner, "acme.spline")
+
+
+def test_metadata_that_cannot_be_read_is_at_fault_alone(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what is installed under a name that is no text, nor entry points that are none, stop the others."""
+    module = write("acme_metadata", SPLINE)
+    for folder, metadata, points in (
+        (
+            "one_odd-1.0.dist-info",
+            b"Name: one_odd\nVersion: 1.0\nAuthor: \xff\n",
+            f"[zoo.plugins]\none = {module}\n".encode(),
+        ),
+        ("two_odd-2.0.dist-info", b"Name: two_odd\nVersion: 2.0\n", b"[zoo.plugins]\n\xff = nothing\n"),
+        ("three-3.0.dist-info", b"Name: three\nVersion: 3.0\n", f"[zoo.plugins]\nthree = {module}\n".encode()),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "METADATA").write_bytes(metadata)
+        (tmp_path / folder / "entry_points.txt").write_bytes(points)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    state = {plugin.name: plugin.fault for plugin in found()}
+    assert state["three"] is None and state["flows"] is None
+    assert str(state["one"]).startswith("its metadata cannot be read: 'utf-8' codec")
+    assert str(state["two_odd"]).startswith("its entry points cannot be read: 'utf-8' codec")
+    assert Registry(found()).find(zoo.Conditioner, "three.spline")
+
+
+def test_a_link_that_leads_nowhere_hides_no_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the lock of an editor, beside the source that it has open."""
+    package = tmp_path / "being_edited"
+    package.mkdir()
+    (package / "__init__.py").write_text(dedent(SPLINE))
+    (package / ".#parts.py").symlink_to("someone@host.1234")
+    monkeypatch.syspath_prepend(tmp_path)
+    (plugin,) = found([point("acme", "being_edited")])
+    assert plugin.stamp()
+    assert registry_with(point("acme", "being_edited")).find(zoo.Conditioner, "acme.spline")
+
+
+def test_a_finder_that_fails_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Finder:
+        def find_spec(self, *_: object) -> None:
+            raise RuntimeError("no")
+
+    (plugin,) = found([point("acme", "somewhere_else")])
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    sources.cache_clear()
+    assert plugin.stamp()
+    sources.cache_clear()

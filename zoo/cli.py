@@ -10,7 +10,9 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -18,6 +20,7 @@ import typer
 
 from . import __version__, completing, failing
 from .errors import SpecError, UsageError
+from .replies import reply
 
 if TYPE_CHECKING:
     from .interfaces import Measurement
@@ -80,7 +83,8 @@ def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], 
             try:
                 with warnings.catch_warnings():
                     warnings.showwarning = _warn
-                    function(*args, **kwargs)
+                    with _answering(sys.stdout, kwargs.get("as_json", False)):
+                        function(*args, **kwargs)
                 sys.stdout.flush()
             except typer.Exit:
                 raise
@@ -91,6 +95,20 @@ def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], 
         return of.command(name)(run)
 
     return register
+
+
+_answers: ContextVar[TextIO | None] = ContextVar("answers", default=None)
+
+
+@contextmanager
+def _answering(stream: TextIO, as_json: bool) -> Iterator[None]:
+    """Within this block an object alone goes to standard output, whatever else is printed, by a plugin too."""
+    token = _answers.set(stream)
+    try:
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            yield
+    finally:
+        _answers.reset(token)
 
 
 def _warn(
@@ -336,7 +354,9 @@ def evaluate(
         values = {name: m.value for name, m in measured.items()}
         n = max((m.n for m in measured.values()), default=0)
         kinds = {name: m.kind for name, m in measured.items()}
-        _print_json({"metrics": values, "split": "test", "n": n, "kinds": kinds, "data": data})
+        rows = {name: m.not_finite for name, m in measured.items() if m.not_finite}
+        counted = {"rows_not_finite": rows} if rows else {}
+        _print_json({"metrics": values, "split": "test", "n": n, "kinds": kinds, "data": data, **counted})
     else:
         say(f"on the test split of {json.dumps(data)}")
         print(columns([_measurement_row(k, m) for k, m in measured.items()], ["metric", "value", "n", "kind"]))
@@ -763,7 +783,8 @@ def _resolved(name: str, overrides: list[str], trust: bool) -> Resolved:
 
 
 def _measurement_row(name: str, measured: Measurement) -> list[str]:
-    return [name, f"{measured.value:.4f}", str(measured.n), measured.kind]
+    rows = f" ({measured.not_finite} of {measured.n} rows are not finite)" if measured.not_finite else ""
+    return [name, f"{measured.value:.4f}{rows}", str(measured.n), measured.kind]
 
 
 def _verdicts(spec: Spec, name: str, overrides: list[str], trust: bool) -> list[Verdict]:
@@ -780,4 +801,4 @@ def _write(path: Path, text: str) -> None:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value))
+    print(reply(value), file=_answers.get())

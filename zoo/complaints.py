@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from .errors import Problem, listed, nearest
+from .errors import Problem, listed, nearest, of_system, without_addresses
 from .nodes import Place, child_place, key_place, place_of
 from .settings import Settings
 
@@ -115,7 +115,9 @@ def shown(value: Any) -> str:
 
 def told(error: Exception) -> str:
     """What a component raised; of what was not raised for the user the first line, where torch's C++ begins below."""
-    text = str(error) or "no reason given"
+    if isinstance(error, OSError) and error.errno is not None:
+        return of_system(error)
+    text = without_addresses(str(error)) or "no reason given"
     return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text.splitlines()[0]}"
 
 

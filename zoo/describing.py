@@ -30,10 +30,14 @@ def describe(plugin: Found) -> Shelf:
     """The shelf of a plugin, which is imported for it."""
     registry = installed()
     loaded = registry.plugin(plugin)
-    entries = [entry(cls, registry.name_of(cls), registry.former_names(cls)) for cls in loaded.components]
+    entries, fault = [], loaded.error
+    try:
+        entries = [entry(cls, registry.name_of(cls), registry.former_names(cls)) for cls in loaded.components]
+    except Exception as error:  # a docstring or an annotation may be anything
+        fault = f"cannot be described: {type(error).__name__}: {error}"
     entries.sort(key=lambda entry: (entry.kind, entry.name))
     title = loaded.title or plugin.name
-    return Shelf(plugin.name, plugin.module, plugin.distribution, plugin.version, title, loaded.error, entries)
+    return Shelf(plugin.name, plugin.module, plugin.distribution, plugin.version, title, fault, entries)
 
 
 def entry(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> Entry:

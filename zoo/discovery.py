@@ -7,10 +7,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import ModuleSpec
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from pathlib import Path
 
 from . import __version__
@@ -54,7 +55,22 @@ def found(points: Iterable[EntryPoint] | None = None) -> list[Found]:
 @cache
 def _found_on(path: tuple[str, ...]) -> tuple[Found, ...]:
     """What is installed in these folders, those of ``sys.path``."""
-    return tuple(_settled(entry_points(group=GROUP)))
+    try:
+        return tuple(_settled(entry_points(group=GROUP)))
+    except (OSError, ValueError):  # one distribution's entry points cannot be read, and those of all are asked for
+        return tuple(_one_by_one())
+
+
+def _one_by_one() -> Iterator[Found]:
+    """What is installed, of each distribution by itself: one that cannot be read is at fault alone."""
+    points: list[EntryPoint] = []
+    for distribution in distributions():
+        try:
+            points += distribution.entry_points.select(group=GROUP)
+        except (OSError, ValueError) as error:
+            name, version = _folder_of(distribution)
+            yield Found(name, name, name, version, f"its entry points cannot be read: {error}")
+    yield from _settled(points)
 
 
 @cache
@@ -70,8 +86,12 @@ def _described(point: EntryPoint) -> Found:
     # themselves zoo.
     if point.value == f"{OWN}.{point.name}":
         return Found(point.name, point.value, HOME, __version__)
-    name, version = _who(point.dist) if point.dist else ("unknown", "unknown")
     fault = None
+    try:
+        name, version = _who(point.dist) if point.dist else ("unknown", "unknown")
+    except (OSError, ValueError) as error:
+        name, version = _folder_of(point.dist)
+        fault = f"its metadata cannot be read: {error}"
     if not is_plugin_name(point.name):
         fault = f"the name of a plugin has letters, digits, '-' and '_', not {point.name!r}"
     elif point.value.partition(".")[0] == __package__:
@@ -90,12 +110,19 @@ def _who(distribution: Distribution) -> tuple[str, str]:
     return (name[1], version[1]) if name and version else (distribution.name, distribution.version)
 
 
+def _folder_of(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version as the folder of the metadata has them."""
+    folder: Path = getattr(distribution, "_path", Path("unknown"))
+    name, _, version = folder.name.removesuffix(".dist-info").removesuffix(".egg-info").partition("-")
+    return name, version or "unknown"
+
+
 def _settled(points: Iterable[EntryPoint]) -> Iterator[Found]:
     claims: dict[str, list[Found]] = {}
     for point in points:
         claims.setdefault(point.name, []).append(_described(point))
     for name, claimed in claims.items():
-        yield from _of_one_name(name, claimed)
+        yield from _of_one_name(name, list(dict.fromkeys(claimed)))
 
 
 def _of_one_name(name: str, claimed: list[Found]) -> list[Found]:
@@ -108,18 +135,23 @@ def _of_one_name(name: str, claimed: list[Found]) -> list[Found]:
 
 
 def stamp_of(files: Iterable[str | Path]) -> str:
-    """A digest of the paths, sizes and times of files."""
+    """A digest of the paths, sizes and times of files; of one that is not there, such as a dangling link, the path."""
     digest = hashlib.sha256()
     for path in files:
-        state = os.stat(path)  # noqa: PTH116  (paths as texts: there are hundreds)
-        digest.update(f"{path}\n{state.st_size}\n{state.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        digest.update(os.fsencode(path))
+        with suppress(OSError):
+            state = os.stat(path)  # noqa: PTH116  (paths as texts: there are hundreds)
+            digest.update(f"\n{state.st_size}\n{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 @cache
 def sources(module: str) -> str:
-    """A digest of a module's file, or of all files of a package."""
-    return stamp_of(_files(_located(module)))
+    """A digest of a module's file, or of all files of a package; of nothing where no finder can look for it."""
+    try:
+        return stamp_of(_files(_located(module)))
+    except (Exception, SystemExit):  # a finder may be anybody's; what is wrong shows when the module is imported
+        return ""
 
 
 def _located(module: str) -> ModuleSpec | None:

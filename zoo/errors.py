@@ -7,6 +7,8 @@ declaration are collected and raised together, as one `SpecError`.
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,23 @@ SIMILAR = 0.6
 """How many of the letters of two words must agree for one to be taken for the other."""
 MAX_LINE = 240
 """How much of a source line is shown."""
+MAX_NAME = 120
+"""How much of a file's path is shown."""
+
+_SENTENCES = {
+    errno.ENOENT: "there is no {}",
+    errno.EISDIR: "{} is a folder, expected a file",
+    errno.ENOTDIR: "{} cannot be there: a part of its path is a file, expected a folder",
+    errno.EEXIST: "{} is there already",
+    errno.EACCES: "{}: no permission",
+    errno.EPERM: "{}: no permission",
+    errno.EROFS: "{}: its disk is read-only",
+    errno.ENOSPC: "{}: no space left on its disk",
+    errno.EDQUOT: "{}: your quota on its disk is used up",
+    errno.ENAMETOOLONG: "{}: the name is too long",
+    errno.ELOOP: "{} is a symbolic link that leads to itself",
+    errno.EMFILE: "{}: too many files are open; raise the limit with 'ulimit -n'",
+}
 
 
 @dataclass(frozen=True)
@@ -184,6 +203,18 @@ def nearest(word: str, among: Iterable[str], missing: Sequence[str] = ()) -> str
 def _close(word: str, known: Sequence[str]) -> str | None:
     found = [name for name in known if word in re.split(r"[_.-]", name) or name == word.rpartition(".")[2]]
     return next(iter(found or difflib.get_close_matches(word, known, n=1, cutoff=SIMILAR)), None)
+
+
+def of_system(error: OSError) -> str:
+    """What the system refused, as a sentence that names the file.
+
+    >>> of_system(IsADirectoryError(errno.EISDIR, "Is a directory", "rows.csv"))
+    'rows.csv is a folder, expected a file'
+    """
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    where = " -> ".join(name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..." for name in names)
+    sentence = _SENTENCES.get(error.errno or 0, f"{{}}: {error.strerror or error}")
+    return sentence.format(where or "standard output")
 
 
 def without_addresses(text: str) -> str:

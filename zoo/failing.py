@@ -22,7 +22,7 @@ from typing import TextIO
 
 from . import __version__
 from .discovery import found
-from .errors import PluginError, UsageError, ZooError, without_addresses
+from .errors import PluginError, UsageError, ZooError, of_system, without_addresses
 from .remembering import cache_home
 
 DEBUG = "ZOO_DEBUG"
@@ -30,23 +30,8 @@ DEBUG = "ZOO_DEBUG"
 KEPT = 20
 """Reports that are kept, the newest."""
 
-_SENTENCES = {
-    errno.ENOENT: "there is no {}",
-    errno.EISDIR: "{} is a folder, expected a file",
-    errno.ENOTDIR: "{} cannot be there: a part of its path is a file, expected a folder",
-    errno.EEXIST: "{} is there already",
-    errno.EACCES: "{}: no permission",
-    errno.EPERM: "{}: no permission",
-    errno.EROFS: "{}: its disk is read-only",
-    errno.ENOSPC: "{}: no space left on its disk",
-    errno.EDQUOT: "{}: your quota on its disk is used up",
-    errno.ENAMETOOLONG: "{}: the name is too long",
-    errno.ELOOP: "{} is a symbolic link that leads to itself",
-    errno.EMFILE: "{}: too many files are open; raise the limit with 'ulimit -n'",
-}
 _USAGE = {errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 """What another path mends."""
-_LONGEST = 120
 
 
 def prepare_streams() -> None:
@@ -80,18 +65,11 @@ def _message_of(error: BaseException) -> tuple[str, int]:
             return "", 130
         case BrokenPipeError():
             return "", 1
-        case OSError() if error.errno in _SENTENCES or error.filename is not None:
-            return _of_system(error), UsageError.exit_code if error.errno in _USAGE else 1
+        case OSError() if error.errno is not None or error.filename is not None:
+            return of_system(error), UsageError.exit_code if error.errno in _USAGE else 1
         case _ if _lacks_memory(error):
             return "out of memory: lower train.batch, or the sizes of the model", 1
     return _of_defect(error)
-
-
-def _of_system(error: OSError) -> str:
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-    where = " -> ".join(name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in names)
-    sentence = _SENTENCES.get(error.errno or 0, f"{{}}: {error.strerror}")
-    return sentence.format(where or "standard output")
 
 
 def _lacks_memory(error: BaseException) -> bool:

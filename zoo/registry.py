@@ -9,17 +9,20 @@ from __future__ import annotations
 import copyreg
 import importlib
 import inspect
+import os
 import pkgutil
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from . import API_VERSION
@@ -210,7 +213,8 @@ class Registry:
         self._loaded.add(name)
         plugin = self._plugins[name]
         try:
-            modules = _modules(plugin)
+            with contained():
+                modules = _modules(plugin)
             _check_version(modules[0])
             for cls in _marked(modules):
                 self._register(plugin, cls)
@@ -219,7 +223,9 @@ class Registry:
                     self._check_defaults(cls)
             for migration in _migrations(modules):
                 self._add_migration(plugin, migration)
-        except (Exception, SystemExit) as error:  # whatever a stranger's module raises must not take others along
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a stranger's module raises must not take others along
             plugin.error = _why(error)
             self._forget(plugin)
 
@@ -354,12 +360,25 @@ def _place_of(cls: type) -> str:
         return f"{cls.__module__}.{cls.__qualname__}"
 
 
+@contextmanager
+def contained() -> Iterator[None]:
+    """Within this block others' code runs; what it prints goes to standard error, and what all share is put back."""
+    folder, dtype = Path.cwd(), torch.get_default_dtype()
+    try:
+        with redirect_stdout(sys.stderr), warnings.catch_warnings():
+            yield
+    finally:
+        os.chdir(folder)
+        torch.set_default_dtype(dtype)
+
+
 def _modules(plugin: Plugin) -> list[ModuleType]:
-    """A plugin's module and all below it, imported."""
+    """A plugin's module and all below it, imported; a ``__main__`` is a program, not a part."""
     module = importlib.import_module(plugin.module) if plugin.file is None else plugin.file.imported()
     plugin.title = (inspect.getdoc(module) or plugin.name).splitlines()[0].rstrip(".")
     below = pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}.")
-    return [module, *(importlib.import_module(info.name) for info in below)]
+    names = [info.name for info in below if info.name.rpartition(".")[2] != "__main__"]
+    return [module, *(importlib.import_module(name) for name in names)]
 
 
 def _marked(modules: list[ModuleType]) -> Iterator[type[Component]]:

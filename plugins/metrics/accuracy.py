@@ -43,7 +43,7 @@ class Accuracy(Metric):
             return predictor.predict(batch[model.event.name], context).argmax(1) == batch[LABEL]
 
         hits = per_example(batches, right)
-        return {"accuracy": Measurement(hits.mean().item(), hits.shape[0])}
+        return {"accuracy": Measurement.mean_of(hits)}
 
 
 def _predicts(model: Model) -> Predicts:

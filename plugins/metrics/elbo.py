@@ -50,7 +50,8 @@ class EvidenceLowerBound(Metric):
         found = {"elbo": -(nll + kl), "reconstruction": nll, "kl": kl}
         if spread.n:
             found["active"] = float((spread.variance > ACTIVE).sum())
-        return {name: Measurement(value, parts.shape[1]) for name, value in found.items()}
+        lost = int((~parts.isfinite()).any(0).sum())
+        return {name: Measurement(value, parts.shape[1], not_finite=lost) for name, value in found.items()}
 
     def _parts(self, model: Model, batch: Batch, spread: Spread) -> Tensor:
         """The two sides of the bound, ``[2, B]``; ``spread`` is told the codes."""

@@ -53,7 +53,7 @@ class ImportanceWeighted(Metric):
             return torch.cat([self._estimate(bounded, x[r], None if context is None else context[r]) for r in rows])
 
         nats = -per_example(batches, estimates)
-        return {"nll_iwae": Measurement(nats.mean().item(), nats.shape[0], "bound")}
+        return {"nll_iwae": Measurement.mean_of(nats, "bound")}
 
     def _estimate(self, bounded: VariationalBound, x: Tensor, context: Tensor | None) -> Tensor:
         """``[B]``, in nats."""

@@ -39,4 +39,4 @@ def log_likelihoods(model: Model, batches: Iterable[Batch], draws: int) -> Tenso
 def negative_log_likelihood(model: Model, batches: Iterable[Batch], draws: int) -> Measurement:
     """The mean over examples, and over ``draws`` evaluations of each, of :math:`-\\log p(x)` in nats."""
     nats = -log_likelihoods(model, batches, draws)
-    return Measurement(nats.mean().item(), len(nats), "exact" if scores(model).exact else "bound")
+    return Measurement.mean_of(nats, "exact" if scores(model).exact else "bound")

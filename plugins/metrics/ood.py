@@ -59,8 +59,8 @@ class OutOfDistribution(Metric):
         kind = "exact" if scores(model).exact else "bound"
         return {
             "ood": Measurement(_share_above(ours, theirs), len(theirs), kind),
-            "ood_nll": Measurement(-theirs.mean().item(), len(theirs), kind),
-            "nll": Measurement(-ours.mean().item(), len(ours), kind),
+            "ood_nll": Measurement.mean_of(-theirs, kind),
+            "nll": Measurement.mean_of(-ours, kind),
         }
 
     def _batches(self, model: Model, like: Tensor) -> Iterator[Batch]:

@@ -37,7 +37,7 @@ class ReconstructionError(Metric):
             return (model.event.unit(x, found.dtype) - found).square().flatten(1).sum(1)
 
         error = per_example(batches, errors)
-        return {"reconstruction_error": Measurement(error.mean().item(), error.shape[0])}
+        return {"reconstruction_error": Measurement.mean_of(error)}
 
 
 def _reconstructs(model: Model) -> Reconstructs:

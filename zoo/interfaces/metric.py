@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
+
+from torch import Tensor
 
 from .component import Component
 from .model import Batch, Model
@@ -13,11 +15,22 @@ from .model import Batch, Model
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure: its value, over how many examples, and whether it is exact or a bound."""
+    """One figure: its value, over how many examples, whether it is exact or a bound, and how many were not finite."""
 
     value: float
     n: int
     kind: str = "exact"
+    not_finite: int = 0
+
+    @classmethod
+    def mean_of(cls, values: Tensor, kind: str = "exact") -> Self:
+        """The mean of one value an example, ``[N]``.
+
+        >>> import torch
+        >>> Measurement.mean_of(torch.tensor([1.0, torch.inf]), "bound")
+        Measurement(value=inf, n=2, kind='bound', not_finite=1)
+        """
+        return cls(values.mean().item(), len(values), kind, int((~values.isfinite()).sum()))
 
 
 Goal = Literal["min", "max"]
