@@ -62,7 +62,7 @@ LAYERS = [
     },
     {"listing", "scaffolding"},
     {"completing"},
-    {"card", "sentinel", "stored", "tally", "tensors"},
+    {"card", "restoring", "sentinel", "stored", "tally", "tensors"},
     {
         "assembly",
         "axes",

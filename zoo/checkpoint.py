@@ -130,14 +130,21 @@ def load(directory: Path, step: int) -> dict[str, Any]:
     try:
         # Copies: what is read is the file itself, mapped into memory, and it will be pruned.
         tensors = {name: tensor.clone() for name, tensor in load_file(path / TENSORS).items()}
-        return read(path, tensors)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise DamagedFile(f"{path}: {type(error).__name__}: {error}") from None
+    return read(path, tensors)
 
 
 def read(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """A checkpoint's state around its tensors."""
-    restored: dict[str, Any] = unpack(json.loads((path / STATE).read_text()), tensors)
+    try:
+        restored = unpack(json.loads((path / STATE).read_text()), tensors)
+    except RecursionError:
+        raise DamagedFile(f"{path}: {STATE} is nested too deeply") from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DamagedFile(f"{path}: {STATE} holds no state: {type(error).__name__}: {error}") from None
+    if not isinstance(restored, dict):
+        raise DamagedFile(f"{path}: {STATE} holds no state: it is a {type(restored).__name__}")
     return restored
 
 
