@@ -36,6 +36,8 @@ def judge(path: Path, state: State, present: State, filled: Mapping[str, State],
         _judge_keys(state["optimizers"], filled, "optimizers")
         for name, form in filled.items():
             _judge_optimizer(state["optimizers"][name], form, f"optimizers.{name}")
+        due = state.get("due", [])
+        _require(isinstance(due, list) and all(isinstance(name, str) for name in due), "due", "a list of names", due)
         _judge_tally(state["tally"], len(present["tally"]))
         best, at = state["best"], state["best_step"]
         _require(best is None or _is_number(best), "best", "a finite number or null", best)
