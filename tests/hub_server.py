@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -79,6 +80,12 @@ class HubServer(ThreadingHTTPServer):
         """What goes out instead of a file's content, under its size and hash."""
         self.tells: Callable[[dict[str, Any]], dict[str, Any]] = lambda file: file
         """What is told of a file instead of the truth."""
+        self.etag: str | None = None
+        """What is told as the ETag of every file instead of the truth."""
+        self.streams: int | None = None
+        """How many bytes are sent of every file, without saying so before."""
+        self.sent = 0
+        """Bytes that were sent of files without a length."""
         self.elsewhere: str | None = None
         """A host to which large files are redirected, as hubs do."""
         self.commit: str | None = None
@@ -142,6 +149,20 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
+    def stream(self, size: int, headers: dict[str, str]) -> None:
+        """As many bytes, in pieces, until the other side has enough."""
+        self.send_response(200)
+        for name, value in (headers | {"Transfer-Encoding": "chunked"}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        piece = b"x" * (1 << 20)
+        self.close_connection = True
+        with suppress(OSError):
+            while self.server.sent < size:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                self.server.sent += len(piece)
+            self.wfile.write(b"0\r\n\r\n")
+
     def say(self, **value: Any) -> None:
         self.send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
@@ -173,10 +194,13 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(404, "EntryNotFound")
         content = repository.commits[commit][path]
         etag = _sha256(content) if _large(path) else _git_hash(content)
+        etag = etag if self.server.etag is None else self.server.etag
         headers = {"X-Repo-Commit": commit, "ETag": f'"{etag}"', "X-Linked-Size": str(len(content))}
         if self.server.elsewhere is not None:
             headers |= {"X-Linked-Etag": f'"{etag}"', "Location": f"{self.server.elsewhere}/storage/{etag}"}
             self.send(302, b"", headers)
+        elif self.server.streams is not None and self.command == "GET":
+            self.stream(self.server.streams, headers)
         else:
             self.send(200, self.server.sends(content), headers)
 

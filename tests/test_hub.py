@@ -338,6 +338,26 @@ def test_other_answers(answer: Refused, code: int, told: str, hub: HubServer) ->
     assert told in line
 
 
+def test_more_than_was_announced_is_not_taken(
+    file: Path, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1 << 16)
+    commit = hub.put("acme/moons", {FILE: file.read_bytes()})
+    hub.streams = 1 << 30
+    told = refused("sample", f"hf://acme/moons@{commit}", code=5)
+    assert f"sends more than the {file.stat().st_size:,} bytes that it announced" in told
+    assert hub.sent < 64 << 20
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*")) < file.stat().st_size + (64 << 10)
+
+
+@pytest.mark.parametrize("etag", ["", "../../x", "a" * 200])
+def test_a_file_without_a_usable_etag_is_refused(etag: str, file: Path, hub: HubServer) -> None:
+    commit = hub.put("acme/moons", {FILE: file.read_bytes()})
+    hub.etag = etag
+    told = refused("sample", f"hf://acme/moons@{commit}", code=5)
+    assert "no usable ETag" in told
+
+
 @pytest.mark.parametrize("commit", ["../../../x", "main", COMMIT[1:]])
 def test_a_commit_is_a_commit(commit: str, file: Path, hub: HubServer) -> None:
     address = f"hf://acme/moons@{hub.put('acme/moons', {FILE: file.read_bytes()})}"

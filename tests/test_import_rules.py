@@ -63,7 +63,7 @@ LAYERS = [
     },
     {"fetching", "listing", "scaffolding"},
     {"completing"},
-    {"card", "sentinel", "stored", "tally", "tensors"},
+    {"card", "restoring", "sentinel", "stored", "tally", "tensors"},
     {
         "assembly",
         "axes",

@@ -132,21 +132,31 @@ def load(directory: Path, step: int) -> dict[str, Any]:
     try:
         # Copies: what is read is the file itself, mapped into memory, and it will be pruned.
         tensors = {name: tensor.clone() for name, tensor in load_file(path / TENSORS).items()}
-        return read(path, tensors)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise DamagedFile(f"{path}: {type(error).__name__}: {error}") from None
+    return read(path, tensors)
 
 
 def read(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """A checkpoint's state around its tensors."""
-    restored: dict[str, Any] = unpack(json.loads((path / STATE).read_text()), tensors)
+    restored = _read(path, lambda packed: unpack(packed, tensors))
+    if not isinstance(restored, dict):
+        raise DamagedFile(f"{path}: {STATE} holds no state: it is a {type(restored).__name__}")
     return restored
+
+
+def _read(path: Path, take: Callable[[Any], Any]) -> Any:
+    try:
+        return take(json.loads((path / STATE).read_text()))
+    except RecursionError:
+        raise DamagedFile(f"{path}: {STATE} is nested too deeply") from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DamagedFile(f"{path}: {STATE} holds no state: {type(error).__name__}: {error}") from None
 
 
 def read_plain(path: Path, key: str) -> Any:
     """A value of a checkpoint's state that has no tensors; None where there is none under this key."""
-    packed = json.loads((path / STATE).read_text())
-    return next((unpack(value, {}) for name, value in packed["$items"] if name == key), None)
+    return _read(path, lambda packed: next((unpack(v, {}) for name, v in packed["$items"] if name == key), None))
 
 
 def steps(directory: Path) -> list[int]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .address import Address, is_commit, read_address
@@ -89,10 +90,14 @@ def _look_up(address: Address) -> tuple[str, RepoSibling]:
 
 def _download(address: Address, pinned: Address, file: RepoSibling) -> Path:
     """The file in the cache, compared with the hash that the hub told."""
+    _require_etag(address, pinned)
     with answers(str(pinned)):
+        bar: Any = _counting(file.size or 0)
         try:
             # By its name, not by its commit: so the cache learns what a branch was, for times without network.
-            path = Path(_api().hf_hub_download(address.repository, FILE, revision=address.revision))
+            path = Path(_api().hf_hub_download(address.repository, FILE, revision=address.revision, tqdm_class=bar))
+        except _TooMuch:
+            raise DamagedFile(f"{pinned}: {host()} sends more than the {file.size:,} bytes that it announced") from None
         except OSError as error:
             if type(error) is not OSError or error.errno is not None:
                 raise
@@ -105,6 +110,37 @@ def _download(address: Address, pinned: Address, file: RepoSibling) -> Path:
             place.unlink(missing_ok=True)
         raise DamagedFile(f"{pinned}: what {host()} sent is not the {FILE} whose hash it tells; it was removed")
     return path
+
+
+class _TooMuch(Exception):
+    """More bytes come than were announced."""
+
+
+def _counting(most: int) -> type:
+    """A progress bar, shown or not, that ends a download of more bytes: it is told of them before they are written."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Counting(tqdm):
+        came = 0.0
+
+        def update(self, n: float | None = 1) -> Any:
+            self.came += n or 0
+            if self.came > most:
+                raise _TooMuch
+            return super().update(n)
+
+    return Counting
+
+
+def _require_etag(address: Address, pinned: Address) -> None:
+    """DamagedFile unless the hub gives the file a name by which the cache can store it."""
+    from huggingface_hub import hf_hub_url
+
+    with answers(str(pinned)):
+        url = hf_hub_url(address.repository, FILE, revision=address.revision)
+        etag = _api().get_hf_file_metadata(url=url, timeout=TIMEOUT).etag
+        if etag is None or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", etag):
+            raise DamagedFile(f"{pinned}: {host()} gives its {FILE} no usable ETag, by which a download is stored")
 
 
 def _told_hash(file: RepoSibling) -> str | None:

@@ -33,11 +33,21 @@ def made_of(spec: Spec, data: str, parent: str | None) -> dict[str, Any]:
 
 def recorded(directory: Path, step: int) -> Mapping[str, Any]:
     """What a run's checkpoint was made of; empty where it was written before that was recorded."""
-    try:
-        found = checkpoint.read_plain(directory / run.CHECKPOINTS / f"step-{step}", KEY)
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise DamagedFile(f"{directory}: the checkpoint of step {step} cannot be read: {error}") from None
-    return found if isinstance(found, Mapping) else {}
+    path = directory / run.CHECKPOINTS / f"step-{step}"
+    found: Mapping[str, Any] | None = checkpoint.read_plain(path, KEY)
+    if not is_record(found):
+        raise DamagedFile(f"{path}: '{KEY}' is no record of what a checkpoint was made of")
+    return found or {}
+
+
+def is_record(found: Any) -> bool:
+    """Whether a value is what `made_of` gives; None is that of checkpoints from before there was one."""
+    if not isinstance(found, Mapping):
+        return found is None
+    texts = {"data", "parent"} if found.get("parent") is not None else {"data"}
+    sound = found.keys() == {"spec", "data", "versions", "parent"} and all(isinstance(found[t], str) for t in texts)
+    sound = sound and isinstance(found["spec"], Mapping) and isinstance(found["versions"], Mapping)
+    return sound and all(isinstance(text, str) for pair in found["versions"].items() for text in pair)
 
 
 def parent_of(directory: Path, step: int) -> str | None:

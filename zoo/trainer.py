@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from . import beginning, checkpoint, run
+from . import beginning, checkpoint, restoring, run
 from .assembly import build
 from .averaging import Averaged
 from .data import Shuffled, Source, Splits, all_of, sources
@@ -431,11 +431,15 @@ class Trainer:
         return place(model, self.runtime.device, self.runtime.choices.channels_last)
 
     def go_on_from(self, step: int) -> None:
-        """Take the state of a checkpoint that verifies."""
-        if self.runtime.divided:
+        """Take the state of a checkpoint that verifies, where it is one of this run."""
+        filled = {turn.player.name: turn.filled() for turn in self.players}
+        if not self.runtime.divided:
             for turn in self.players:
-                turn.fill()
-        self.restore(self.keeper.load(step, self.state()))
+                turn.optimizer.state.clear()
+        present = self.state()
+        state = self.keeper.load(step, present)
+        restoring.judge(self.keeper.directory / f"step-{step}", state, present, filled, step)
+        self.restore(state)
 
     def restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

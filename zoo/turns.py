@@ -78,12 +78,21 @@ class Turn:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
+    def filled(self) -> dict[str, Any]:
+        """The form of the optimizer's state after a step: tensors without memory. The weights have moved."""
+        self.fill()
+        state = self.state()
+        held = {number: _forms(values) for number, values in state["state"].items()}
+        return {**state, "state": held}
+
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = self.optimizer.state_dict()
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state)
+        # Torch may have gained settings since: their values are those of the spec.
+        groups = [mine | saved for mine, saved in zip(self.state()["param_groups"], state["param_groups"], strict=True)]
+        self.optimizer.load_state_dict({**state, "param_groups": groups})
         for p, held in self.optimizer.state.items():
             for name, value in held.items():
                 if isinstance(value, torch.Tensor) and value.dim() > 1 and value.shape == p.shape:
@@ -96,3 +105,8 @@ class Turn:
         factor = self.schedule.factor(step, steps)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
+
+
+def _forms(values: dict[str, Any]) -> dict[str, Any]:
+    tensors = {name: x for name, x in values.items() if isinstance(x, Tensor)}
+    return values | {name: torch.empty(x.shape, dtype=x.dtype, device="meta") for name, x in tensors.items()}
