@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from .registry import declare
     from .rows import RowFile, row_file
     from .run import Run
-    from .settings import Settings
+    from .settings import NOT_A_SIZE, Settings
     from .shape import Shape
     from .spec import Spec, load_spec
     from .training import resume, train
@@ -101,7 +101,7 @@ _HOMES = {
     "registry": ("declare",),
     "rows": ("RowFile", "row_file"),
     "run": ("Run",),
-    "settings": ("Settings",),
+    "settings": ("NOT_A_SIZE", "Settings"),
     "shape": ("Shape",),
     "spec": ("Spec", "load_spec"),
     "training": ("resume", "train"),
@@ -113,9 +113,9 @@ __all__ = [
     "AfterStep", "Augmentation", "Batch", "Bijection", "Causal", "Clock", "Completes", "Component", "Conditioner",
     "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder", "Decodes", "Distribution",
     "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood",
-    "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Part", "Player",
-    "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run", "RunningStatistics", "Sampler", "Samples",
-    "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError",
+    "Mask", "Measurement", "Metric", "Model", "NOT_A_SIZE", "NormalMoments", "Optimizer", "ParameterGroup", "Part",
+    "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run", "RunningStatistics", "Sampler",
+    "Samples", "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError",
     "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "declare", "density_picture",
     "density_problem", "heat_map", "image_grid", "image_problem", "install_hint", "load", "load_spec",
     "mean_over_processes", "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train",

@@ -18,6 +18,8 @@ KEYS = {
 MAX_DEPTH = 64
 MAX_EVENT = 1 << 28
 """Numbers of one example."""
+MAX_PARTS = 5_000
+"""Components of one spec."""
 
 _PLUGIN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,127}")
