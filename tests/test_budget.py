@@ -13,13 +13,11 @@ import pytest
 import torch
 from pydantic import PositiveInt
 from test_unfilled import declared
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo
-from zoo import assembly, budget
+from zoo import assembly, budget, tensors
 from zoo.budget import Bounded, Budget, judge_sizes, tensors_in
-from zoo.exporting import tensors
 from zoo.header import Header, TensorEntry
 from zoo.interfaces.component import Component, kind_name, kind_of
 from zoo.part import Part, example_of, parameters_of, part_of
@@ -37,7 +35,7 @@ STRANGE = 1 << 23
 """How much of Python's memory, and how many of torch's numbers, a build may take beside what its budget counts."""
 
 
-def entries(model: nn.Module) -> dict[str, TensorEntry]:
+def entries(model: zoo.Model) -> dict[str, TensorEntry]:
     return tensors.lay_out(tensors.untied(model)[0])
 
 
@@ -170,7 +168,7 @@ def taken(make: Callable[[], Any]) -> int:
     try:
         with Numbers() as made, suppress(zoo.SpecError):  # type: ignore[no-untyped-call]
             build_unfilled(spec, NOTHING)
-        return max(made.count, tracemalloc.get_traced_memory()[1])
+        return max(int(made.count), tracemalloc.get_traced_memory()[1])
     finally:
         tracemalloc.stop()
 
@@ -222,6 +220,6 @@ def test_what_is_not_a_size_may_be_any_number() -> None:
     ids=str,
 )
 def test_an_event_beyond_all_that_the_file_holds(values: dict[str, Any]) -> None:
-    event = zoo.Event(**{"name": "point", "shape": zoo.Shape(2)} | values)
+    event = replace(NOTHING.event, **values)
     with pytest.raises(zoo.SpecError, match=f"event  has .* as its '{next(iter(values))}': .* up to 4,194,304"):
         build_unfilled(flow_with(), replace(NOTHING, event=event))

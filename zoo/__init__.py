@@ -110,16 +110,16 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 """Where a name lives, unless among the interfaces."""
 
 __all__ = [
-    "AfterStep", "Augmentation", "Batch", "Bijection", "Causal", "Clock", "Completes", "Component", "Conditioner",
-    "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder", "Decodes", "Distribution",
-    "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood",
-    "Mask", "Measurement", "Metric", "Model", "NOT_A_SIZE", "NormalMoments", "Optimizer", "ParameterGroup", "Part",
-    "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run", "RunningStatistics", "Sampler",
-    "Samples", "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms", "UsageError",
-    "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "declare", "density_picture",
-    "density_problem", "heat_map", "image_grid", "image_problem", "install_hint", "load", "load_spec",
-    "mean_over_processes", "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train",
-    "unseen_share", "wrong_context",
+    "NOT_A_SIZE", "AfterStep", "Augmentation", "Batch", "Bijection", "Causal", "Clock", "Completes", "Component",
+    "Conditioner", "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder", "Decodes",
+    "Distribution", "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known",
+    "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
+    "ParameterGroup", "Part", "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run",
+    "RunningStatistics", "Sampler", "Samples", "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError",
+    "TakesContext", "Terms", "UsageError", "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build",
+    "component", "declare", "density_picture", "density_problem", "heat_map", "image_grid", "image_problem",
+    "install_hint", "load", "load_spec", "mean_over_processes", "migration", "misshapen", "named", "resume",
+    "row_file", "sum_event", "train", "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

@@ -40,10 +40,12 @@ def judge_sizes(spec: Spec, event: Event, entries: Mapping[str, TensorEntry]) ->
     """
     most = max(SIZE, sum(math.prod(entry.shape) for entry in entries.values()))
     for part in parts_in(spec.model):
-        for key, size in _sizes_in(part.settings):
-            if size > most:
-                raise SpecError(part.problem(f"'{key}' is {size:,}: its file's tensors explain sizes up to {most:,}"))
-    facts = {"shape": event.shape.size, "levels": event.levels, "classes": event.classes}
+        for key, declared in _sizes_in(part.settings):
+            if declared > most:
+                raise SpecError(
+                    part.problem(f"'{key}' is {declared:,}: its file's tensors explain sizes up to {most:,}")
+                )
+    facts: dict[str, int | None] = {"shape": event.shape.size, "levels": event.levels, "classes": event.classes}
     facts |= {"vocabulary": event.vocabulary, "features": event.features}
     facts |= {"factors": math.prod((event.factors or {}).values())}
     for key, size in facts.items():
