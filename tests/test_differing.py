@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import tracemalloc
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 import zoo
+from zoo import differing
 from zoo.cli import app
 from zoo.differing import ABSENT, Difference, differences
 
@@ -79,6 +82,61 @@ def test_differences_make_one_of_the_other(left: Any, right: Any) -> None:
     assert json.dumps(applied(left, list(differences(left, right))), sort_keys=True) == json.dumps(
         right, sort_keys=True
     )
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(VALUES, VALUES, st.integers(0, 30), st.integers(0, 3))
+def test_of_long_lists_enough_is_told_too(
+    monkeypatch: pytest.MonkeyPatch, left: Any, right: Any, pairs: int, edits: int
+) -> None:
+    monkeypatch.setattr(differing, "MAX_PAIRS", pairs)
+    monkeypatch.setattr(differing, "MAX_EDITS", edits)
+    made = applied(left, list(differences(left, right)))
+    assert json.dumps(made, sort_keys=True) == json.dumps(right, sort_keys=True)
+
+
+MANY = list(range(4_000))
+NESTED = [{"type": "a", "items": [i, i + 1, {"b": [i] * 20}]} for i in range(60)]
+LONG: dict[str, tuple[Any, Any]] = {
+    "one more": (MANY, [-1, *MANY]),
+    "one less in the middle": (MANY, MANY[:2_000] + MANY[2_001:]),
+    "nothing in common": (MANY, [-1 - i for i in MANY]),
+    "backwards": (MANY, MANY[::-1]),
+    "alike": ([1, 2] * 2_000, [2, 1, 1] * 1_300),
+    "parts": (NESTED, [*NESTED[30:], *NESTED[:30]]),
+    "other parts": (NESTED, [{**part, "items": [*part["items"], i]} for i, part in enumerate(NESTED)]),
+    "a long item": ([MANY], [MANY[::-1], 1]),
+}
+
+
+@pytest.mark.parametrize("pair", LONG.values(), ids=LONG)
+def test_long_lists_take_work_and_memory_in_proportion(pair: tuple[Any, Any]) -> None:
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    tracemalloc.start()
+    sys.setprofile(count)
+    try:
+        found = list(differences(*pair))
+    finally:
+        sys.setprofile(None)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    letters = sum(len(json.dumps(side)) for side in pair)
+    assert calls < 50 * letters
+    assert peak < 200 * letters
+    assert json.dumps(applied(pair[0], found), sort_keys=True) == json.dumps(pair[1], sort_keys=True)
+
+
+def test_of_long_lists_no_more_is_told_than_differs() -> None:
+    assert told(MANY, [-1, *MANY]) == [{"path": "x[0]", "right": -1}]
+    assert told([*MANY[:9], *MANY[10:]], [*MANY[:3_000], "new", *MANY[3_000:]]) == [
+        {"path": "x[9]", "right": 9},
+        {"path": "x[3000]", "right": "new"},
+    ]
 
 
 @settings(deadline=None)

@@ -116,6 +116,21 @@ def behind(data: bytes) -> dict[str, Any]:
     return {"dtype": "U8", "shape": [4], "data_offsets": [len(data), len(data) + 4]}
 
 
+def nothings(data: bytes) -> dict[str, Any]:
+    """A thousand tensors without numbers."""
+    return {f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [len(data)] * 2} for i in range(1000)}
+
+
+def numbers(data: bytes) -> dict[str, Any]:
+    """Tensors that are no part of the model."""
+    at = len(data)
+    return {f"t{i}": {"dtype": "F32", "shape": [2], "data_offsets": [at + 8 * i, at + 8 * i + 8]} for i in range(100)}
+
+
+def deepen(spec: dict[str, Any]) -> None:
+    spec["model"]["transforms"][0]["conditioner"].update(depth=100_000)
+
+
 BOMB = "a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\nc: [*b, *b, *b, *b]"
 HEADERS: dict[str, Change] = {
     # the container
@@ -266,6 +281,8 @@ CONTENTS: dict[str, Change] = {
         lambda spec: spec["model"]["transforms"][0]["conditioner"].update(width=40_000, depth=3)
     ),
     "deep_net": respecified(lambda spec: spec["model"]["transforms"][0]["conditioner"].update(depth=2**31)),
+    "deep_beside_nothing": lambda header, data: respecified(deepen)(header | nothings(data), data),
+    "deep_beside_numbers": lambda header, data: respecified(deepen)(header | numbers(data), data + bytes(800)),
     "text_for_number": respecified(lambda spec: spec["model"]["transforms"][0].update(max_log_scale="2")),
     "unknown_key": respecified(lambda spec: spec.update(run="id")),
     "no_model": respecified(lambda spec: spec.pop("model")),

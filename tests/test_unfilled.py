@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import resource
+import sys
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,6 +18,7 @@ from torch.nn.utils import parametrizations
 
 import zoo
 from zoo import assembly, budget, unfilled
+from zoo.budget import Budget
 from zoo.errors import Problem
 from zoo.header import Header, TensorEntry
 from zoo.unfilled import build_unfilled
@@ -125,7 +129,10 @@ def declared(make: Callable[[], nn.Module]) -> zoo.Spec:
         except Exception as error:  # as a part does
             raise zoo.SpecError(Problem(None, "model", str(error))) from error
 
-    return zoo.load_spec("realnvp-2d").model_copy(update={"model": model})
+    return some_spec().model_copy(update={"model": model})
+
+
+some_spec = cache(partial(zoo.load_spec, "realnvp-2d"))
 
 
 def header(numbers: int) -> Header:
@@ -190,6 +197,27 @@ def without_end() -> nn.Module:
         layers.append(nn.Linear(1, 1))
 
 
+def calls_without_end() -> nn.Module:
+    order: list[int] = []
+    while True:
+        order.append(len(order))
+        order.clear()
+
+
+class Finalized:
+    """Whose end takes longer than its life, where an exception would be lost."""
+
+    def __del__(self) -> None:
+        for _ in range(100):
+            len("")
+
+
+def finalizers_without_end() -> nn.Module:
+    while True:
+        Finalized()
+        len("")
+
+
 def piece_by_piece() -> nn.Module:
     pieces: list[Tensor] = []
     while True:
@@ -201,17 +229,26 @@ def after_a_draw() -> nn.Module:
     return Holder(at=torch.rand(()).item(), w=nn.init.normal_(torch.empty(GIBIBYTE)))
 
 
+MEMORY = "far more memory"
 BOMBS = {
-    "layers without end": (without_end, "far more operations"),
-    "a constant": (lambda: Holder(c_at=torch.zeros(1 << 40)), "far more memory"),
-    "a parameter": (lambda: Holder(w=nn.Parameter(torch.empty(1 << 33))), "far more memory"),
-    "a range": (lambda: Holder(c_at=torch.arange(1 << 40)), "far more memory"),
-    "an interval": (lambda: Holder(c_at=torch.arange(0, 1 << 40, 2)), "far more memory"),
-    "a line": (lambda: Holder(c_at=torch.linspace(0, 1, 1 << 40)), "far more memory"),
-    "a square": (lambda: Holder(c_at=torch.eye(1 << 20)), "far more memory"),
-    "an order": (lambda: Holder(c_at=torch.randperm(1 << 40, generator=own())), "far more memory"),
-    "piece by piece": (piece_by_piece, "far more memory"),
-    "built in full": (after_a_draw, "far more memory"),
+    "layers without end": (without_end, "far more work"),
+    "calls without end": (calls_without_end, "far more work"),
+    "finalizers without end": (finalizers_without_end, "far more work"),
+    "each to each": (lambda: Holder(c_at=torch.arange(1 << 16).unsqueeze(1) > torch.arange(1 << 16)), MEMORY),
+    "repeated": (lambda: Holder(c_at=torch.ones(9).repeat(1 << 40)), MEMORY),
+    "padded": (lambda: Holder(c_at=nn.functional.pad(torch.ones(9), (0, 1 << 40))), MEMORY),
+    "as large as another": (lambda: Holder(c_at=torch.ones(1).expand(1 << 40).clone()), MEMORY),
+    "a product": (lambda: Holder(c_at=torch.ones(1 << 16, 1) @ torch.ones(1, 1 << 16)), MEMORY),
+    "a window": (lambda: Holder(c_at=torch.hann_window(1 << 40)), MEMORY),
+    "a constant": (lambda: Holder(c_at=torch.zeros(1 << 40)), MEMORY),
+    "a parameter": (lambda: Holder(w=nn.Parameter(torch.empty(1 << 33))), MEMORY),
+    "a range": (lambda: Holder(c_at=torch.arange(1 << 40)), MEMORY),
+    "an interval": (lambda: Holder(c_at=torch.arange(0, 1 << 40, 2)), MEMORY),
+    "a line": (lambda: Holder(c_at=torch.linspace(0, 1, 1 << 40)), MEMORY),
+    "a square": (lambda: Holder(c_at=torch.eye(1 << 20)), MEMORY),
+    "an order": (lambda: Holder(c_at=torch.randperm(1 << 40, generator=own())), MEMORY),
+    "piece by piece": (piece_by_piece, MEMORY),
+    "built in full": (after_a_draw, MEMORY),
 }
 
 
@@ -224,6 +261,42 @@ def test_a_model_out_of_proportion_to_its_file(
     with pytest.raises(zoo.SpecError, match=f"takes {message} to build than its file's tensors explain"):
         build_unfilled(declared(make), header(1000))
     assert resident() - before < 64 << 20
+
+
+def test_tensors_without_numbers_explain_nothing() -> None:
+    empty = {f"t{i}": TensorEntry("F32", (0,), 0, 0) for i in range(1000)}
+    assert Budget(empty).steps == Budget({}).steps < Budget(header(1).tensors).steps
+
+
+def test_what_is_imported_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "STEPS", 0)
+    monkeypatch.delitem(sys.modules, "pstats", raising=False)
+
+    def make() -> nn.Module:
+        importlib.import_module("pstats")
+        return Holder()
+
+    build_unfilled(declared(make), header(1))
+
+
+def test_a_profiler_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def profiler(frame: object, event: str, argument: object) -> None:
+        calls.append(event)
+
+    def make() -> nn.Module:
+        assert sys.getprofile() is profiler
+        return Holder()
+
+    sys.setprofile(profiler)
+    try:
+        build_unfilled(declared(make), header(1))
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
+    build_unfilled(declared(Holder), header(1))
+    assert sys.getprofile() is None
 
 
 def test_what_is_freed_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from .registry import declare
     from .rows import RowFile, row_file
     from .run import Run
-    from .settings import Settings
+    from .settings import NOT_A_SIZE, Settings
     from .shape import Shape
     from .spec import Spec, load_spec
     from .training import resume, train
@@ -102,7 +102,7 @@ _HOMES = {
     "registry": ("declare",),
     "rows": ("RowFile", "row_file"),
     "run": ("Run",),
-    "settings": ("Settings",),
+    "settings": ("NOT_A_SIZE", "Settings"),
     "shape": ("Shape",),
     "spec": ("Spec", "load_spec"),
     "training": ("resume", "train"),
@@ -111,16 +111,16 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 """Where a name lives, unless among the interfaces."""
 
 __all__ = [
-    "AfterStep", "Augmentation", "Batch", "Bijection", "Causal", "Clock", "Completes", "Component", "Conditioner",
-    "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder", "Decodes", "Distribution",
-    "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood",
-    "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Part", "Player",
-    "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run", "RunningStatistics", "Sampler", "Samples",
-    "SamplesMeans", "Schedule", "Scores", "Settings", "Shape", "Sink", "Spec", "SpecError", "TakesContext", "Terms",
-    "UsageError", "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "declare",
-    "density_picture", "density_problem", "heat_map", "image_grid", "image_problem", "install_hint", "load",
-    "load_spec", "mean_over_processes", "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train",
-    "unseen_share", "wrong_context",
+    "NOT_A_SIZE", "AfterStep", "Augmentation", "Batch", "Bijection", "Causal", "Clock", "Completes", "Component",
+    "Conditioner", "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder", "Decodes",
+    "Distribution", "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known",
+    "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
+    "ParameterGroup", "Part", "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run",
+    "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Settings", "Shape", "Sink",
+    "Spec", "SpecError", "TakesContext", "Terms", "UsageError", "VariationalBound", "View", "Weighting", "ZooError",
+    "advanced", "build", "component", "declare", "density_picture", "density_problem", "heat_map", "image_grid",
+    "image_problem", "install_hint", "load", "load_spec", "mean_over_processes", "migration", "misshapen", "named",
+    "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def problems_in(
 ) -> list[Problem]:
     """pydantic's complaints about a node, each with its place in the spec; ``also`` are keys that others read."""
     by_place: dict[Place, list[_Complaint]] = {}
-    for entry in error.errors(include_url=False):
+    for entry in error.errors(include_url=False)[:MAX_PROBLEMS]:
         parent, value, place = node, node, place_of(node)
         for step in entry["loc"]:
             # A union adds its members' names to the path: only what is written in the spec counts.
@@ -34,6 +34,10 @@ def problems_in(
         complaint = _Complaint(entry["type"], str((entry["loc"] or ("",))[-1]), entry, parent, value, holder, known)
         by_place.setdefault(place, []).append(complaint)
     return [problem for place, complaints in by_place.items() for problem in _problems_at(place, complaints)]
+
+
+MAX_PROBLEMS = 200
+"""Complaints about one node that are told: nobody reads more, and a file of somebody may cause a million."""
 
 
 class _Complaint(NamedTuple):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from . import tensors
 from .beside import comes_from_a_file, is_python_file
+from .budget import judge_sizes
 from .errors import DamagedFile, UsageError, listed
 from .files import write_whole
 from .header import Header, TensorEntry, canonical, judge, read_header
@@ -36,21 +39,26 @@ def export(
     licence: str | None = None,
 ) -> Path:
     """Write a model's share file. The same weights and spec give the same bytes."""
+    made_of = {"data": data, "metrics": dict(metrics or {}), "parent": parent, "licence": licence}
+    held, head = _judged(path, spec, model, step=step, **made_of)
+    write_whole(path, lambda aside: tensors.write(aside, held, tensors.lay_out(held), head))
+    return path
+
+
+def check_shareable(spec: Spec, model: Model, *, data: str | None, parent: str | None) -> None:
+    """UsageError where the share file of a model that is to be trained would be refused, afterwards."""
+    held, _ = _judged(Path(f"{spec.name}.safetensors"), spec, model, step=0, data=data, metrics={}, parent=parent)
+    judge_sizes(spec, model.event, tensors.lay_out(held))
+
+
+def _judged(
+    path: Path, spec: Spec, model: Model, **facts: Any
+) -> tuple[dict[str, Tensor], Callable[[Mapping[str, str]], bytes]]:
+    """A share file's tensors, and from their hashes the bytes before them; UsageError where it would be refused."""
     held, ties = tensors.untied(model)
     entries = tensors.lay_out(held)
-    meta = {
-        "format": FORMAT,
-        "spec": _shared(spec),
-        "event": model.event.to_dict(),
-        "components": _components(spec),
-        "data": data,
-        "seed": spec.train.seed,
-        "step": step,
-        "metrics": dict(metrics or {}),
-        "ties": ties,
-        "parent": parent,
-        "licence": licence,
-    }
+    about = {"format": FORMAT, "spec": _shared(spec), "event": model.event.to_dict(), "components": _components(spec)}
+    meta = {"licence": None, "seed": spec.train.seed, "ties": ties, **about, **facts}
 
     def head(hashes: Mapping[str, str]) -> bytes:
         return _head(entries, meta, hashes or dict.fromkeys(entries, UNHASHED))
@@ -59,8 +67,7 @@ def export(
         judge(path, head({})[8:], sum(entry.end - entry.start for entry in entries.values()))
     except DamagedFile as error:
         raise UsageError(f"this model cannot be shared: its file would be refused. {error}") from None
-    write_whole(path, lambda aside: tensors.write(aside, held, entries, head))
-    return path
+    return held, head
 
 
 def load(path: str | Path, *, trust: bool = False) -> Model:

@@ -104,12 +104,21 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
+def fits(text: str) -> bool:
+    """Whether a text, a spec's, leaves room in a header for as much again."""
+    return 2 * len(text) <= MAX_HEADER and 2 * _pieces(text) <= MAX_PIECES
+
+
+def _pieces(text: str) -> int:
+    return sum(text.count(mark) for mark in ",:[{")
+
+
 def _parsed(text: str) -> dict[str, Any]:
     """A JSON object; `Unsound` where it is none, or would take more to parse than any model needs."""
     # The writer escapes what is not ASCII; other texts would take four times the memory.
     if not text.isascii():
         raise Unsound("is no share file of zoo: its header is not ASCII")
-    if sum(text.count(mark) for mark in ",:[{") > MAX_PIECES:
+    if _pieces(text) > MAX_PIECES:
         raise Unsound(f"is no share file of zoo: its header has more than {MAX_PIECES:,} pieces")
     try:
         found = json.loads(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,6 +18,8 @@ KEYS = {
 MAX_DEPTH = 64
 MAX_EVENT = 1 << 28
 """Numbers of one example."""
+MAX_VALUES, MAX_PARTS = 50_000, 5_000
+"""Of one spec: values of all kinds, and components."""
 
 _PLUGIN = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,127}")
@@ -56,7 +58,8 @@ def judge_metadata(meta: Any, tensors: Collection[str]) -> Metadata:
         raise Unsound(f"has format {meta['format']}, which this zoo cannot read any more") from None
     if odd := sorted(KEYS ^ set(values)):
         raise Unsound(f"is no share file of zoo: its metadata {'lacks' if odd[0] in KEYS else 'has'} {shown(odd[0])}")
-    _judge_texts(values, 0)
+    for _, flaw in flaws_in(values):
+        raise Unsound(flaw)
     _require(isinstance(values["components"], list), "components")
     for component in values["components"]:
         _judge_component(component)
@@ -94,18 +97,62 @@ def _require(sound: bool, what: str) -> None:
         raise Unsound(f"is no share file of zoo: its metadata has no sound '{what}'")
 
 
-def _judge_texts(value: Any, depth: int) -> None:
-    """Whatever is printed later is harmless; nesting is bounded."""
-    if depth > MAX_DEPTH:
-        raise Unsound(f"is no share file of zoo: its metadata is nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, str) and not value.isprintable() and _UNPRINTABLE.search(value):
-        raise Unsound(f"has a control character in its metadata: {shown(value)}")
-    if isinstance(value, dict):
-        for key in value:
-            if not is_line(key, 1000):
-                raise Unsound(f"has a key in its metadata that is no plain text: {shown(key)}")
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _judge_texts(inner, depth + 1)
+Steps = tuple[str | int, ...]
+"""Keys and indices that lead to a value."""
+
+
+def flaws_in(root: Any) -> Iterator[tuple[Steps, str]]:
+    """What no share file may hold, and where: what is printed later must be harmless, numbers and nesting bounded."""
+    pending: list[tuple[Steps, Any]] = [((), root)]
+    while pending:
+        steps, value = pending.pop()
+        if len(steps) > MAX_DEPTH:
+            yield steps, f"is nested deeper than {MAX_DEPTH} levels"
+        elif isinstance(value, str):
+            if not value.isprintable() and _UNPRINTABLE.search(value):
+                yield steps, f"has a control character: {shown(value)}"
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                if not is_line(key, 1000):
+                    yield steps, f"has a key that is not plain text of at most 1,000 characters: {shown(key)}"
+                pending.append(((*steps, key), inner))
+        elif isinstance(value, list):
+            pending += [((*steps, index), inner) for index, inner in enumerate(value)]
+        elif isinstance(value, int | float) and not is_number(value):
+            yield steps, f"has a number that is not finite, or of more than 19 characters: {shown(str(value))}"
+
+
+def flaws_of_spec(spec: Mapping[str, Any]) -> Iterator[tuple[Steps, str]]:
+    """What a share file's spec may not be beside that: it is resolved, bounded, and each ``type`` is a plain name."""
+    if not (isinstance(spec.get("name"), str) and is_spec_name(spec["name"])):
+        yield ("name",), "has no sound name: letters, digits, '.', '_' and '-', at most 128"
+    plugins = spec.get("plugins", [])
+    for index, name in enumerate(plugins if isinstance(plugins, list) else [plugins]):
+        if not (isinstance(name, str) and is_plugin_name(name)):
+            text = f"names {shown(str(name))} among its plugins: no plugin, and share files bring no code"
+            yield ("plugins", index), text
+    values = parts = 0
+    pending: list[tuple[Steps, Any]] = [((), spec)]
+    while pending:
+        steps, value = pending.pop()
+        values += 1
+        if isinstance(value, list):
+            pending += [((*steps, index), inner) for index, inner in enumerate(value)]
+        elif isinstance(value, dict):
+            pending += [((*steps, key), inner) for key, inner in value.items()]
+            name = value.get("type")
+            parts += name is not None
+            if isinstance(name, str) and not _TYPE.fullmatch(name):
+                yield (*steps, "type"), f"names {shown(name)} in its spec: no name of a component"
+            if "repeat" in value and "type" not in value:
+                yield steps, "has a repetition in its spec: only a resolved one is shared"
+    if values > MAX_VALUES or parts > MAX_PARTS:
+        yield (), f"has a spec of more than {MAX_VALUES:,} values, or {MAX_PARTS:,} parts"
+
+
+def is_number(value: float) -> bool:
+    """Whether a number can stand in a share file."""
+    return -(10**18) < value < 10**19 if isinstance(value, int) else math.isfinite(value)
 
 
 def _judge_component(value: Any) -> None:
@@ -125,30 +172,19 @@ def _judge_component(value: Any) -> None:
 
 
 def _judge_spec(spec: Any, recorded: Collection[str]) -> None:
-    """Resolved, so that nothing is merged or unrolled; and every ``type`` a plain name."""
+    """Nothing is merged or unrolled, and every ``type`` is a plain name that the components record."""
     _require(isinstance(spec, dict), "spec")
     if "extends" in spec:
         raise Unsound("has a spec that extends another: only a resolved one is shared")
-    _require(isinstance(spec.get("name"), str) and is_spec_name(spec["name"]), "spec")
-    plugins = spec.get("plugins", [])
-    _require(isinstance(plugins, list) and all(isinstance(name, str) for name in plugins), "spec")
-    for name in plugins:
-        if not is_plugin_name(name):
-            raise Unsound(f"names {shown(name)} among its plugins: no plugin, and share files bring no code")
+    for _, flaw in flaws_of_spec(spec):
+        raise Unsound(flaw)
     pending: list[Any] = [spec]
     while pending:
         value = pending.pop()
-        if isinstance(value, list):
-            pending += value
-        elif isinstance(value, dict):
-            pending += value.values()
-            name = value.get("type")
-            if isinstance(name, str) and not _TYPE.fullmatch(name):
-                raise Unsound(f"names {shown(name)} in its spec: no name of a component")
-            if isinstance(name, str) and "." in name and name not in recorded:
-                raise Unsound(f"names '{name}' in its spec, which its components do not record")
-            if "repeat" in value and "type" not in value:
-                raise Unsound("has a repetition in its spec: only a resolved one is shared")
+        pending += value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
+        name = value.get("type") if isinstance(value, dict) else None
+        if isinstance(name, str) and "." in name and name not in recorded:
+            raise Unsound(f"names '{name}' in its spec, which its components do not record")
 
 
 def _judge_metrics(metrics: Any) -> None:

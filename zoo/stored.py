@@ -19,7 +19,7 @@ from .distribution import requirement
 from .errors import DamagedFile, PluginError, Problem, SpecError
 from .header import Header
 from .interfaces.component import Component, kind_name, kind_of
-from .metadata import shown
+from .metadata import MAX_PARTS, shown
 from .migrating import version_of
 from .nodes import Entries, Items, Place, Text, place_of, plain
 from .part import Part
@@ -29,6 +29,9 @@ from .spec import Spec
 
 JUDGED = ("data", "model", "evaluate")
 """What a model computes and is scored by: here no default comes in. The other keys only say how it was trained."""
+
+MAX_UNKNOWN = 100
+"""Names that nobody has: to look for what is nearest to each takes time."""
 
 State = Literal["ok", "older", "newer", "unknown", "missing", "file"]
 
@@ -131,6 +134,7 @@ class _Stored:
     def __init__(self, registry: Registry, path: Path, found: Sequence[Need]) -> None:
         self._registry, self._path = registry, path
         self._recorded = {need.name for need in found}
+        self._asked = self._unknown = 0
         self._made_with = {
             (need.kind, registry.present_name(need.kind, need.name)): Version(need.version) for need in found
         }
@@ -141,9 +145,15 @@ class _Stored:
         # Or the name would decide what is imported, or what somebody is told to install.
         if "." in name and name not in self._recorded:
             raise DamagedFile(f"{self._path} names {shown(name)} in its spec, which its components do not record")
+        self._asked += 1
+        if self._asked > MAX_PARTS or self._unknown > MAX_UNKNOWN:
+            raise DamagedFile(f"{self._path} declares more than {MAX_PARTS:,} parts, or {MAX_UNKNOWN} that are unknown")
+        self._unknown += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Renamed)  # nobody who opens a file can do anything about its names
-            return self._registry.find(kind, name)
+            found = self._registry.find(kind, name)
+        self._unknown -= 1
+        return found
 
     def name_of(self, cls: type[Component]) -> str:
         return self._registry.name_of(cls)

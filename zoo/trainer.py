@@ -22,7 +22,7 @@ from .densities import density_problem
 from .engine import Choices, Runtime, place, prepare, quiet_compiler
 from .errors import DataError, Diverged, Interrupted, NeverFinite, UsageError, ZooError, nearest
 from .evaluation import measure, protocol
-from .exporting import export_again, open_share
+from .exporting import check_shareable, export_again, open_share
 from .interfaces import AfterStep, Batch, Clock, Measurement, Model, Scores
 from .journal import Journal, Unwritten, Written
 from .keeping import Divided, Keeper, Replicated, Writing
@@ -70,6 +70,7 @@ class Trainer:
         self.splits = splits or Splits(spec.data())
         self.train_source, self.held_source = sources(self.splits["train"], spec.train.validation, device)
         self.made_of = made_of(spec, processes.once(lambda: self.splits.fingerprint), self.parent)
+        check_shareable(spec, model, data=self.made_of["data"], parent=self.parent)
         self.data = Shuffled(self.train_source, spec.train.batch, spec.train.seed, processes.rank, processes.size)
         self.now = torch.zeros((), dtype=torch.int64, device=device)
         players = self.model.players()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .assembly import build
-from .budget import Bounded, Budget, Exceeded, memory_of, tensors_in
+from .budget import Bounded, Budget, Exceeded, judge_sizes, memory_of, tensors_in
 from .errors import SpecError
 from .header import Header
 from .importing import plain_imports
@@ -26,10 +28,11 @@ def build_unfilled(spec: Spec, header: Header) -> Model:
     outlives the build depends on such draws, and the file will not bring it, the model is built in full. Raises
     `zoo.SpecError` where a component cannot be built, or takes far more than the file's tensors explain.
     """
+    judge_sizes(spec, header.event, header.tensors)
     without = _WithoutDraws()
     try:
         seed = seeded(torch.device("cpu"), spec.train.seed, "init")
-        with plain_imports(), seed, Bounded(Budget(header.tensors)), without:
+        with plain_imports(), seed, _bounded(spec, header), without:
             model = spec.model(header.event)
     except (SpecError, NotImplementedError) as error:
         # Without draws a component may have met what it never meets; its own errors come again.
@@ -40,8 +43,17 @@ def build_unfilled(spec: Spec, header: Header) -> Model:
 
 
 def _in_full(spec: Spec, header: Header) -> Model:
-    with Bounded(Budget(header.tensors)):
+    with _bounded(spec, header):
         return build(spec, header.event)
+
+
+@contextmanager
+def _bounded(spec: Spec, header: Header) -> Iterator[None]:
+    try:
+        with Bounded(Budget(header.tensors)):
+            yield
+    except Exceeded as error:  # noticed outside of any component's own code
+        raise SpecError(spec.model.problem(str(error))) from error
 
 
 class _ValueNeeded(Exception):

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from zoo import (
+    NOT_A_SIZE,
     Batch,
     Clock,
     Completes,
@@ -75,7 +76,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         head: Part[Head],
         inputs: Part[Inputs] = named("centred"),
         orders: Annotated[int, Field(ge=1, le=1024)] = 32,
-        seed: NonNegativeInt = 0,
+        seed: Annotated[NonNegativeInt, NOT_A_SIZE] = 0,
         context: Part[Context] | None = None,
     ) -> None:
         super().__init__(event)

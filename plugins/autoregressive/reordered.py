@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import NonNegativeInt
 from torch import Tensor
 
-from zoo import Batch, Causal, Clock, Event, Known, Model, Part, Shape, Terms, component
+from zoo import NOT_A_SIZE, Batch, Causal, Clock, Event, Known, Model, Part, Shape, Terms, component
 
 Named = Literal["rows", "columns", "both", "shuffled"]
 
@@ -48,7 +48,7 @@ class Reordered(Model, Causal):
         *,
         model: Part[Model],
         order: Named | tuple[NonNegativeInt, ...],
-        seed: NonNegativeInt | None = None,
+        seed: Annotated[NonNegativeInt, NOT_A_SIZE] | None = None,
     ) -> None:
         super().__init__(event)
         if seed is not None and order != "shuffled":

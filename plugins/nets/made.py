@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from zoo import Shape, TakesContext, component
+from zoo import NOT_A_SIZE, Shape, TakesContext, component
 
 from .activation import Activation
 from .activation import activation as nonlinearity
@@ -61,7 +63,7 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
         depth: PositiveInt = 2,
         activation: Activation = "relu",
         residual: bool = False,
-        degrees_seed: NonNegativeInt | None = None,
+        degrees_seed: Annotated[NonNegativeInt, NOT_A_SIZE] | None = None,
         context: NonNegativeInt = 0,
     ) -> None:
         super().__init__(shape, count, together, features)

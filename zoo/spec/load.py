@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pydantic import ValidationError
 from ..beside import PythonFile, is_python_file, read_python_file
 from ..complaints import problems_in
 from ..errors import PluginError, Problem, SpecError, UsageError, nearest
+from ..header import fits
+from ..metadata import flaws_in, flaws_of_spec
 from ..nodes import Entries, Items, Place, child_place, key_place, place_of, plain
 from ..registry import Registry, installed
 from ..shipped import shipped_specs
@@ -66,10 +69,32 @@ def validate(node: Entries, file: Path | None, *, trust: bool = False) -> Spec:
         spec = Spec.model_validate({**node}, context={"lookup": registry})
     except ValidationError as error:
         raise SpecError(problems_in(error, node, Spec, "the spec", also=("extends",))) from None
-    found = list(contradictions(spec, node))
+    found = [*contradictions(spec, node), *_unshareable(spec, node)]
     if found:
         raise SpecError(found)
     return spec.read_from(node)
+
+
+def _unshareable(spec: Spec, node: Entries) -> Iterator[Problem]:
+    """What a share file of this spec's model could not hold, where it was written: better now than after training."""
+    resolved = spec.resolved()
+    shared = resolved | {"plugins": [name for name in spec.plugins if not is_python_file(name)]}
+    for steps, flaw in (*flaws_in(resolved), *flaws_of_spec(shared)):
+        place = _nearest_place(node, steps)
+        yield Problem(place.mark, place.path, f"{flaw}; no share file may hold that")
+    if not fits(json.dumps(json.dumps(resolved))):
+        yield Problem(node.place.mark, "", "is too long: no share file could hold it")
+
+
+def _nearest_place(node: Any, steps: Iterable[str | int]) -> Place:
+    """Where a value of a resolved spec was written, or what it is a part of."""
+    place = place_of(node)
+    for step in steps:
+        inside = step in node if isinstance(node, Entries) else isinstance(node, Items)
+        if not inside:
+            break
+        place, node = child_place(node, step), node[step]
+    return place
 
 
 def find_spec(spec: str | os.PathLike[str]) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from zoo import Batch, Clock, Terms, UsageError, component
+from zoo import NOT_A_SIZE, Batch, Clock, Terms, UsageError, component
 
 from ..posteriors.factorised import factorised
 from .unweighted import check_unweighted
@@ -43,7 +43,7 @@ class TC(VariationalObjective):
         self,
         latent_size: int,
         *,
-        data_size: PositiveInt,
+        data_size: Annotated[PositiveInt, NOT_A_SIZE],
         alpha: NonNegativeFloat = 1.0,
         beta: NonNegativeFloat = 6.0,
         gamma: NonNegativeFloat = 1.0,

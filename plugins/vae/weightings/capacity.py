@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from zoo import Clock, LatentTerms, Weighting, component
+from zoo import NOT_A_SIZE, Clock, LatentTerms, Weighting, component
 
 from .span import Share, Span
 
@@ -38,7 +39,7 @@ class Capacity(Weighting):
         *,
         gamma: PositiveFloat = 1000.0,
         most: NonNegativeFloat = 25.0,
-        steps: PositiveInt | None = None,
+        steps: Annotated[PositiveInt, NOT_A_SIZE] | None = None,
         share: Share | None = None,
     ) -> None:
         super().__init__(latent_size)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from zoo import Clock, component
+from zoo import NOT_A_SIZE, Clock, component
 
 from .controller import Controller
 from .integrator import Bounded, Held, Integrator
@@ -54,7 +54,7 @@ class Control(Controller):
         *,
         start: NonNegativeFloat = 0.5,
         increment: NonNegativeFloat = 0.15,
-        every: PositiveInt = 5000,
+        every: Annotated[PositiveInt, NOT_A_SIZE] = 5000,
         most: PositiveFloat = 18.0,
         proportional: NonNegativeFloat = 0.01,
         integral: NonNegativeFloat = 0.001,

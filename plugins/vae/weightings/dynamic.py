@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from zoo import Clock, component
+from zoo import NOT_A_SIZE, Clock, component
 
 from .controller import Controller
 from .set_point import SetPoint
@@ -55,7 +56,7 @@ class Dynamic(Controller):
         *,
         start: NonNegativeFloat = 0.5,
         increment: NonNegativeFloat = 0.15,
-        every: PositiveInt = 6000,
+        every: Annotated[PositiveInt, NOT_A_SIZE] = 6000,
         ramp: Share = 1000 / 6000,
         most: PositiveFloat = 20.0,
         proportional: NonNegativeFloat = 0.01,

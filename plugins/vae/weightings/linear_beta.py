@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from zoo import component
+from zoo import NOT_A_SIZE, component
 
 from .annealed import Annealed
 from .span import Share, Span
@@ -33,7 +35,7 @@ class LinearBeta(Annealed):
         *,
         start: NonNegativeFloat = 0.0,
         final: NonNegativeFloat = 1.0,
-        steps: PositiveInt | None = None,
+        steps: Annotated[PositiveInt, NOT_A_SIZE] | None = None,
         share: Share | None = None,
     ) -> None:
         super().__init__(latent_size)

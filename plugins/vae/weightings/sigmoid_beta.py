@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from zoo import component
+from zoo import NOT_A_SIZE, component
 
 from .annealed import Annealed
 from .span import Share, Span
@@ -37,7 +39,7 @@ class SigmoidBeta(Annealed):
         start: NonNegativeFloat = 0.0,
         final: NonNegativeFloat = 1.0,
         steepness: PositiveFloat = 12.5,
-        steps: PositiveInt | None = None,
+        steps: Annotated[PositiveInt, NOT_A_SIZE] | None = None,
         share: Share | None = None,
     ) -> None:
         super().__init__(latent_size)
