@@ -20,8 +20,15 @@ def norm(name: Norm, width: int, eps: float = 1e-6, *, affine: bool = True) -> n
     tensor([3.0000, 4.0000], grad_fn=<MulBackward0>)
     """
     if name == "rms":
-        return nn.RMSNorm(width, eps=eps, elementwise_affine=affine)
+        return RMSNorm(width, eps=eps, elementwise_affine=affine)
     return nn.LayerNorm(width, eps=eps, elementwise_affine=affine)
+
+
+class RMSNorm(nn.RMSNorm):
+    """torch's, in the precision of its weights: under autocast in float32, as torch has its LayerNorm."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.weight is None else x.to(self.weight.dtype))
 
 
 class LayerScale(nn.Module):
