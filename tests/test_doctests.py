@@ -21,7 +21,7 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 def _modules() -> list[str]:
     core = [name for _, name, _ in pkgutil.walk_packages(zoo.__path__, "zoo.")]
     homes = {plugin.module for plugin in installed().plugins() if plugin.distribution == "zoo"}
-    plugins = [f"{home}.{name}" for home in homes for _, name, _ in pkgutil.iter_modules(_home(home).__path__)]
+    plugins = [name for home in homes for _, name, _ in pkgutil.walk_packages(_home(home).__path__, f"{home}.")]
     return sorted({*(n for n in core if not n.startswith("zoo.plugins") and n != "zoo.__main__"), *plugins})
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from zoo import Shape, component
 
+from ...nets.transformer.positions import axial
 from ..stack.causal_layer import CausalLayer
 from ..stack.colours import check_whole_pixels
 from ..stack.stepper import Stepper
@@ -35,7 +36,11 @@ class Positions(CausalLayer):
         nn.init.normal_(self.columns, std=0.1)
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
-        return Streams(streams.v, streams.h + (self.rows + self.columns).movedim(-1, 0))
+        return Streams(streams.v, streams.h + self.vectors().movedim(-1, 0))
+
+    def vectors(self) -> Tensor:
+        """What is added at each place, ``[H, W, C]``."""
+        return axial(self.rows.squeeze(1), self.columns)
 
     def reach(self, seen: Seen) -> Seen:
         return seen
@@ -48,7 +53,7 @@ class PositionsStepper(Stepper):
     """Vectors of rows and columns, place by place."""
 
     def __init__(self, layer: Positions) -> None:
-        self.coming = iter((layer.rows + layer.columns).detach().unbind(0))
+        self.coming = iter(layer.vectors().detach().unbind(0))
         self.here: tuple[Tensor, ...] = ()
 
     def row(self, v: Tensor | None) -> Tensor | None:

@@ -8,10 +8,13 @@ from torch.nn.functional import gelu
 
 from zoo import Shape, component
 
-from ..stack.attention import CausalAttention, reached
+from ...nets.transformer.attention import Attention
+from ...nets.transformer.block import Block
+from ...nets.transformer.feed_forward import FeedForward
+from ..stack.attention import AttentionStepper, as_image, as_tokens, reached
 from ..stack.causal_layer import CausalLayer
 from ..stack.colours import check_whole_pixels
-from ..stack.pointwise import Pointwise, PointwiseStepper
+from ..stack.pointwise import PointwiseStepper, TokenConv
 from ..stack.stepper import Stepper
 from ..stack.streams import Seen, Streams
 
@@ -38,19 +41,22 @@ class TransformerBlock(CausalLayer):
         super().__init__(shape, colours)
         check_whole_pixels(colours)
         C = shape[0]
-        self.before, self.between = nn.LayerNorm(C), nn.LayerNorm(C)
-        self.attention = CausalAttention(C, C, heads)
-        self.gathered = Pointwise(C, C)
-        self.into = Pointwise(C, hidden * C)
-        self.out = Pointwise(hidden * C, C)
-        for last in (self.gathered, self.out):
-            nn.init.zeros_(last.conv.weight)
-            nn.init.zeros_(last.conv.bias)  # type: ignore[arg-type]
+        attention = Attention(C, heads, causal=True, linear=TokenConv)
+        network = FeedForward(C, hidden * C, linear=TokenConv)
+        for last in (attention.out, network.out):
+            nn.init.zeros_(last.conv.weight)  # type: ignore[arg-type, union-attr]
+            nn.init.zeros_(last.conv.bias)  # type: ignore[arg-type, union-attr]
+        block = Block(C, attention, network, eps=1e-5)
+        # In a tuple they add no names to those of the tensors, which share files have: `before.weight`.
+        self.of_tokens = (block, attention)
+        self.before: nn.Module = block.norm1  # type: ignore[assignment]
+        self.between = block.norm2
+        self.attention = nn.ModuleDict({"into": attention.qkv})
+        self.gathered, self.into, self.out = attention.out, network.into, network.out
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
         v, h = streams
-        h = h + self.gathered(self.attention(_over_channels(self.before, h)))
-        return Streams(v, h + self.out(gelu(self.into(_over_channels(self.between, h)))))
+        return Streams(v, as_image(self.of_tokens[0](as_tokens(h)), h))
 
     def reach(self, seen: Seen) -> Seen:
         return Seen(seen.v, seen.h | reached(seen.h))
@@ -60,13 +66,14 @@ class TransformerBlock(CausalLayer):
 
 
 class TransformerBlockStepper(Stepper):
-    """A block of a transformer on its way through ``n`` images."""
+    """A block of a transformer on its way through ``n`` images: what the block does, place by place."""
 
-    def __init__(self, block: TransformerBlock, n: int) -> None:
-        _, H, self.W = block.shape
-        self.attention = block.attention.stepper(n, H * self.W)
-        self.gathered, self.into, self.out = map(PointwiseStepper, (block.gathered, block.into, block.out))
-        self.before, self.between = block.before, block.between
+    def __init__(self, layer: TransformerBlock, n: int) -> None:
+        _, H, self.W = layer.shape
+        self.attention = AttentionStepper(layer.of_tokens[1], n, H * self.W)
+        parts = layer.gathered, layer.into, layer.out
+        self.gathered, self.into, self.out = map(PointwiseStepper, parts)  # type: ignore[arg-type]
+        self.before, self.between = layer.before, layer.between
         self.start = -self.W
 
     def row(self, v: Tensor | None) -> Tensor | None:
@@ -76,8 +83,3 @@ class TransformerBlockStepper(Stepper):
     def step(self, j: int, h: Tensor) -> Tensor:
         h = h + self.gathered(self.attention.step(self.start + j, self.before(h)))
         return h + self.out(gelu(self.into(self.between(h))))
-
-
-def _over_channels(norm: nn.Module, h: Tensor) -> Tensor:
-    y: Tensor = norm(h.movedim(1, -1))
-    return y.movedim(-1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, linear
 
 
 class Pointwise(nn.Module):
@@ -34,6 +34,23 @@ class Pointwise(nn.Module):
     def taps(self) -> Tensor:
         """The weights as ``[in, out]``, for a step of a place."""
         return self.kernel().detach().flatten(1).t().contiguous()
+
+
+class TokenConv(Pointwise):
+    """The same of tokens: a linear map whose weight is stored as that of a 1x1 convolution.
+
+    Shapes: ``[..., in] -> [..., out]``.
+
+    >>> TokenConv(3, 4)(torch.zeros(2, 5, 3)).shape
+    torch.Size([2, 5, 4])
+    """
+
+    def __init__(self, before: int, after: int, bias: bool = True) -> None:
+        super().__init__(before, after, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv = self.conv
+        return linear(x, conv.weight.flatten(1), conv.bias)
 
 
 def _mask(weight: Tensor, colours: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""Parts of transformers: one attention and one block for every model."""
