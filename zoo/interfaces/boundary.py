@@ -182,7 +182,8 @@ class _Call:
                 hint = f": for images without a channel give {argument}[:, None]"
             raise self.refused(argument, f"has shape {list(shape)}", expected + hint)
         if event.levels is None:
-            return self.numbers(argument, x, event.range)
+            rounded = self.numbers(argument, x, event.range)
+            return x if x.dtype == torch.float64 and self.model.rounds else rounded
         return self.integers(argument, x, event.levels, torch.uint8 if event.levels <= 256 else torch.int64)
 
     def known(self, value: Any) -> Known:
