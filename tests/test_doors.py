@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo.assembly import event_of, require_data_of
+from zoo.beginning import start_from
 from zoo.cli import app
 from zoo.data import held_out
 from zoo.evaluation import measure
 from zoo.exporting import export
 from zoo.part import part_of
 from zoo.registry import installed
+from zoo.spec import InitFrom
 
 MOONS = {"type": "toy2d", "figure": "two_moons", "size": 40, "test_size": 20}
 BITS = {"type": "binarised", "of": "digits", "how": "threshold"}
@@ -85,6 +87,15 @@ def test_what_a_metric_needs_is_compared_too(
     require_data_of(trained, spec)
     with pytest.raises(zoo.UsageError, match=message):
         require_data_of(trained, spec, [zoo.declare(zoo.Metric, metric)])
+
+
+def test_a_model_starts_from_one_of_the_same_data(tmp_path: Path) -> None:
+    file = str(shared(tmp_path, VAE | {"likelihood": "discretized_logistic"}, "digits"))
+    spec = zoo.load_spec(spec_of(VAE | {"likelihood": "discretized_logistic"}, BITS) | {"init_from": file})
+    with pytest.raises(zoo.UsageError, match="different levels"):
+        start_from(zoo.build(spec), spec)
+    named = spec.model_copy(update={"init_from": InitFrom(file=file, match="encoder.*")})
+    start_from(zoo.build(named), named)
 
 
 class Undeclared(zoo.Metric):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import torch
 import zoo
 from zoo.data import Source
 from zoo.evaluation import measure
-from zoo.part import Part, example_of, part_of
+from zoo.part import Part, example_of
 from zoo.registry import installed
 from zoo.spec import chosen, load_spec
 from zoo.spec.spec import Best
@@ -105,19 +105,25 @@ def test_the_best_weights_are_kept(tmp_path: Any, monkeypatch: pytest.MonkeyPatc
     assert open_share(run.model)[2].meta["step"] == 2
 
 
-class Silent(zoo.Metric):
-    """Declares no figures."""
+def test_a_metric_that_declares_nothing_is_asked_by_measuring(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("elbo", "iwae"):
+        cls = installed().components()["metric", name]
+        monkeypatch.setattr(cls, "figures", lambda self: {})
+    spec = load_spec(moons(best={"metric": "loud"}))
+    assert chosen(Best(metric="loud"), spec.evaluate) == ("loud", "min")
+    with pytest.raises(zoo.UsageError, match=r"train\.best chooses by 'loud', which no metric gave"):
+        zoo.train(spec, runs=tmp_path)
 
-    def check(self, model: zoo.Model) -> None: ...
 
-    def measure(self, model: zoo.Model, batches: Iterable[zoo.Batch]) -> Mapping[str, zoo.Measurement]:
-        return {"loudness": zoo.Measurement(1.0, 1)}
+@pytest.mark.parametrize("steps", [2, None], ids=["stopped", "finished"])
+def test_a_run_that_is_opened_has_the_figures_of_its_training(steps: int | None, tmp_path: Any) -> None:
+    run = zoo.train(moons(log_every=1), runs=tmp_path, steps=steps)
+    opened = zoo.Run(str(run.directory))
+    assert opened.metrics == run.metrics and opened.metrics
+    assert (opened.directory, opened.steps, opened.split) == (run.directory, run.steps, run.split)
+    assert opened.seconds == pytest.approx(run.seconds, abs=1.0) and opened.seconds > 0
 
 
-def test_a_metric_that_declares_nothing_is_asked_by_measuring(tmp_path: Any) -> None:
-    part = part_of(installed(), zoo.component("silent")(Silent), "silent", {})
-    assert chosen(Best(metric="loudness"), [part]) == ("loudness", "min")
-    spec = load_spec(moons())
-    train = spec.train.model_copy(update={"best": Best(metric="loud")})
-    with pytest.raises(zoo.UsageError, match=r"train\.best chooses by 'loud', which no metric gave; did you mean"):
-        zoo.train(spec.model_copy(update={"evaluate": [part], "train": train}), runs=tmp_path)
+def test_a_directory_that_is_no_run_is_refused(tmp_path: Any) -> None:
+    with pytest.raises(zoo.UsageError, match="is no run"):
+        zoo.Run(tmp_path)

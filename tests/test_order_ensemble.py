@@ -85,7 +85,7 @@ def test_an_ensemble_of_labelled_data() -> None:
     assert float(((count - n * p[2]).square() / (n * p[2])).sum()) < 37.7  # a thousandth of chi-square(15)
     terms = model({"bits": x, "label": torch.full((16,), 1)}, zoo.Clock(torch.tensor(0), 1))
     assert math.isfinite(float(terms.loss))
-    with pytest.raises(ValueError, match="given its label"):
+    with pytest.raises(zoo.UsageError, match="context is missing"):
         model.sample(2)
 
 

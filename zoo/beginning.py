@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from .address import is_address, read_address
 from .data import Shuffled, Source
 from .engine import Runtime
 from .errors import SpecError, UsageError
+from .event import Event, require_same_event
 from .header import read_header
 from .interfaces import Clock, DataDependent, Model
 from .randomness import reseed
@@ -61,11 +63,20 @@ def start_from(model: Model, spec: Spec) -> str | None:
         path = _found(start.file)
         header = read_header(path)
         restore_some(model, path, header, start.match, start.into)
+        _require_same_data(model, start, header.event)
     except SpecError:
         raise
     except UsageError as error:
         raise SpecError(spec.problem("init_from", str(error))) from None
     return str(header.meta["digest"])
+
+
+def _require_same_data(model: Model, start: InitFrom, event: Event) -> None:
+    """UsageError where a whole model starts from one of other data; whoever names weights may mean that."""
+    part = dict(model.named_modules()).get(start.into)
+    if start.match == EVERYTHING and isinstance(part, Model):
+        alike = replace(event, name=part.event.name, columns=None)
+        require_same_event(part.event, alike, names=("this model", start.file))
 
 
 def _found(file: str) -> Path:
