@@ -259,6 +259,7 @@ def handlers() -> list[Any]:
 
 
 def test_nohup_stays_in_force_and_handlers_come_back() -> None:
+    assert signal.SIGHUP in signals.STOPS
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         others = handlers()
