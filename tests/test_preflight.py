@@ -12,6 +12,7 @@ from torch import Tensor
 
 import zoo
 from zoo import training
+from zoo.assembly import build, check, check_batch_size
 from zoo.data import Splits
 from zoo.interfaces import Batch
 from zoo.preflight import misfits, preflight
@@ -187,3 +188,30 @@ def test_a_metric_of_other_data_needs_that_data(tmp_path: Path, monkeypatch: pyt
     data = {"type": "table", "train": rows(tmp_path / "a.csv", 20)}
     spec = written(tmp_path, data=data, evaluate=[{"type": "ood", "data": other}])
     assert_refused_early(spec, tmp_path, r"evaluate\[0\]  metric 'ood': there is no 'elsewhere.csv'", monkeypatch)
+
+
+# -- batches that are too small ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "change", "least"),
+    [
+        ("realnvp-2d", "model.transforms=[act_norm, batch_norm]", 2),
+        ("beta-tcvae", "train.steps=1", 2),
+        ("dip-vae", "model.objective.type=dip_i", 2),
+        ("dip-vae", "train.steps=1", 2),
+        ("factor-vae", "train.steps=1", 4),
+    ],
+)
+def test_parts_that_compare_examples_need_some(spec: str, change: str, least: int) -> None:
+    with pytest.raises(zoo.SpecError, match=rf"train\.batch must be at least {least}, got {least - 1}"):
+        check(load_spec(spec, [change, f"train.batch={least - 1}"], small=True))
+    check(load_spec(spec, [change, f"train.batch={least}"], small=True))
+
+
+def test_torchs_own_batch_norm_needs_two() -> None:
+    model = build(load_spec("realnvp-2d", small=True))
+    model.extra = torch.nn.BatchNorm1d(2)
+    assert [problem.message for problem in check_batch_size(model, 2)] == []
+    (problem,) = check_batch_size(model, 1)
+    assert "model 'flow': its training compares the examples of a batch" in problem.message

@@ -145,6 +145,15 @@ def test_patience_without_any_finite_figure_has_not_finished(
     assert status(tmp_path / NAME / "x") == "failed"
 
 
+def test_a_figure_that_is_not_finite_is_told(device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is patient, the last weights are the run's."""
+    nan = {"nll": zoo.Measurement(float("nan"), 1)}
+    monkeypatch.setattr(Trainer, "measure_held_out", lambda trainer, model: nan)
+    told = Signalling(0)
+    assert zoo.train(flow(device), runs=tmp_path, progress=told).steps == 8
+    assert told.notes[0] == "warning: 'nll' is not finite at step 2: it chooses no weights"
+
+
 # -- signals -----------------------------------------------------------------------------------------------------------
 
 
@@ -161,7 +170,8 @@ class Signalling(Silent):
                 signal.raise_signal(number)
 
     def note(self, message: str) -> None:
-        self.notes.append(message)
+        if " data: " not in message:
+            self.notes.append(message)
 
 
 @pytest.mark.parametrize("number", signals.STOPS, ids=lambda number: number.name)
@@ -249,6 +259,7 @@ def handlers() -> list[Any]:
 
 
 def test_nohup_stays_in_force_and_handlers_come_back() -> None:
+    assert signal.SIGHUP in signals.STOPS
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         others = handlers()

@@ -23,7 +23,7 @@ from forked import Child, fork
 from run_equality import assert_same_run
 
 import zoo
-from zoo import checkpoint, run
+from zoo import checkpoint, lock, run
 from zoo.background import Background
 from zoo.files import write_new
 from zoo.progress import Silent
@@ -289,6 +289,12 @@ def test_two_runs_of_one_name(whole: Path, tmp_path: Path) -> None:
     assert sorted(child.wait() for child in children) == [0, 2], [child.said for child in children]
     assert_same_run(where(tmp_path), whole)
     assert_tidy(where(tmp_path))
+
+
+def test_without_locks_a_user_is_told_where_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "fcntl", None)
+    with pytest.raises(zoo.UsageError, match="zoo trains on Linux and macOS"), lock.held(tmp_path / "file"):
+        pass
 
 
 def test_new_file_is_written_by_one(tmp_path: Path) -> None:

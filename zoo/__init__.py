@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AfterStep,
         Augmentation,
         Batch,
+        BatchStatistics,
         Bijection,
         Causal,
         Clock,
@@ -111,9 +112,9 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 """Where a name lives, unless among the interfaces."""
 
 __all__ = [
-    "NOT_A_SIZE", "AfterStep", "Augmentation", "Batch", "Bijection", "Causal", "Clock", "Completes", "Component",
-    "Conditioner", "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder", "Decodes",
-    "Distribution", "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known",
+    "NOT_A_SIZE", "AfterStep", "Augmentation", "Batch", "BatchStatistics", "Bijection", "Causal", "Clock", "Completes",
+    "Component", "Conditioner", "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder",
+    "Decodes", "Distribution", "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known",
     "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
     "ParameterGroup", "Part", "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run",
     "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Settings", "Shape", "Sink",

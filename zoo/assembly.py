@@ -16,7 +16,7 @@ from .drawing import has_picture
 from .errors import Problem, SpecError, UsageError, ZooError
 from .event import ENTRIES, Event, require_same_event
 from .importing import plain_imports
-from .interfaces import Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
+from .interfaces import BatchStatistics, Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
 from .interfaces.boundary import trusted
 from .nodes import Place
 from .parameters import check_frozen, check_groups, check_players, freeze
@@ -140,6 +140,7 @@ def _check_uses(spec: Spec, model: Model) -> None:
     problems += check_views(model, spec)
     problems += check_sampler(model, spec)
     problems += check_batch_statistics(model)
+    problems += check_batch_size(model, spec.train.batch)
     problems += check_frozen(model, spec)
     problems += check_players(model, spec)
     problems += check_groups(model, spec)
@@ -204,6 +205,16 @@ def check_batch_statistics(model: nn.Module) -> Iterator[Problem]:
             if isinstance(module, (_BatchNorm, RunningStatistics)):
                 text = f"{type(module).__name__} takes statistics of a batch, by which examples see each other"
                 yield _declared_above(modules, path).problem(f"{text}: no part of a causal model may")
+
+
+def check_batch_size(model: nn.Module, batch: int) -> Iterator[Problem]:
+    """Parts that compare the examples of a batch, where there are too few of them."""
+    modules = dict(model.named_modules())
+    for path, module in modules.items():
+        least = module.least_batch if isinstance(module, BatchStatistics) else 2 * isinstance(module, _BatchNorm)
+        if batch < least:
+            text = f"its training compares the examples of a batch: train.batch must be at least {least}, got {batch}"
+            yield _declared_above(modules, path).problem(text)
 
 
 def _declared_above(modules: Mapping[str, nn.Module], path: str) -> Part[Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -16,6 +20,8 @@ def held(file: Path) -> Iterator[None]:
 
     The kernel gives a lock back when its process ends, however it ends: nothing is ever left to clean up.
     """
+    if fcntl is None:
+        raise UsageError("training needs file locks of POSIX: zoo trains on Linux and macOS, on Windows within WSL")
     try:
         # Nothing is written, but a network file system locks only what may be.
         handle = file.open("r+b")

@@ -330,6 +330,8 @@ class Trainer:
             self.since_best += 1
             if self.best is None and self.stalled():
                 raise NeverFinite(self.step, name, self.since_best, told=not self.processes.first)
+            if not math.isfinite(value):
+                self.progress.note(f"warning: '{name}' is not finite at step {self.step}: it chooses no weights")
 
     def measure_held_out(self, model: Model) -> Mapping[str, Measurement]:
         return measure(model, self.spec.evaluate, self.held_source, self.spec.train.seed)

@@ -8,14 +8,14 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from zoo import Bijection, RunningStatistics, Shape, component
+from zoo import BatchStatistics, Bijection, RunningStatistics, Shape, component
 
 from ..nets.moments import channel_moments, places
 from .per_sample import per_sample
 
 
 @component("batch_norm")
-class BatchNorm(RunningStatistics, Bijection):
+class BatchNorm(BatchStatistics, RunningStatistics, Bijection):
     r"""Batch normalisation of each channel, as a bijection.
 
     .. math:: z = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad

@@ -5,6 +5,7 @@ from .bijection import Bijection
 from .boundary import Known
 from .capabilities import (
     AfterStep,
+    BatchStatistics,
     Completes,
     DataDependent,
     Decodes,
@@ -41,11 +42,10 @@ from .view import View
 from .weighting import LatentTerms, Weighting
 
 __all__ = [
-    "AfterStep", "Augmentation", "Batch", "Bijection", "Causal", "Clock", "Completes", "Component", "Conditioner",
-    "Contract", "DataDependent", "Dataset", "Decoder", "Decodes", "Distribution", "Encoder", "Encodes", "Energy",
-    "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model",
+    "AfterStep", "Augmentation", "Batch", "BatchStatistics", "Bijection", "Causal", "Clock", "Completes", "Component",
+    "Conditioner", "Contract", "DataDependent", "Dataset", "Decoder", "Decodes", "Distribution", "Encoder", "Encodes",
+    "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model",
     "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
     "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Sink", "TakesContext", "Terms",
-    "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event", "unseen_share",
-    "wrong_context",
+    "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event", "unseen_share", "wrong_context",
 ]  # fmt: skip

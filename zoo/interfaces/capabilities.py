@@ -240,6 +240,17 @@ class DataDependent(ABC):
         """Set the parameters from the part's own input."""
 
 
+class BatchStatistics:
+    """A part whose training compares the examples of a batch: by their variance, covariance or density.
+
+    A batch with fewer than ``least_batch`` examples gives no such statistics, and a spec with one is refused when it is
+    built. What a part takes over the places of each example alone is none.
+    """
+
+    least_batch: int = 2
+    """The fewest examples of a batch that it can be trained on."""
+
+
 class RunningStatistics(ABC):
     """A part that averages statistics over training batches and uses the averages in evaluation.
 

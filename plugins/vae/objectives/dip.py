@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from zoo import Batch, Clock, Terms
+from zoo import Batch, BatchStatistics, Clock, Terms
 
 from ..posteriors.factorised import factorised
 from .variational_objective import VariationalObjective
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..vae import VAE
 
 
-class DIP(VariationalObjective):
+class DIP(BatchStatistics, VariationalObjective):
     r"""The evidence lower bound, and what a covariance of latents over the batch lacks to the identity.
 
     .. math:: L = L_\mathrm{ELBO} + \lambda_{od} \sum_{i \ne j} C_{ij}^2 + \lambda_d \sum_i (C_{ii} - 1)^2

@@ -10,7 +10,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from zoo import Batch, Clock, Encoder, Part, Player, Shape, Terms, component, named
+from zoo import Batch, BatchStatistics, Clock, Encoder, Part, Player, Shape, Terms, component, named
 
 from ..posteriors.posterior import Draws
 from .variational_objective import VariationalObjective
@@ -22,7 +22,7 @@ DISCRIMINATOR = "discriminator"
 
 
 @component("factor", example={"discriminator": {"type": "mlp", "width": 8, "depth": 1}})
-class Factor(VariationalObjective):
+class Factor(BatchStatistics, VariationalObjective):
     r"""FactorVAE: the total correlation, as a discriminator tells it, is added to the loss.
 
     .. math:: L = L_\mathrm{ELBO} + \gamma\, \mathrm E_{q(z)}[D(z)], \qquad
@@ -42,6 +42,8 @@ class Factor(VariationalObjective):
 
     References: Kim and Mnih, Disentangling by Factorising, 2018, arXiv:1802.05983, eq. 2-3 and algorithm 2.
     """
+
+    least_batch = 4  # two halves, of each at least two
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ import torch
 from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from zoo import NOT_A_SIZE, Batch, Clock, Terms, UsageError, component
+from zoo import NOT_A_SIZE, Batch, BatchStatistics, Clock, Terms, UsageError, component
 
 from ..posteriors.factorised import factorised
 from .unweighted import check_unweighted
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @component("tc", example={"data_size": 1000})
-class TC(VariationalObjective):
+class TC(BatchStatistics, VariationalObjective):
     r"""beta-TCVAE: mutual information, total correlation and dimension-wise divergence, each with its weight.
 
     .. math:: L = R + \alpha\, \mathrm{KL}(q(z, n) \,\|\, q(z) p(n)) + \beta\, \mathrm{KL}(q(z) \,\|\, \prod_j q(z_j))
