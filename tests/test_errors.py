@@ -122,6 +122,7 @@ def test_exit_codes() -> None:
         "SpecError": 2,
         "DataError": 2,
         "Diverged": 3,
+        "NeverFinite": 3,
         "PluginError": 4,
         "DamagedFile": 5,
         "Interrupted": 1,
