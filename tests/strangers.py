@@ -34,17 +34,11 @@ def installed(*points: EntryPoint) -> Iterator[Registry]:
     """Within this block these are installed as well, for whoever opens a share file or writes one."""
     registry = registry_with(*points)
     with MonkeyPatch.context() as patch:
-        for module in (
-            "registry",
-            "spec.load",
-            "run",
-            "stored",
-            "exporting",
-            "describing",
-            "testing.holding",
-            "testing.cases",
-        ):
-            patch.setattr(import_module(f"zoo.{module}"), "installed", lambda: registry)
+        import_module("zoo.cli"), import_module("zoo.training"), import_module("zoo.testing")
+        known = import_module("zoo.registry").installed
+        for name, module in list(sys.modules.items()):
+            if name.startswith("zoo.") and getattr(module, "installed", None) is known:
+                patch.setattr(module, "installed", lambda: registry)
         yield registry
 
 

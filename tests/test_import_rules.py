@@ -44,7 +44,7 @@ LAYERS = [
         "formulas",
     },
     {"address", "answers", "hub"},
-    {"beside", "discovery", "trust", "yaml"},
+    {"beside", "discovery", "outputs", "trust", "yaml"},
     {"catalogue", "complaints", "failing", "schema"},
     {"part", "renaming"},
     {"registry"},

@@ -288,7 +288,7 @@ def test_every_spec_is_checked_before_any_is_trained(tmp_path: Path) -> None:
         (("deep.yaml", "deeep.yaml"), r"tiny.yaml:5:12  rows\[1\].spec  there is no file deeep.yaml"),
         (("spec: deep.yaml", "spec: deep.yaml, name: Norm 100"), "'Norm 100' is called like 'Norm .100 %.'"),
         (("seeds: 2", "metrics: [nil]"), r"tiny.yaml:2:11  metrics\[0\]  no metric is called 'nil'"),
-        (("nll: 1.5", "nll: low"), "tiny.yaml:4:.*should be a valid number"),
+        (("nll: 1.5", "nll: low"), "tiny.yaml:4:.*should be a number"),
         (("train.batch: 16", "train.bach: 16"), r"tiny.yaml:5:29  train.bach  'bach' is no parameter of 'train'"),
     ],
 )

@@ -226,16 +226,18 @@ def build(
 ) -> None:
     """Check a spec, put its parts together, compare their shapes and count; no data is touched."""
     from . import assembly
-    from .exporting import export
+    from .exporting import ENDING, export
+    from .outputs import output as to_write
     from .report import columns, table_of_parts
     from .spec import load_spec
 
+    where = None if output is None else to_write(output, [ENDING])
     _refuse_python_files(spec, trust)
     loaded = load_spec(spec, sets or [], small=small, trust=trust)
     summary = assembly.check(loaded)
     verdicts = _verdicts(loaded, spec, sets or [], trust) if laws else []
-    if output is not None:
-        export(output, loaded, assembly.build(loaded).eval(), step=0, data=None)
+    if where is not None:
+        export(where, loaded, assembly.build(loaded).eval(), step=0, data=None)
     if as_json:
         parts = [vars(part) for part in summary.parts]
         _print_json(
@@ -396,20 +398,22 @@ def sample(
     if (density or view is not None) and (label is not None or features is not None or mean):
         raise UsageError("--label, --features and --mean are of draws: no picture takes them")
 
-    from .sampling import Means, sample_file
+    from .outputs import output as to_write
+    from .sampling import ENDINGS, Means, sample_file
     from .terminal import drawing
     from .viewing import density_file, view_file
 
     how: dict[str, Any] = {"n": n, "seed": seed, "temperature": temperature, "overrides": sets or []}
     how |= {"device": device or "auto", "trust": trust}
+    where = to_write(output, ENDINGS if view is None and not density else [".png"])
     with drawing():
         if density:
-            drawn = density_file(target, output, **how)
+            drawn = density_file(target, where, **how)
         elif view is not None:
-            drawn = view_file(target, output, view, **how)
+            drawn = view_file(target, where, view, **how)
         else:
             way = Means if mean else None
-            drawn = sample_file(target, output, label=label, features=features, way=way, **how)
+            drawn = sample_file(target, where, label=label, features=features, way=way, **how)
     if as_json:
         _print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
     else:
@@ -429,9 +433,11 @@ def encode(
 ) -> None:
     """Write the codes of data, in the order of its examples."""
     from .encoding import encode_file
+    from .outputs import output as to_write
+    from .sampling import ARRAYS
 
     how: dict[str, Any] = {"overrides": sets or [], "device": device or "auto"}
-    encoded = encode_file(target, output, split=split, **how, trust=trust, data_of_file=data_of_file)
+    encoded = encode_file(target, to_write(output, ARRAYS), split=split, **how, trust=trust, data_of_file=data_of_file)
     if as_json:
         _print_json({"output": str(output), "n": encoded.n, "shape": encoded.shape})
     else:
@@ -455,15 +461,17 @@ def export(
 ) -> None:
     """Write a run's model as one share file, or as a program for other runtimes."""
     from .exporting import reexport
-    from .translation import SHARE, format_named, translate
+    from .outputs import output as to_write
+    from .translation import ENDINGS, SHARE, format_named, translate
 
     chosen = format_named(form, output)
+    where = None if output is None else to_write(output, ENDINGS.values() if form is None else [ENDINGS[chosen]])
     if chosen != SHARE:
-        written = translate(target, output, form=chosen, function=function, licence=licence, trust=trust)
-        answer = {**vars(written), "output": str(written.output)}
+        written = translate(target, where, form=chosen, function=function, licence=licence, trust=trust)
+        answer = {**vars(written), "output": str(output or written.output)}
     elif function is None:
-        file, digest = reexport(Path(target), output, licence, trust=trust)
-        answer = {"output": str(file), "digest": digest}
+        file, digest = reexport(Path(target), where, licence, trust=trust)
+        answer = {"output": str(output or file), "digest": digest}
     else:
         raise UsageError("--function goes with --format onnx, torchscript or pt2: a share file holds the whole model")
     if as_json:
@@ -597,19 +605,20 @@ def table(
 
     from .errors import Diverged, ZooError
     from .files import write_whole
+    from .outputs import output as to_write
     from .tables import read_table
     from .tabling import tabulate
     from .terminal import listener
-    from .typesetting import form, plain
+    from .typesetting import FORMS, form, plain
 
-    typeset = None if output is None else form(output)
+    where = None if output is None else to_write(output, FORMS)
     read = read_table(file)
     overrides = [*(sets or []), *([f"engine.device={device}"] if device is not None else [])]
     how: dict[str, Any] = {"seeds": seeds, "overrides": overrides, "runs": runs, "device": device or "auto"}
     rows = tabulate(read, **how, small=small, progress=listener())
-    if output is not None and typeset is not None:
-        text = typeset(rows, read.declared.note, read.declared.columns)
-        write_whole(output, lambda aside: aside.write_text(text, encoding="utf-8"))
+    if where is not None:
+        text = form(where)(rows, read.declared.note, read.declared.columns)
+        write_whole(where, lambda aside: aside.write_text(text, encoding="utf-8"))
     if as_json:
         _print_json({"name": read.declared.name, "rows": [asdict(row) for row in rows]})
     else:
@@ -672,12 +681,14 @@ def schema(
     """Print the JSON Schema of specs over all that is installed."""
     from .files import write_whole
     from .listing import whole_schema
+    from .outputs import output as to_write
 
+    where = None if output is None else to_write(output, [".json"])
     text = json.dumps(whole_schema())  # on one line: to indent so much takes longer than all the rest
-    if output is None:
-        print(text)
+    if where is None:
+        print(text, file=_answers.get())
         return
-    write_whole(output, lambda aside: _write(aside, text))
+    write_whole(where, lambda aside: _write(aside, text))
     if as_json:
         _print_json({"output": str(output)})
     else:

@@ -89,21 +89,33 @@ def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
             case "zoo_part":
                 messages.append(one.entry["ctx"]["message"])
             case _:
-                messages.append(_said(one.entry["msg"], one.value))
+                messages.append(said(one.entry["msg"], one.value))
     if messages:
         found.append(Problem(place.mark, place.path, "; or ".join(dict.fromkeys(messages))))
     return found
 
 
-def _said(message: str, value: Any) -> str:
-    """pydantic's words in our grammar: ``should be a valid integer, not 'abc'``."""
-    message = _WHOSE.sub("should", message.removeprefix("Value error, ")).replace(" after validation", "")
-    message = _MAPPING.sub("a mapping", message).replace("an instance of Sequence", "a valid list")
+def said(message: str, value: Any) -> str:
+    """pydantic's words as ours: ``should be a whole number, not 'abc'``."""
+    message = message.removeprefix("Value error, ")
+    for theirs, ours in _WORDS.items():
+        message = re.sub(theirs, ours, message)
     return f"{message}, not {shown(value)}" if message.startswith(("should be", "should match")) else message
 
 
-_WHOSE = re.compile(r"^(Input|List|String|Tuple|Dictionary) should")
-_MAPPING = re.compile(r"a valid dictionary( or instance of \w+)?")
+_WORDS = {
+    r"^(Input|List|String|Tuple|Dictionary|Value) should": "should",
+    r"^Unable to parse input string as an integer.*": "should be a whole number with fewer digits",
+    r"^'\w+' instances are not allowed as a Sequence value": "should be a list",
+    r" after validation": "",
+    r"an instance of Sequence|a valid (list|tuple)": "a list",
+    r"a valid dictionary( or instance of \w+)?": "a mapping",
+    r"a valid integer": "a whole number",
+    r"a valid number": "a number",
+    r"a valid string": "a text",
+    r"a valid boolean": "true or false",
+}
+"""What pydantic says -> what is said here."""
 
 
 def shown(value: Any) -> str:

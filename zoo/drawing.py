@@ -17,11 +17,18 @@ from .event import Event
 TILE = 48
 """Smaller images are enlarged by a whole factor to at least this many pixels."""
 MAP = 320
+MOST_IMAGES = 1024
+"""Images that one picture has room for."""
 
 
 def has_picture(event: Event) -> bool:
     """Whether data of an event can be drawn."""
     return tuple(event.shape) in {(1,), (2,)} or image_problem(event) is None
+
+
+def shown_of(n: int, event: Event) -> int:
+    """How many of ``n`` examples a picture shows: points without a bound, images as long as there is room."""
+    return n if image_problem(event) is not None else min(n, MOST_IMAGES)
 
 
 def image_problem(event: Event) -> str | None:

@@ -24,6 +24,8 @@ from .stored import spec_of, told_of
 from .tensors import restore
 from .unfilled import build_unfilled
 
+ENDING = ".safetensors"
+"""How a share file's name ends."""
 UNHASHED = "0" * 64
 
 

@@ -118,7 +118,7 @@ def _report(error: BaseException) -> Path | None:
         f"zoo {__version__}, torch {torch}, Python {platform.python_version()}, {platform.platform()}",
         f"command: {sys.argv!r}",
     ]
-    text = "\n".join([*head, "", *traceback.format_exception(error)])
+    text = "\n".join([*head, "", "".join(traceback.format_exception(error))])
     folder = cache_home() / "reports"
     file = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
     try:

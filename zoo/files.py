@@ -91,7 +91,7 @@ def _claim(file: Path, path: Path) -> None:
     try:
         os.link(file, path)
     except OSError as error:
-        if path.exists():
+        if path.exists() or path.is_symlink():
             raise UsageError(f"{path} is there already: another process has just written it") from error
         # A file system without hard links.
         file.replace(path)

@@ -12,7 +12,7 @@ from . import run
 from .curves import changing, curves, weights_in
 from .data import Source
 from .densities import density_picture
-from .drawing import write_png
+from .drawing import shown_of, write_png
 from .engine import Choices
 from .errors import ZooError
 from .exporting import export
@@ -140,13 +140,17 @@ class Written(Journal):
         if isinstance(model, Samples):
             path = self.directory / run.SAMPLES / f"step-{step}.png"
             asked = self.spec.sample
-            how: dict[str, Any] = {"n": asked.n, "temperature": asked.temperature, "sampler": asked.way}
+            how: dict[str, Any] = {
+                "n": shown_of(asked.n, model.event),
+                "temperature": asked.temperature,
+                "sampler": asked.way,
+            }
             draw(model, path, seed=self.spec.train.seed, **how)
 
     def density(self, model: Model, step: int, data: Batch) -> None:
         path = self.directory / run.SAMPLES / f"density-step-{step}.png"
         asked = self.spec.sample
-        n, temperature, seed = asked.n, asked.temperature, self.spec.train.seed
+        n, temperature, seed = shown_of(asked.n, model.event), asked.temperature, self.spec.train.seed
         draw_picture(density_picture, model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def views(self, model: Model, step: int, source: Source) -> None:
@@ -154,7 +158,7 @@ class Written(Journal):
         data = beside(source, VIEWED) if self.spec.train.views else None
         for view in self.spec.train.views:
             path = self.directory / run.SAMPLES / f"{view.name}-step-{step}.png"
-            n, temperature, seed = asked.n, asked.temperature, self.spec.train.seed
+            n, temperature, seed = shown_of(asked.n, model.event), asked.temperature, self.spec.train.seed
             draw_picture(drawn_by(view), model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def curves(self) -> None:

@@ -27,6 +27,7 @@ from pydantic import ValidationError
 
 from . import API_VERSION
 from .beside import PythonFile
+from .complaints import said
 from .discovery import Found, found
 from .distribution import HOME
 from .errors import PluginError, SpecError, UsageError, a, listed, nearest
@@ -286,7 +287,9 @@ class Registry:
             for wrong in error.errors(include_url=False):
                 if wrong["type"] != "missing":
                     name = str(wrong["loc"][0]).removeprefix("p_")
-                    raise TypeError(f"the default of '{name}' of {cls.__qualname__}: {wrong['msg']}") from None
+                    raise TypeError(
+                        f"the default of '{name}' of {cls.__qualname__}: {said(wrong['msg'], wrong['input'])}"
+                    ) from None
 
     def _quarantined(self) -> str:
         broken = [plugin.name for plugin in self._plugins.values() if plugin.error is not None]

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ from .yaml import write_yaml
 CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
     "checkpoints", "metrics.jsonl", "model.safetensors", trust.RESOLVED, "run.json", "samples"
 )  # fmt: skip
+
+
+_NAME = re.compile(r"[^\W_][\w.+=-]{0,127}")
+"""What a run may be called: no path, nothing hidden, nothing that a command takes for an option or an address."""
 
 
 @dataclass(init=False)
@@ -69,8 +74,11 @@ class Run:
 def new_directory(spec: Spec, runs: Path, name: str | None) -> Path:
     """Where a new run will be; nothing is written yet."""
     called = name or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    if Path(called).name != called:
-        raise UsageError(f"'{called}' is no name for a run: it is one word, without a path")
+    if not _NAME.fullmatch(called):
+        raise UsageError(
+            f"'{called}' is no name for a run: expected at most 128 letters, digits and . _ - + =, and first "
+            "a letter or a digit"
+        )
     directory = runs / spec.name / called
     _refuse_run(directory)
     return directory

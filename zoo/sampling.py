@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,14 @@ import torch
 from torch import Tensor
 
 from .conditions import condition
-from .drawing import picture, write_png
+from .drawing import picture, shown_of, write_png
 from .engine import find_device, place, prepare
 from .errors import SpecError, UsageError
 from .exporting import open_share, respecified
 from .files import write_through_memory, write_whole
 from .interfaces import Model, Sampler, Samples, SamplesMeans
 from .interfaces.boundary import trusted
+from .outputs import ending
 from .randomness import seeded
 from .run import file_to_open
 from .spec import Spec
@@ -31,6 +33,10 @@ ENDINGS = (".png", *ARRAYS)
 
 Way = Callable[[Model], Sampler]
 """How a model is drawn from: a declared sampler, or `Means`."""
+
+
+class Thinned(UserWarning):
+    """A picture has no room for all that was asked for."""
 
 
 def draw(
@@ -45,6 +51,9 @@ def draw(
 ) -> Tensor:
     """``n`` draws of a model in a file of the form that its ending names; the same seed gives the same file."""
     write = writer(path, model)
+    if ending(path) == ".png" and (shown := shown_of(n, model.event)) < n:
+        warnings.warn(f"{path} shows {shown} of {n} draws: a .npy, .pt or .csv file has all", Thinned, stacklevel=2)
+        n, context = shown, None if context is None else context[:shown]
     x = sample(model, n, temperature=temperature, seed=seed, context=context, sampler=sampler)
     write_whole(path, lambda aside: write(x, aside))
     return x
@@ -140,8 +149,8 @@ def sample_file(
     context = condition(opened.model, opened.n, label=label, features=features)
     began = time.monotonic()
     how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": way or opened.spec.sample.way}
-    draw(opened.model, output, seed=seed, context=context, **how)
-    return Drawn(opened.n, time.monotonic() - began)
+    drawn = draw(opened.model, output, seed=seed, context=context, **how)
+    return Drawn(len(drawn), time.monotonic() - began)
 
 
 def open_to_draw(
@@ -165,7 +174,7 @@ def open_to_draw(
 
 def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:
     """How data is written in files of this ending; asked before anything is drawn."""
-    if path.suffix == ".png":
+    if ending(path) == ".png":
         picture(torch.zeros(1, *model.event.shape), model.event)
         return lambda x, aside: write_png(picture(x, model.event), aside)
     return array_writer(path, ENDINGS)
@@ -173,7 +182,7 @@ def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:
 
 def array_writer(path: Path, endings: Sequence[str] = ARRAYS) -> Callable[[Tensor, Path], None]:
     """How numbers are written in files of this ending."""
-    match path.suffix:
+    match ending(path):
         case ".npy":
             return _write_npy
         case ".pt":

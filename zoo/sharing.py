@@ -10,7 +10,7 @@ from typing import Any
 from . import hub
 from .address import Address
 from .card import card
-from .drawing import has_picture
+from .drawing import has_picture, shown_of
 from .engine import find_device, place, prepare
 from .errors import DamagedFile
 from .exporting import open_share
@@ -21,7 +21,6 @@ from .sampling import draw
 from .spec import Spec
 
 CARD, PICTURE = "README.md", "samples.png"
-MOST_DRAWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def _draw(model: Model, spec: Spec, path: Path) -> bool:
         return False
     on = find_device("auto")
     prepare(spec, on)
-    n = min(spec.sample.n, MOST_DRAWS)
+    n = shown_of(spec.sample.n, model.event)
     how: dict[str, Any] = {"n": n, "temperature": spec.sample.temperature, "sampler": spec.sample.way}
     draw(place(model, on, spec.engine.channels_last), path, seed=0, **how)
     return True

@@ -13,15 +13,18 @@ from torch import Tensor
 
 from .complaints import told
 from .errors import UsageError, ZooError, nearest
-from .exporting import open_share
+from .exporting import ENDING, open_share
 from .files import write_whole
 from .formats import FORMATS, Format
 from .header import canonical
+from .outputs import ending
 from .program import Program, program_of
 from .randomness import seeded
 from .run import file_to_open
 
 SHARE = "safetensors"
+ENDINGS = {SHARE: ENDING} | {form.name: form.ending for form in FORMATS.values()}
+"""Format -> how its files' names end."""
 ROWS, OTHER_ROWS = 3, (1, 7)
 """How many rows a program is written with, and how many it is tried with."""
 ROUNDING = 1e-5
@@ -41,10 +44,9 @@ class Translation:
 def format_named(name: str | None, output: Path | None) -> str:
     """The format that is asked for, or that the file's ending names; a share file's otherwise."""
     if name is None:
-        endings = {form.ending: form.name for form in FORMATS.values()}
-        return endings.get(output.suffix, SHARE) if output is not None else SHARE
-    if name not in (SHARE, *FORMATS):
-        raise UsageError(f"there is no format '{name}'{nearest(name, (SHARE, *FORMATS))}")
+        return next((form for form, end in ENDINGS.items() if output is not None and end == ending(output)), SHARE)
+    if name not in ENDINGS:
+        raise UsageError(f"there is no format '{name}'{nearest(name, ENDINGS)}")
     return name
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import UsageError
+from .outputs import ending
 from .report import columns
 from .tabling import Figure, TabledRow
 
@@ -97,9 +98,9 @@ FORMS: dict[str, Form] = {".csv": separated, ".md": markdown, ".tex": latex}
 
 def form(path: Path) -> Form:
     """How a table is written in a file of this ending."""
-    if path.suffix not in FORMS:
+    if ending(path) not in FORMS:
         raise UsageError(f"'{path}' should end in one of {', '.join(FORMS)}")
-    return FORMS[path.suffix]
+    return FORMS[ending(path)]
 
 
 def escaped(text: str) -> str:

@@ -12,11 +12,12 @@ from torch import Tensor
 from .assembly import require_data_of
 from .data import Source, held_out
 from .densities import density_picture, density_problem
-from .drawing import write_png
+from .drawing import shown_of, write_png
 from .errors import DataError, SpecError, UsageError
 from .files import write_whole
 from .interfaces import Batch, Model, View
 from .interfaces.boundary import trusted
+from .outputs import ending
 from .outside import replaces_data, unagreed
 from .part import Part
 from .randomness import seeded
@@ -72,8 +73,10 @@ def draw_picture(
     draw: Picture, model: Model, path: Path, *, n: int, temperature: float, seed: int, data: Batch | None
 ) -> None:
     """A picture of a model in a file; the same seed gives the same file."""
-    if path.suffix != ".png":
+    if ending(path) != ".png":
         raise UsageError(f"this is a picture: '{path}' should end in .png")
+    if n > (room := shown_of(n, model.event)):
+        raise UsageError(f"a picture has room for {room} images, not {n}: choose fewer with -n")
     with torch.no_grad(), trusted(), seeded(device_of(model), seed, "view"):
         image = draw(model, n, temperature, data)
     write_whole(path, lambda aside: write_png(image, aside))
