@@ -40,6 +40,7 @@ def installed(*points: EntryPoint) -> Iterator[Registry]:
             "run",
             "stored",
             "exporting",
+            "provenance",
             "describing",
             "testing.holding",
             "testing.cases",
