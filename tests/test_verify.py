@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 import zoo
 from zoo import assembly
 from zoo.cli import app
-from zoo.exporting import export
+from zoo.exporting import export, export_again, open_share
 from zoo.header import judge, read_header
 from zoo.migrating import FORMAT
 from zoo.part import declare_node
@@ -186,6 +186,35 @@ def test_what_is_missing_is_told_beside_the_rest(file: Path) -> None:
     assert ["bijection", "acme.norm", "acme-zoo", "1.2", "missing"] in [
         line.split() for line in called("verify", file).stdout.splitlines()
     ]
+
+
+OTHERS = {
+    "nll": {"name": "acme.score", "distribution": "acme-zoo", "version": "1.2"},
+    "toy2d": {"name": "acme.rows", "distribution": "acme-zoo", "version": "1.2"},
+    "adam": {"name": "acme.steps", "distribution": "acme-zoo", "version": "1.2"},
+}
+
+
+@pytest.mark.parametrize("names", [["nll"], ["toy2d"], ["adam"], ["nll", "toy2d", "adam"]], ids=" ".join)
+def test_only_the_models_parts_must_be_there(names: list[str], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    remade(file, {name: OTHERS[name] for name in names})
+    assert zoo.load(file).state_dict().keys() == read_header(file).tensors.keys()
+    for words in (["sample", "-o", "x.npy"], ["sample", "-o", "x.npy", "--set", "sample.n=3"], ["compare"]):
+        result = called(words[0], file, *words[1:])
+        assert result.exit_code == 0, result.output
+    mine = "data={type: toy2d, figure: two_moons, size: 9, test_size: 9}"
+    result = called("evaluate", file, "--metric", "nll", "--set", mine)
+    assert result.exit_code == 0, result.output
+    told = called("verify", file, "--json")
+    assert told.exit_code == 4
+    assert json.loads(told.stdout)["parameters"] == 4
+    again = export_again(file.parent / "again.safetensors", *open_share(file))
+    assert read_header(again).meta["components"] == read_header(file).meta["components"]
+    if names != ["adam"]:
+        needs = called("evaluate", file)
+        assert needs.exit_code == 4
+        assert "pip install acme-zoo==1.2" in needs.stderr
 
 
 def test_one_line_installs_all(file: Path) -> None:

@@ -16,11 +16,12 @@ from .files import write_whole
 from .header import Header, TensorEntry, canonical, judge, read_header
 from .interfaces import Model
 from .migrating import FORMAT
+from .part import Absent
 from .registry import installed
 from .run import file_to_open
 from .sealing import digest
 from .spec import Spec, load_spec
-from .stored import spec_of, told_of
+from .stored import WithAbsent, needs, spec_of, told_of
 from .tensors import restore
 from .unfilled import build_unfilled
 
@@ -109,7 +110,9 @@ def respecified(file: Path, overrides: Sequence[str], metrics: Sequence[str] = (
     if metrics:
         new = [name for name in metrics if name not in {part.name for part in spec.evaluate}]
         node = {**node, "evaluate": [*(part.resolved() for part in spec.evaluate), *new]}
-    return load_spec(node, overrides)
+    # A plugin of something else than the model may be missing: what needs it will say so.
+    lookup = WithAbsent(installed(), file, header, needs(header))
+    return load_spec({**node, "plugins": []}, overrides, lookup=lookup)
 
 
 def reexport(run: Path, output: Path | None, licence: str | None, *, trust: bool = False) -> tuple[Path, str]:
@@ -162,7 +165,8 @@ def _components(spec: Spec) -> list[dict[str, str]]:
     registry = installed()
     found = {}
     for part in spec.parts():
-        plugin = registry.plugin_of(part.cls)
+        # What is not installed here is recorded as the file has it that the model came from.
+        plugin = part.cls if issubclass(part.cls, Absent) else registry.plugin_of(part.cls)
         found[part.kind, part.name] = {
             "kind": part.kind,
             "name": part.name,

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import UsageError
 from .exporting import respecified
-from .part import Part, parameters
+from .part import Absent, Part, parameters
 from .run import data_named
 from .spec import Spec, parts_in
 from .trust import remembers
@@ -44,6 +44,8 @@ def unagreed(file: Path) -> list[str]:
 def places_in(spec: Spec) -> Iterator[str]:
     """What the data of a spec reads from outside: ``train: 'rows.csv' of dataset 'table'``."""
     for part in parts_in(spec.data):
+        if issubclass(part.cls, Absent):
+            part()  # says what to install
         places = getattr(part.cls, "places", None if part.cls.origin else ())
         if places is None:
             yield f"whatever {part} reads"

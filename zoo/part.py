@@ -10,9 +10,10 @@ import inspect
 import types
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
+    ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -129,6 +130,18 @@ class Part(Generic[T]):
         return {"x-zoo-kind": schema["metadata"]["kind"]}
 
 
+class Absent:
+    """Stands for a component that a file declares and that is not installed: it can be declared, but not built."""
+
+    called: ClassVar[str]
+    distribution: ClassVar[str]
+    version: ClassVar[str]
+    reason: ClassVar[str]
+
+    def __new__(cls, *given: Any, **settings: Any) -> Absent:
+        raise PluginError(cls.reason)
+
+
 def named(type: str, **values: Any) -> Any:
     """A declaration as a parameter's default: ``net: Part[Conditioner] = named("mlp", width=64)``."""
     return {"type": type, **values}
@@ -140,8 +153,16 @@ def parameters(settings: Settings) -> dict[str, Any]:
     return {info.alias or name: getattr(settings, name) for name, info in fields.items()}
 
 
+class Anything(Settings):
+    """The parameters of a component that is not at hand: whatever is declared."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 def parameters_of(cls: type[Component]) -> type[Settings]:
     """The schema of a component: its keyword-only parameters. TypeError where one has no annotation."""
+    if issubclass(cls, Absent):
+        return Anything
     if cls not in _schemas:
         _schemas[cls] = _schema_of(cls)
     return _schemas[cls]

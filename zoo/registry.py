@@ -147,6 +147,11 @@ class Registry:
         registration = registration_of(cls)
         return registration.renamed if registration else {}
 
+    def added(self, cls: type[Component]) -> Mapping[str, Any]:
+        """What share files from before a component had some of its parameters have in their place."""
+        registration = registration_of(cls)
+        return registration.added if registration else {}
+
     def former_names(self, cls: type[Component]) -> list[str]:
         """What specs may still call a component, that is called otherwise now."""
         return [called for (_, called), held in self._formerly.items() if held is cls]
@@ -280,16 +285,16 @@ class Registry:
         self._formerly = {key: held for key, held in self._formerly.items() if held is not cls}
 
     def _check_defaults(self, cls: type[Component]) -> None:
-        """Defaults that name components are declarations like any other: a wrong one is the plugin's defect."""
-        try:
-            parameters_of(cls).model_validate({}, context={"lookup": self})
-        except ValidationError as error:
-            for wrong in error.errors(include_url=False):
-                if wrong["type"] != "missing":
-                    name = str(wrong["loc"][0]).removeprefix("p_")
-                    raise TypeError(
-                        f"the default of '{name}' of {cls.__qualname__}: {said(wrong['msg'], wrong['input'])}"
-                    ) from None
+        """Defaults and what was added are declarations like any other: a wrong one is the plugin's defect."""
+        for what, values in (("default", {}), ("'added'", self.added(cls))):
+            try:
+                parameters_of(cls).model_validate(values, context={"lookup": self})
+            except ValidationError as error:
+                for wrong in error.errors(include_url=False):
+                    if wrong["type"] != "missing":
+                        name = str(wrong["loc"][0]).removeprefix("p_")
+                        told = said(wrong["msg"], wrong["input"])
+                        raise TypeError(f"the {what} of '{name}' of {cls.__qualname__}: {told}") from None
 
     def _quarantined(self) -> str:
         broken = [plugin.name for plugin in self._plugins.values() if plugin.error is not None]

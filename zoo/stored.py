@@ -22,7 +22,7 @@ from .interfaces.component import Component, kind_name, kind_of
 from .metadata import MAX_PARTS, shown
 from .migrating import version_of
 from .nodes import Entries, Items, Place, Text, place_of, plain
-from .part import Part
+from .part import Absent, Part
 from .registry import Registry, installed
 from .renaming import Renamed, former_keys, with_present_keys
 from .spec import Spec
@@ -76,7 +76,23 @@ def _keeps(run: Path, need: Need) -> bool:
         return False
 
 
-def require(path: Path, found: Sequence[Need]) -> None:
+def require(path: Path, header: Header, found: Sequence[Need]) -> None:
+    """PluginError, with what to install, where a component of a share file's model is missing."""
+    if any(need.state == "missing" and need.name in _model_of(header) for need in found):
+        require_all(path, found)
+
+
+def _model_of(header: Header) -> set[str]:
+    """The names of the components that a file's model is made of, which is resolved."""
+    names, pending = set(), [header.meta["spec"].get("model")]
+    while pending:
+        value = pending.pop()
+        pending += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        names |= {str(value["type"])} if isinstance(value, dict) and "type" in value else set()
+    return names
+
+
+def require_all(path: Path, found: Sequence[Need]) -> None:
     """PluginError, with what to install, where a component that a share file records is missing."""
     missing = [need for need in found if need.state == "missing"]
     files = [need for need in missing if comes_from_a_file(need.distribution, need.version)]
@@ -96,12 +112,13 @@ def require(path: Path, found: Sequence[Need]) -> None:
 def spec_of(header: Header, path: Path) -> Spec:
     """The spec that a share file carries; what older versions wrote is migrated, and no default comes in.
 
-    Raises `zoo.PluginError` where a plugin is missing, `zoo.SpecError` where a component does not know a parameter,
-    `zoo.DamagedFile` where the file does not say all that a component asks.
+    Raises `zoo.PluginError` where a plugin of the model is missing, `zoo.SpecError` where a component does not know a
+    parameter or asks for one that the file does not set, `zoo.DamagedFile` where it reads a parameter in another way.
+    For what else is missing, data or a metric, something stands in that cannot be built.
     """
     found = needs(header)
-    require(path, found)
-    stored = _Stored(installed(), path, found)
+    require(path, header, found)
+    stored = _Stored(installed(), path, header, found)
     node = _as_node(header.meta["spec"], Place())
     try:
         spec = Spec.model_validate({**node}, context={"lookup": stored})
@@ -111,8 +128,13 @@ def spec_of(header: Header, path: Path) -> Spec:
     recorded = {(need.kind, installed().present_name(need.kind, need.name)) for need in found}
     # Parents come first: the last that differs is the one to blame.
     for part in reversed(list(spec.parts())):
-        for problem in _drift(part, stored.declared.get(part.place.path, {})):
-            raise DamagedFile(f"{path}: {part.place.path}: {part.kind} '{part.name}' {problem}{_remedy(found)}")
+        declared, what = stored.declared.get(part.place.path, {}), f"{part.kind} '{part.name}'"
+        for key, differs in _drift(part, declared):
+            if differs:
+                text = f"{what} reads the parameter '{key}' in another way than the file has it{_remedy(found)}"
+                raise DamagedFile(f"{path}: {part.place.path}: {text}")
+            text = f"{what} has a parameter '{key}' that the file does not set, and no default comes in{_remedy(found)}"
+            raise SpecError(Problem(None, f"{path}: {part.place.path}", text))
         if (part.kind, part.name) not in recorded:
             raise DamagedFile(f"{path} does not record who brings {part.kind} '{part.name}'")
     return spec
@@ -128,11 +150,39 @@ def told_of(path: Path) -> Iterator[None]:
         raise SpecError(problems) from error.__cause__
 
 
-class _Stored:
+class WithAbsent:
+    """The registry, with something that stands in for what a share file declares and is not installed."""
+
+    def __init__(self, registry: Registry, path: Path, header: Header, found: Sequence[Need]) -> None:
+        self._registry, self._path, model = registry, path, _model_of(header)
+        found = [need for need in found if need.state in ("missing", "unknown") and need.name not in model]
+        self._absent = {(need.kind, need.name): need for need in found}
+
+    def find(self, kind: type[Component], name: str) -> type[Component]:
+        need = self._absent.get((kind_name(kind), name))
+        return self._registry.find(kind, name) if need is None else _absent(kind, need, self._path)
+
+    def name_of(self, cls: type[Component]) -> str:
+        return cls.called if issubclass(cls, Absent) else self._registry.name_of(cls)
+
+    def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
+        return node if issubclass(cls, Absent) else self._registry.adapted(cls, node)
+
+
+def _absent(kind: type[Component], need: Need, path: Path) -> type[Component]:
+    advice = f"if you trust who brings it:\npip install {need.requirement}"
+    reason = f"{path} declares {need}, which is not installed here; {advice}"
+    if comes_from_a_file(need.distribution, need.version):
+        reason = f"{path} declares {need}, a Python file that its spec named, and a share file brings no code"
+    values = {"called": need.name, "distribution": need.distribution, "version": need.version, "reason": reason}
+    return type(need.name, (Absent, kind), values)
+
+
+class _Stored(WithAbsent):
     """The registry as a stored spec sees it: declarations of older versions are brought up to date, in place."""
 
-    def __init__(self, registry: Registry, path: Path, found: Sequence[Need]) -> None:
-        self._registry, self._path = registry, path
+    def __init__(self, registry: Registry, path: Path, header: Header, found: Sequence[Need]) -> None:
+        super().__init__(registry, path, header, found)
         self._recorded = {need.name for need in found}
         self._asked = self._unknown = 0
         self._made_with = {
@@ -151,12 +201,9 @@ class _Stored:
         self._unknown += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Renamed)  # nobody who opens a file can do anything about its names
-            found = self._registry.find(kind, name)
+            found = super().find(kind, name)
         self._unknown -= 1
         return found
-
-    def name_of(self, cls: type[Component]) -> str:
-        return self._registry.name_of(cls)
 
     def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
         """The declaration, after every step from the version that wrote it to the one that is installed."""
@@ -165,6 +212,8 @@ class _Stored:
             return node
         path = node.place.path
         self.declared[path] = node
+        if issubclass(cls, Absent):
+            return node
         made_with = self._made_with.get((kind_name(kind_of(cls)), self._registry.name_of(cls)))
         for migration in self._registry.migrations_of(cls):
             if made_with is not None and made_with < migration.before:
@@ -178,6 +227,9 @@ class _Stored:
             present = with_present_keys(renamed, node)
             node.clear()
             node.update(present)
+        for key in self._registry.added(cls).keys() - node.keys():
+            value = _as_node(self._registry.added(cls)[key], node.place.under(key, None))
+            node.put(key, value, None, None)
         node["type"] = Text(self._registry.name_of(cls)).at(place_of(node.get("type")))
         return node
 
@@ -192,17 +244,12 @@ def _migrate(node: Entries, step: Callable[[dict[str, Any]], Mapping[str, Any]],
     node.update(new)
 
 
-def _drift(part: Part[Any], stored: Mapping[str, Any]) -> Iterator[str]:
-    """Where a part is not what the file declares."""
-    if not part.place.path.startswith(JUDGED):
-        return
-    for key, value in part.resolved().items():
-        if key == "type":
-            continue
-        if key not in stored:
-            yield f"has a parameter '{key}' that the file does not set, and no default comes in"
-        elif stored[key] != value:
-            yield f"reads the parameter '{key}' in another way than the file has it"
+def _drift(part: Part[Any], stored: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """The parameters of a part that a file does not set, or, where this is true, sets to something else."""
+    if part.place.path.startswith(JUDGED):
+        for key, value in part.resolved().items():
+            if key not in stored or (key != "type" and stored[key] != value):
+                yield key, key in stored
 
 
 def _remedy(found: Sequence[Need]) -> str:

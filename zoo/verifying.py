@@ -72,17 +72,29 @@ def verify(run_or_file: str | Path, *, trust: bool = False) -> Verification:
     from .unfilled import build_unfilled
 
     components = tuple(needs(header, Path(run_or_file) if file != Path(run_or_file) else None))
+    missing = _missing(file, components)
     try:
-        require(file, components)
-    except PluginError as missing:
+        require(file, header, components)
+    except PluginError:
         return Verification(file, header, None, components, missing)
     if any(need.state == "file" for need in components):
-        return Verification(file, header, None, components, None)
+        return Verification(file, header, None, components, missing)
     spec = spec_of(header, file)
     with told_of(file):
         model = build_unfilled(spec, header)
     compare(model, file, header)
-    return Verification(file, header, sum(p.numel() for p in model.parameters()), components, None)
+    return Verification(file, header, sum(p.numel() for p in model.parameters()), components, missing)
+
+
+def _missing(file: Path, components: tuple[Need, ...]) -> PluginError | None:
+    """What to install, for data and metrics too: without those a file opens."""
+    from .stored import require_all
+
+    try:
+        require_all(file, components)
+    except PluginError as missing:
+        return missing
+    return None
 
 
 def _file_of(run_or_file: str | Path, trust: bool) -> Path:

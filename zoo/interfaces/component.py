@@ -52,6 +52,7 @@ class Registration:
     example: Mapping[str, Any]
     formerly: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    added: Mapping[str, Any] = field(default_factory=dict)
 
 
 def component(
@@ -60,6 +61,7 @@ def component(
     example: Mapping[str, Any] | None = None,
     formerly: Sequence[str] = (),
     renamed: Mapping[str, str] | None = None,
+    added: Mapping[str, Any] | None = None,
 ) -> Callable[[C], C]:
     """Mark a class as a component that specs can name.
 
@@ -68,6 +70,9 @@ def component(
 
     ``formerly`` are names that the component had, and ``renamed`` leads from former names of its parameters to those
     of now. Specs that use them work, with a warning, and share files that do without one.
+
+    ``added`` gives the value, as YAML would, at which a parameter that was added later leaves everything as it was:
+    share files from before get it. It need not be the default.
 
     >>> from zoo import Distribution
     >>> @component("cauchy")
@@ -81,7 +86,7 @@ def component(
 
     def mark(cls: C) -> C:
         kind_of(cls)
-        cls.__zoo__ = Registration(name, dict(example or {}), tuple(formerly), dict(renamed or {}))  # type: ignore[attr-defined]
+        cls.__zoo__ = Registration(name, dict(example or {}), tuple(formerly), dict(renamed or {}), dict(added or {}))  # type: ignore[attr-defined]
         return cls
 
     return mark

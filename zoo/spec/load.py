@@ -18,6 +18,7 @@ from ..errors import PluginError, Problem, SpecError, UsageError, nearest
 from ..header import fits
 from ..metadata import flaws_in, flaws_of_spec
 from ..nodes import Entries, Items, Place, child_place, key_place, place_of, plain
+from ..part import Lookup
 from ..registry import Registry, installed
 from ..shipped import shipped_specs
 from ..trust import in_run
@@ -40,12 +41,14 @@ def load_spec(
     small: bool = False,
     say: Say = _to_stderr,
     trust: bool = False,
+    lookup: Lookup | None = None,
 ) -> Spec:
     """A spec from a path, the name of a shipped one, or plain values.
 
     ``overrides`` are assignments as ``--set`` takes them; ``small`` applies the spec's own seconds-long version first.
     Python files that a spec names are executed; of those of a run, only what this user has trained with on this
     machine, unless ``trust`` says that any may be.
+    ``lookup`` stands in for what is installed, where somebody's file is opened without all that it names.
     Raises `SpecError` with every problem of the declaration, each with its place, and `PluginError` for a Python file
     that may not be executed.
     """
@@ -55,10 +58,10 @@ def load_spec(
         node = shrunk(node)
     for override in overrides:
         node = assign(node, override, say)
-    return validate(node, file, trust=trust)
+    return validate(node, file, trust=trust, lookup=lookup)
 
 
-def validate(node: Entries, file: Path | None, *, trust: bool = False) -> Spec:
+def validate(node: Entries, file: Path | None, *, trust: bool = False, lookup: Lookup | None = None) -> Spec:
     """The spec that a merged node declares, and the file that it was read from."""
     registry = installed()
     if "extends" in node:
@@ -66,7 +69,7 @@ def validate(node: Entries, file: Path | None, *, trust: bool = False) -> Spec:
         raise SpecError(Problem(at.mark, at.path, "only a spec file extends another"))
     node = _unrolled(_with_plugins(registry, node, file, trust), [0])
     try:
-        spec = Spec.model_validate({**node}, context={"lookup": registry})
+        spec = Spec.model_validate({**node}, context={"lookup": lookup or registry})
     except ValidationError as error:
         raise SpecError(problems_in(error, node, Spec, "the spec", also=("extends",))) from None
     found = [*contradictions(spec, node), *_unshareable(spec, node)]
