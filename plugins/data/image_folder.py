@@ -21,7 +21,7 @@ Level = Annotated[int, Field(ge=0, le=255)]
 COLOURS: dict[str, Colour] = {"white": WHITE, "black": (0, 0, 0)}
 
 
-@component("image_folder", example={"train": "images.tar", "size": 8, "classes": 2})
+@component("image_folder", example={"train": "images.tar", "size": 8, "classes": 2}, added={"background": "black"})
 class ImageFolder(Dataset):
     """The jpeg and png images below a folder or in an uncompressed ``.tar``, one folder a class.
 

@@ -17,7 +17,7 @@ Columns = Annotated[Sequence[str | int], Field(min_length=1)]
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
 
 
-@component("table", example={"train": "rows.csv", "dims": 2})
+@component("table", example={"train": "rows.csv", "dims": 2}, added={"delimiter": None})
 class Table(Dataset):
     """Rows of real numbers from a ``.csv``, ``.tsv`` or ``.npy`` file.
 
