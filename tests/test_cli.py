@@ -229,7 +229,7 @@ USAGE: list[tuple[list[str], str]] = [
     (["train", "realnvp-2d", "--small", "--device", "abacus"], "abacus"),
     (["train", "realnvp-2e"], "there is no spec 'realnvp-2e'; did you mean 'realnvp-2d'?"),
     (["evaluate", "nowhere"], "there is no run or file nowhere"),
-    (["evaluate", "."], ". is no run"),
+    (["evaluate", "."], ". is not a run"),
     (["evaluate", "RUN", "--set", "model.base=logistic"], "the model of a share file is what it is"),
     (["sample", "RUN", "--temperature", "0"], "the temperature is above 0, not 0.0"),
     (["sample", "RUN", "--temperature", "-1"], "the temperature is above 0, not -1.0"),

@@ -209,7 +209,7 @@ def test_a_run_and_its_share_file_are_equal(run: zoo.Run) -> None:
 def test_wrong_targets(run: zoo.Run, tmp_path: Path) -> None:
     wrong = {
         "realnvp-2": "there is no spec, run or file realnvp-2; did you mean 'realnvp-2d'?",
-        tmp_path: f"{tmp_path} is no run: it has no model.safetensors",
+        tmp_path: f"{tmp_path} is not a run: it has no model.safetensors",
         "nowhere.yaml": "there is no file nowhere.yaml",
         "hf://nobody": "'nobody' is no repository of a hub; one is called OWNER/NAME",
     }

@@ -428,9 +428,9 @@ def test_storage_may_be_elsewhere_but_the_token_stays(file: Path, hub: HubServer
 
 def test_a_pickle_is_refused_each_time(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     address = f"hf://acme/moons@{hub.put('acme/moons', {FILE: pickle.dumps(list(range(99)))})}"
-    assert "is no share file" in refused("sample", address, code=5)
+    assert "is not a share file" in refused("sample", address, code=5)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "is no share file" in refused("sample", address, code=5)
+    assert "is not a share file" in refused("sample", address, code=5)
 
 
 @pytest.mark.parametrize(

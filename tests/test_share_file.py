@@ -387,15 +387,57 @@ def test_a_header_that_would_be_huge_is_not_read(length: int, file: Path) -> Non
     with file.open("wb") as target:
         target.write(struct.pack("<Q", length))
         target.truncate(MAX_HEADER + 4096)  # sparse
-    with pytest.raises(zoo.DamagedFile, match="its header would have"):
+    with pytest.raises(zoo.DamagedFile, match=r"a header of .* bytes does not fit"):
         zoo.load(file)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x80\x04", b"PK\x03\x04" * 9, struct.pack("<Q", 8) + b"[" * 8])
 def test_other_files_are_no_share_files(raw: bytes, file: Path) -> None:
     file.write_bytes(raw)
-    with pytest.raises(zoo.DamagedFile, match="is no share file"):
+    with pytest.raises(zoo.DamagedFile, match=r"is not? .*share file"):
         zoo.load(file)
+
+
+OTHERS: list[tuple[str, bytes, int, str]] = [
+    ("flow.yaml", b"name: realnvp\ndata: digits\n", 2, "flow.yaml is a spec, not a run or a share file: 'zoo train "),
+    ("flow.yml", b"", 2, "flow.yml is a spec"),
+    ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(99), 5, "it is a PNG image"),
+    ("x.jpg", b"\xff\xd8\xff\xe0" + bytes(99), 5, "it is a JPEG image"),
+    ("x.pth", b"PK\x03\x04\x14\0\0\0" + bytes(99), 5, "it is a zip archive, as a checkpoint of torch"),
+    ("x.npz", b"PK\x03\x04\x14\0\0\0" + bytes(99), 5, "or an .npz of numpy is"),
+    ("x.pkl", b"\x80\x04\x95\x10\0\0\0\0\0\0\0" + bytes(99), 5, "it is a pickle"),
+    ("x.npy", b"\x93NUMPY\x01\x00" + bytes(99), 5, "it is an array of numpy"),
+    ("x.csv", b"x,y\n1.0,2.0\n3.0,4.0\n", 5, "it is a text file"),
+    ("x.safetensors", b"", 5, "it is empty"),
+    ("x.bin", bytes([200] * 99), 5, "it is a file of 99 bytes, or damaged"),
+]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "verify", "compare", "sample", "diff"])
+@pytest.mark.parametrize(("name", "raw", "code", "message"), OTHERS, ids=[name for name, *_ in OTHERS])
+def test_what_is_given_in_place_of_a_share_file_is_named(
+    command: str, name: str, raw: bytes, code: int, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(raw)
+    given = [str(tmp_path / name)] * (2 if command == "diff" else 1)
+    result = CliRunner().invoke(app, [command, *given])
+    assert result.exit_code == code
+    assert command == "diff" or message in result.stderr
+    assert "header of" not in result.stderr or name == "x.bin"
+
+
+def test_a_spec_and_a_folder_of_runs_in_place_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "flow" / "first").mkdir(parents=True)
+    (tmp_path / "flow" / "first" / "resolved.yaml").touch()
+    told = {
+        "realnvp-2d": "realnvp-2d is a spec, not a run or a share file: 'zoo train realnvp-2d' makes a run of it",
+        str(
+            tmp_path / "flow"
+        ): f"is not a run: it has no model.safetensors; it holds runs, such as {tmp_path}/flow/first",
+    }
+    for target, message in told.items():
+        result = CliRunner().invoke(app, ["evaluate", target])
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
 
 
 def test_a_flipped_byte_anywhere_is_an_error_or_changes_no_number(file: Path) -> None:

@@ -157,7 +157,7 @@ def test_killed_before_there_is_a_run(change: int, whole: Path, tmp_path: Path) 
     assert child.wait() == 2
     assert child.said in (
         f"error: there is no run {where(tmp_path)}\n",
-        f"error: {where(tmp_path)} is no run: it has no resolved.yaml\n",
+        f"error: {where(tmp_path)} is not a run: it has no resolved.yaml\n",
     )
     assert held_in(tmp_path) == before
     assert_same_run(start(tmp_path), whole)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from zoo.errors import SpecError, UsageError
 from zoo.nodes import Entries
@@ -140,6 +142,49 @@ def test_bomb_is_refused_quickly_and_cheaply(bomb: str) -> None:
     assert peak < 8e6
     assert raised.value.problems[0].mark is not None
     assert len(str(raised.value)) < 1000
+
+
+PIECES = [
+    "[", "{", "]", "}", ",", "? ", "- ", ": ", "a: ", "a", "&a ", "*a", "'", '"', "#", "\n", "\n  ", " ", "|\n ", "!",
+    "%", "\\",
+]  # fmt: skip
+TEXTS_OF_2_KB = st.builds(
+    lambda start, unit, end: "".join((*start, *unit * (2000 // len("".join(unit))), *end)),
+    st.lists(st.sampled_from(PIECES), max_size=4),
+    st.lists(st.sampled_from(PIECES), min_size=1, max_size=4),
+    st.lists(st.sampled_from(PIECES), max_size=4),
+)
+UNFOLDING = "a: &a [" + "x," * 300 + "]\nb: [" + "*a," * 300 + "]\nb: 1\n"
+
+
+def calls_of(text: str) -> int:
+    """How many it takes to read a text, or to refuse it."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        read_yaml(text, "x.yaml")
+    except SpecError:
+        pass
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@settings(deadline=None)
+@given(TEXTS_OF_2_KB)
+@example(UNFOLDING)
+def test_every_character_takes_some_work_at_most(text: str) -> None:
+    assert calls_of(text) < 200 * len(text)
+
+
+@pytest.mark.parametrize("bracket", "[{")
+def test_no_bracket_is_looked_for_in_all_that_follows(bracket: str) -> None:
+    assert calls_of(bracket * 2000) < 10 * 2000
 
 
 def test_aliases_within_bounds_are_values() -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .errors import DamagedFile, UsageError
+from .errors import DamagedFile, UsageError, ZooError
 from .event import Event
 from .metadata import Unsound, is_line, judge_metadata, shown
 
@@ -69,15 +68,39 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             stamp = Stamp.of(os.fstat(file.fileno()))
             start = file.read(8)
-            if len(start) < 8:
-                raise DamagedFile(f"{path} is no share file: it has {stamp.size} bytes")
-            (length,) = struct.unpack("<Q", start)
-            if length > MAX_HEADER or length + 8 > stamp.size:
-                raise DamagedFile(f"{path} is no share file: its header would have {length:,} bytes")
+            length = int.from_bytes(start, "little")
+            if len(start) < 8 or length > MAX_HEADER or length + 8 > stamp.size:
+                raise _another(path, start, stamp.size)
             raw = file.read(length)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     return replace(judge(path, raw, stamp.size - 8 - length), stamp=stamp)
+
+
+def _another(path: Path, start: bytes, size: int) -> ZooError:
+    """What is wrong with a file that does not begin as a share file does: what it is instead, where that is known."""
+    if path.suffix.lower() in SPEC_ENDINGS:
+        return UsageError(f"{path} is a spec, not a run or a share file: 'zoo train {path}' makes a run of it")
+    kind = next((kind for magic, kind in KINDS.items() if start.startswith(magic)), None)
+    if kind is None and start.isascii() and start.decode().replace("\n", " ").replace("\t", " ").isprintable():
+        kind = "a text file" if start else "empty"
+    length = f"a file of {size:,} bytes, or damaged: a header of {int.from_bytes(start, 'little'):,} bytes does not fit"
+    return DamagedFile(f"{path} is not a share file: it is {kind or length}")
+
+
+SPEC_ENDINGS = (".yaml", ".yml")
+KINDS = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"PK\x03\x04": "a zip archive, as a checkpoint of torch (.pt, .pth) or an .npz of numpy is",
+    b"\x80": "a pickle, as an old checkpoint of torch is, which is not read because it could run code",
+    b"\x93NUMPY": "an array of numpy",
+    b"\x89HDF": "an HDF5 file",
+    b"\x1f\x8b": "a gzip archive",
+    b"%PDF": "a PDF document",
+}
+"""What files that are given in place of a share file begin with."""
 
 
 def judge(path: Path, raw: bytes, data: int) -> Header:

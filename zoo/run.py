@@ -25,6 +25,7 @@ from .files import remove, sync, write_new, write_whole
 from .header import canonical, read_header
 from .hub import fetch
 from .registry import installed
+from .shipped import shipped_specs
 from .spec import Spec, bring_python_files, load_spec
 from .yaml import write_yaml
 
@@ -42,7 +43,7 @@ class Run:
     """What a training came to: given its directory alone, what was recorded there.
 
     ``metrics`` were measured on the ``split``: ``test`` once a run has finished, ``train`` where it stopped before.
-    UsageError for a directory that is no run.
+    UsageError for a directory that is not a run.
     """
 
     directory: Path
@@ -122,7 +123,7 @@ def spec_of(directory: Path, *, trust: bool = False) -> Spec:
         return load_spec(directory / RESOLVED, trust=trust)
     if not directory.exists():
         raise UsageError(f"there is no run {directory}")
-    raise UsageError(f"{directory} is no run: it has no {RESOLVED}")
+    raise UsageError(f"{directory} is not a run: it has no {RESOLVED}")
 
 
 def is_run(directory: Path) -> bool:
@@ -144,7 +145,7 @@ def sweep(directory: Path) -> None:
 def _facts(directory: Path) -> dict[str, Any]:
     """What ``run.json`` says; nothing where it is not there yet, or cannot be read."""
     if not is_run(directory):
-        raise UsageError(f"{directory} is no run: it has no {RESOLVED}")
+        raise UsageError(f"{directory} is not a run: it has no {RESOLVED}")
     try:
         found = json.loads((directory / RUN).read_bytes())
         return found if isinstance(found, dict) else {}
@@ -220,12 +221,16 @@ def model_file(target: str | Path) -> Path:
         return fetch(str(target))
     run_or_file = Path(target)
     if not run_or_file.exists():
+        if str(target) in shipped_specs():
+            raise UsageError(f"{target} is a spec, not a run or a share file: 'zoo train {target}' makes a run of it")
         raise UsageError(f"there is no run or file {run_or_file}")
     if not run_or_file.is_dir():
         return run_or_file
     if not (run_or_file / MODEL).is_file():
-        what = "has no model yet" if (run_or_file / RESOLVED).is_file() else "is no run"
-        raise UsageError(f"{run_or_file} {what}: it has no {MODEL}")
+        what = "has no model yet" if (run_or_file / RESOLVED).is_file() else "is not a run"
+        newest = max(run_or_file.glob(f"*/{RESOLVED}"), key=lambda file: file.parent.name, default=None)
+        hint = f"; it holds runs, such as {newest.parent}" if newest else ""
+        raise UsageError(f"{run_or_file} {what}: it has no {MODEL}{hint}")
     return run_or_file / MODEL
 
 

@@ -24,6 +24,8 @@ from .nodes import NOWHERE, Entries, Items, Place, Text
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 64
 MAX_NODES = 100_000
+UNFOLDED, PER_CHARACTER = 10_000, 4
+"""Values that a text may unfold to by its aliases, and how many more for each of its characters."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9](_?[0-9]){0,99}|0x[0-9a-fA-F]{1,99})$")
 _NUMBER = re.compile(r"[-+]?([0-9](_?[0-9])*(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$")
@@ -97,7 +99,14 @@ class _Composer(Reader, Scanner, Parser, Composer, yaml.resolver.BaseResolver):
         Composer.__init__(self)
         yaml.resolver.BaseResolver.__init__(self)
         self._depth = self._count = 0
+        self._most = min(MAX_NODES, UNFOLDED + PER_CHARACTER * len(text))
         self._sizes: dict[Node, int] = {}
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        # Each open bracket may be a key, which the scanner looks for after each word of the next 1,024 characters.
+        if self.flow_level + len(self.indents) >= MAX_DEPTH:
+            raise _Refused(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
@@ -116,8 +125,8 @@ class _Composer(Reader, Scanner, Parser, Composer, yaml.resolver.BaseResolver):
                 problem=f"the alias '*{event.anchor}' is part of what it names", problem_mark=event.start_mark
             )
         self._count += self._sizes[node] if alias else 1
-        if self._count > MAX_NODES:
-            raise _Refused(problem=f"unfolds to more than {MAX_NODES:,} values", problem_mark=event.start_mark)
+        if self._count > self._most:
+            raise _Refused(problem=f"unfolds to more than {self._most:,} values", problem_mark=event.start_mark)
         self._sizes[node] = self._count - before
         return _Alias(node, event.start_mark) if alias else node
 

@@ -16,14 +16,14 @@ from ..beside import PythonFile, is_python_file, read_python_file
 from ..complaints import problems_in
 from ..errors import PluginError, Problem, SpecError, UsageError, nearest
 from ..header import fits
-from ..metadata import flaws_in, flaws_of_spec
+from ..metadata import MAX_PARTS, flaws_in, flaws_of_spec
 from ..nodes import Entries, Items, Place, child_place, key_place, place_of, plain
 from ..part import Lookup
 from ..registry import Registry, installed
 from ..shipped import shipped_specs
 from ..trust import in_run
 from ..trust import require as require_trained_with
-from ..yaml import MAX_NODES, read_yaml, write_yaml
+from ..yaml import read_yaml, write_yaml
 from .merge import Say, assign, merge, put
 from .spec import Spec, contradictions
 
@@ -254,8 +254,8 @@ def _unrolled(node: Any, count: list[int]) -> Any:
             times, of = _repetition(item)
             inner = _unrolled(of, count)
             count[0] += times * max(1, len(inner))
-            if count[0] > MAX_NODES:
-                raise SpecError(Problem(item.place.mark, item.place.path, f"unrolls to more than {MAX_NODES:,} items"))
+            if count[0] > MAX_PARTS:
+                raise SpecError(Problem(item.place.mark, item.place.path, f"unrolls to more than {MAX_PARTS:,} items"))
             for _ in range(times):
                 items.extend(inner)
                 items.places.extend(inner.places)
