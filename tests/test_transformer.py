@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ attend: Any = attending.attend
 Rotary: Any = positions.Rotary
 Windows: Any = windows.Windows
 
+ROOT = Path(__file__).parent.parent
 B, N, C, HEADS = 2, 6, 16, 4
 
 
@@ -185,6 +188,19 @@ def test_attention_is_its_formula(name: str, kv_heads: int) -> None:
     for backend in (SDPBackend.MATH, SDPBackend.FLASH_ATTENTION):
         with sdpa_kernel([backend, SDPBackend.MATH]):
             torch.testing.assert_close(attend(q, k, v, **ATTENDED[name]), expected, rtol=0, atol=1e-12)
+
+
+def test_every_attention_of_the_project_is_this_one() -> None:
+    calls = [path for path in (ROOT / "plugins").rglob("*.py") if "scaled_dot_product_attention(" in path.read_text()]
+    assert [path.name for path in calls] == ["attend.py"]
+
+
+def test_weights_are_those_of_the_module() -> None:
+    made = alive(Attention(C, HEADS, causal=True, kv_heads=2, relative=relative.BucketBias(HEADS)))
+    x, turn = tokens(), Rotary(C // HEADS)(torch.arange(N))
+    v = made.qkv(x)[..., -made.sizes[2] :].reshape(B, N, 2, -1).transpose(1, 2).repeat_interleave(2, 1)
+    y = made.weights(x, turn=turn) @ v
+    torch.testing.assert_close(made.out(y.transpose(1, 2).flatten(2)), made(x, turn=turn))
 
 
 def test_a_query_that_sees_nothing_gets_zeros() -> None:
@@ -502,6 +518,11 @@ def test_blocks_run_on_meta() -> None:
     grid = Windows(Attention(C, HEADS, relative=relative.RelativeBias((2, 2), HEADS)), (4, 4), (2, 2), (1, 1))
     made = Block(C, grid, FeedForward(C, C)).to("meta")
     assert made(torch.zeros(B, 16, C, device="meta")).shape == (B, 16, C)
+
+
+def test_the_page_of_parts_runs() -> None:
+    page = (ROOT / "docs" / "nets.md").read_text()
+    exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), {})
 
 
 # -- the image transformer, which share files know by names ------------------------------------------------------------

@@ -25,8 +25,8 @@ def attend(
     .. math:: y_i = \sum_j a_{ij} v_j, \qquad a_{ij} = \mathrm{softmax}_j(s\, q_i \cdot k_j + m_{ij})
 
     by torch's `scaled_dot_product_attention`, whose softmax is in float32 at least. On a CPU numbers of 16 bits are
-    attended to in float32: its kernel for those takes up to three times as long, mostly in the backward pass. A query
-    that may attend to no key gets zeros.
+    attended to in float32: its kernel for those takes up to three times as long for short sequences, in the backward
+    pass. A query that may attend to no key gets zeros.
 
     Args:
         q: queries ``[B, H, N, D]``

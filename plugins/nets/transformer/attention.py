@@ -116,9 +116,17 @@ class Attention(nn.Module):
         gathered: Tensor = self.out(y.transpose(1, 2).flatten(2))
         return gathered
 
-    def weights(self, x: Tensor, context: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """How much each token gathers of each: ``[B, H, N, M]``."""
-        q, k, _ = self._heads(x, context, None, None, None)
+    def weights(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        turn: Rotation | None = None,
+        turn_context: Rotation | None = None,
+    ) -> Tensor:
+        """How much each token gathers of each, ``[B, H, N, M]``: for pictures."""
+        q, k, _ = self._heads(x, context, turn, turn_context, None)
         return attention_weights(q, k, self._mask(q, k, mask), causal=self.causal, scale=self.scale)
 
     def cache(self, n: int, length: int) -> KVCache:
