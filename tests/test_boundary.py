@@ -302,3 +302,13 @@ def test_features_of_one_row_are_those_of_all() -> None:
     for wrong in (features[:2], features.expand(3, 3), features.masked_fill(features > 0, torch.nan)):
         with refused("log_prob: context has"):
             model.log_prob(x, wrong)
+
+
+def test_what_rounds_itself_is_given_all_digits() -> None:
+    """Times in seconds, a minute apart: float32 takes them for one."""
+    node = {"type": "flow", "base": "standard_normal", "transforms": ["standardize"]}
+    model: Any = zoo.declare(zoo.Model, node)(zoo.Event("row", zoo.Shape(1)))
+    times = 1_700_000_000 + 60 * torch.arange(100)[:, None]
+    model.transforms.of[0].initialize(times.double())
+    for x in (times, times.double(), times.numpy(), times.tolist()):
+        assert len(model.encode(x).unique()) == 100

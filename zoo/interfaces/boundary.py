@@ -182,8 +182,9 @@ class _Call:
                 hint = f": for images without a channel give {argument}[:, None]"
             raise self.refused(argument, f"has shape {list(shape)}", expected + hint)
         if event.levels is None:
-            rounded = self.numbers(argument, x, event.range)
-            return x if x.dtype == torch.float64 and self.model.rounds else rounded
+            if self.model.rounds:  # itself, and later: a time in seconds is more than float32 holds
+                return self.in_range(argument, x, event.range).to(x.dtype if x.is_floating_point() else torch.float64)
+            return self.numbers(argument, x, event.range)
         return self.integers(argument, x, event.levels, torch.uint8 if event.levels <= 256 else torch.int64)
 
     def known(self, value: Any) -> Known:
@@ -312,15 +313,19 @@ class _Call:
         return x.to(dtype)
 
     def numbers(self, argument: str, x: Tensor, span: tuple[float, float] | None) -> Tensor:
+        """Numbers in the floating point type of the model."""
+        x, like = self.in_range(argument, x, span), self.like()
+        if like is not None:
+            return x.to(like.dtype)
+        return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+
+    def in_range(self, argument: str, x: Tensor, span: tuple[float, float] | None) -> Tensor:
         low, high = span or (-inf, inf)
         expected = "finite numbers" if span is None else f"numbers from {low:g} to {high:g}"
         if x.dtype == torch.bool:
             raise self.refused(argument, "has booleans", expected)
         self.within(argument, x, low, high, expected)
-        like = self.like()
-        if like is not None:
-            return x.to(like.dtype)
-        return x if x.is_floating_point() else x.to(torch.get_default_dtype())
+        return x
 
     def within(self, argument: str, x: Tensor, low: float, high: float, expected: str) -> None:
         if x.numel() == 0 or x.dtype == torch.bool or (x.dtype == torch.uint8 and low <= 0 and high >= 255):
