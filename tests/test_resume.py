@@ -143,9 +143,8 @@ def test_damaged_checkpoint_is_skipped(damage: str, whole: Path, device: str, tm
         (newest / damage).write_bytes(raw)
     told = Told()
     zoo.resume(run, progress=told)
-    assert len(told.notes) == 1
-    assert "skipped a checkpoint" in told.notes[0]
-    assert "step-6" in told.notes[0]
+    (skipped,) = [note for note in told.notes if "skipped a checkpoint" in note]
+    assert "step-6" in skipped
     assert_same_run(run, whole)
 
 
