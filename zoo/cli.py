@@ -540,24 +540,46 @@ def compare(
             autocompletion=completing.targets,
         ),
     ],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric", metavar="M", help="Show this figure alone, or several.", autocompletion=completing.metrics
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Sort by it: nll, 'training s'; -accuracy from the largest down."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .csv, .md or .tex file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare models in one table, one row each."""
+    """Compare models, one row each: a table for each data that they were measured on."""
     from dataclasses import asdict
 
-    from .comparing import cells
     from .comparing import compare as row_of
-    from .report import columns
+    from .comparing import separated, sheets
+    from .files import write_whole
+    from .outputs import ending
+    from .outputs import output as to_write
+    from .terminal import columns_of
+    from .typesetting import in_latex, in_markdown, on_terminal
 
+    forms = {".csv": None, ".md": in_markdown, ".tex": in_latex}
+    where = None if output is None else to_write(output, forms)
     rows = [row_of(target) for target in targets]
     for row in rows:
         if row.not_executed:
             told = "a Python file of the run that is not executed: what needs the model is left out"
             print(f"warning: {row.source} needs {row.not_executed}, {told}", file=sys.stderr)
+    made = sheets(rows, metric or [], sort)
+    if where is not None:
+        form = forms[ending(where)]
+        text = separated(rows) if form is None else "\n".join(form(one) for one in made)
+        write_whole(where, lambda aside: aside.write_text(text, encoding="utf-8"))
     if as_json:
         _print_json({"rows": [asdict(row) for row in rows]})
     else:
-        print(columns(*cells(rows)))
+        print("\n\n".join(on_terminal(one, columns_of(sys.stdout)) for one in made))
 
 
 @command("diff")

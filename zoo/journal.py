@@ -107,6 +107,7 @@ class Written(Journal):
     ) -> None:
         self.spec, self.choices, self.progress = spec, choices, progress
         self.data, self.parent = data, parent
+        self._earlier = run.trained_seconds(directory) or 0.0
         self._log = MetricsLog(directory, step)
         self._directory, self._inode = directory, _inode(directory)
         self._sinks = [part() for part in spec.train.sinks]
@@ -171,7 +172,7 @@ class Written(Journal):
         export(self.directory / run.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
 
     def record(self, **facts: Any) -> None:
-        run.record(self.directory, self.choices, **facts)
+        run.record(self.directory, self.choices, **facts, **{run.TOTAL: self._earlier + facts.get("seconds", 0.0)})
 
     def close(self) -> None:
         self._log.close()

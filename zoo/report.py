@@ -27,6 +27,42 @@ def columns(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+def fitted(rows: Sequence[Sequence[str]], heads: Sequence[str], width: int) -> str:
+    """A plain table of at most so many characters a line: columns without room stand below, the first one repeated.
+
+    >>> print(fitted([["a long name", "1", "22"]], ["name", "one", "two"], 12))
+    name     one
+    a ...me    1
+    <BLANKLINE>
+    name     two
+    a ...me   22
+    """
+    widest = max(len(row[i]) for row in [heads, *rows] for i in range(1, len(heads)))
+    names = [_shortened(row[0], max(min(width // 2, width - widest - 2), 7)) for row in rows]
+    first = max(map(len, [heads[0], *names]))
+    blocks: list[list[int]] = [[]]
+    room = width - first
+    for index in range(1, len(heads)):
+        needed = 2 + max(len(row[index]) for row in [heads, *rows])
+        if needed > room and blocks[-1]:
+            blocks.append([])
+            room = width - first
+        blocks[-1].append(index)
+        room -= needed
+    tables = [
+        columns([[name, *(row[i] for i in block)] for name, row in zip(names, rows, strict=True)],
+                [heads[0], *(heads[i] for i in block)])
+        for block in blocks
+    ]  # fmt: skip
+    return "\n\n".join(tables)
+
+
+def _shortened(text: str, most: int) -> str:
+    """A text without its middle, where it is longer than so much: the end of a path tells most."""
+    kept = max(most - 3, 2)
+    return text if len(text) <= most else f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
+
+
 def table_of_parts(summary: Summary) -> str:
     """What ``zoo build`` prints."""
     rows = [

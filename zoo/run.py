@@ -34,6 +34,8 @@ CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
 )  # fmt: skip
 
 
+TOTAL = "total_seconds"
+"""Under which ``run.json`` adds up the seconds of all sessions."""
 _NAME = re.compile(r"[^\W_][\w.+=-]{0,127}")
 """What a run may be called: no path, nothing hidden, nothing that a command takes for an option or an address."""
 
@@ -151,6 +153,18 @@ def _facts(directory: Path) -> dict[str, Any]:
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError, RecursionError):
         return {}
+
+
+def trained_seconds(directory: Path) -> float | None:
+    """How long all sessions of a run took together; None where that was not recorded."""
+    facts = _facts(directory) if is_run(directory) else {}
+    try:
+        if TOTAL in facts:
+            return float(facts[TOTAL])
+        # Sessions were not added up once: all steps, at the pace of the last one.
+        return float(facts["seconds"] * facts["step"] / (facts["step"] - facts["since"]))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
 
 
 def _measured(directory: Path) -> tuple[Mapping[str, float], str]:

@@ -61,15 +61,6 @@ def finished(directory: Path) -> bool:
     return _facts(directory).get("status") == "finished" and (directory / MODEL).is_file()
 
 
-def seconds(directory: Path) -> float | None:
-    """How long a run trained: all its steps, at the pace of the session that ended it."""
-    facts = _facts(directory)
-    try:
-        return float(facts["seconds"] * facts["step"] / (facts["step"] - facts["since"]))
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-
-
 def _facts(directory: Path) -> Mapping[str, Any]:
     return _read(directory / RUN)
 

@@ -180,7 +180,7 @@ def _row(table: Table, jobs: Sequence[Job], device: str, failed: dict[Path, str]
     for job in (job for job in jobs if job not in lost and job.directory not in failed):
         with _kept_in(failed, job, progress):
             found.append(scored.score(job.directory, job.spec, device))
-    took = [seconds for job in jobs if job not in lost and (seconds := scored.seconds(job.directory)) is not None]
+    took = [seconds for job in jobs if job not in lost and (seconds := run.trained_seconds(job.directory)) is not None]
     names = dict.fromkeys(name for each in found for name in each.figures)
     row = table.declared.rows[jobs[0].row]
     return TabledRow(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .hearing import hearing
 from .progress import Progress
@@ -114,6 +116,11 @@ def drawing() -> Iterator[None]:
         yield
     if live and said[0] > began:
         print(f"\r{'':40}\r", end="", file=sys.stderr, flush=True)
+
+
+def columns_of(stream: TextIO) -> int | None:
+    """How wide a terminal is; None for what is none, where a line may be as long as it is."""
+    return shutil.get_terminal_size().columns if stream.isatty() or "COLUMNS" in os.environ else None
 
 
 def headline(row: Mapping[str, Any]) -> str:

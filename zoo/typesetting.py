@@ -7,10 +7,12 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 from .errors import UsageError
+from .markup import fenced
 from .outputs import ending
-from .report import columns
+from .report import columns, fitted
 from .tabling import Figure, TabledRow
 
 
@@ -21,6 +23,7 @@ class Sheet:
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str]
+    title: str = ""
 
 
 def sheet(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> Sheet:
@@ -49,26 +52,42 @@ def sheet(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ())
 
 def plain(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
     """For a terminal."""
-    made = sheet(rows, note, chosen)
+    return on_terminal(sheet(rows, note, chosen))
+
+
+def on_terminal(made: Sheet, width: int | None = None) -> str:
+    """A sheet in so many columns of characters, or in as many as it takes."""
     cells = [[cell.replace("±", "+-") for cell in row] for row in made.rows]
-    return "\n".join([columns(cells, made.heads), *(f"\n{line}" for line in made.notes)])
+    table = columns(cells, made.heads) if width is None else fitted(cells, made.heads, width)
+    title = [*wrap(made.title, width or 120), ""] if made.title else []
+    return "\n".join([*title, table, *(f"\n{line}" for line in made.notes)])
 
 
 def markdown(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
     """A table of GitHub's Markdown."""
-    made = sheet(rows, note, chosen)
+    return in_markdown(sheet(rows, note, chosen))
+
+
+def in_markdown(made: Sheet) -> str:
+    """A sheet as a table of GitHub's Markdown."""
     lines = [made.heads, ["---", *["---:"] * (len(made.heads) - 1)], *made.rows]
     table = ["| " + " | ".join(_flat(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
-    return "\n".join([*table, *(f"\n{line}" for line in made.notes)]) + "\n"
+    title = [fenced(made.title, "text") + "\n"] if made.title else []
+    return "\n".join([*title, *table, *(f"\n{line}" for line in made.notes)]) + "\n"
 
 
 def latex(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
     """A ``tabular`` of LaTeX, which needs no package."""
-    made = sheet(rows, note, chosen)
+    return in_latex(sheet(rows, note, chosen))
+
+
+def in_latex(made: Sheet) -> str:
+    """A sheet as a ``tabular`` of LaTeX."""
     lines = [" & ".join(escaped(cell) for cell in line) + r" \\" for line in [made.heads, *made.rows]]
     table = [rf"\begin{{tabular}}{{l{'r' * (len(made.heads) - 1)}}}", r"\hline", lines[0], r"\hline", *lines[1:]]
     notes = [rf"\par\smallskip {escaped(line)}" for line in made.notes]
-    return "\n".join([*table, r"\hline", r"\end{tabular}", *notes]) + "\n"
+    title = [rf"{escaped(made.title)}\par\smallskip"] if made.title else []
+    return "\n".join([*title, *table, r"\hline", r"\end{tabular}", *notes]) + "\n"
 
 
 def separated(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
