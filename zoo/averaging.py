@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .data import Shuffled
+from .hearing import counted, doing
 from .interfaces import Clock, Model, RunningStatistics
 from .sharding import local, whole
 
@@ -71,5 +72,6 @@ def recalibrate(model: Model, data: Shuffled, clock: Clock) -> None:
         part.reset()
     model.train()
     turns = min(RECALIBRATION_BATCHES, -(-len(data.source) // data.batch))
-    for turn in range(turns):
-        model(data.turn(turn), clock)
+    with doing("statistics"):
+        for turn in counted(range(turns), turns):
+            model(data.turn(turn), clock)

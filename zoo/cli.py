@@ -21,6 +21,7 @@ import typer
 from . import __version__, completing, failing
 from .errors import SpecError, UsageError
 from .replies import reply
+from .terminal import following
 
 if TYPE_CHECKING:
     from .interfaces import Measurement
@@ -83,7 +84,7 @@ def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], 
             try:
                 with warnings.catch_warnings():
                     warnings.showwarning = _warn
-                    with _answering(sys.stdout, kwargs.get("as_json", False)):
+                    with _answering(sys.stdout, kwargs.get("as_json", False)), following():
                         function(*args, **kwargs)
                 sys.stdout.flush()
             except typer.Exit:
@@ -400,20 +401,18 @@ def sample(
 
     from .outputs import output as to_write
     from .sampling import ENDINGS, Means, sample_file
-    from .terminal import drawing
     from .viewing import density_file, view_file
 
     how: dict[str, Any] = {"n": n, "seed": seed, "temperature": temperature, "overrides": sets or []}
     how |= {"device": device or "auto", "trust": trust}
     where = to_write(output, ENDINGS if view is None and not density else [".png"])
-    with drawing():
-        if density:
-            drawn = density_file(target, where, **how)
-        elif view is not None:
-            drawn = view_file(target, where, view, **how)
-        else:
-            way = Means if mean else None
-            drawn = sample_file(target, where, label=label, features=features, way=way, **how)
+    if density:
+        drawn = density_file(target, where, **how)
+    elif view is not None:
+        drawn = view_file(target, where, view, **how)
+    else:
+        way = Means if mean else None
+        drawn = sample_file(target, where, label=label, features=features, way=way, **how)
     if as_json:
         _print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
     else:

@@ -15,6 +15,7 @@ from .engine import find_device, place, prepare
 from .errors import DataError, UsageError
 from .exporting import open_share, respecified
 from .files import write_whole
+from .hearing import counted, doing
 from .interfaces import Encodes, Model
 from .interfaces.boundary import trusted
 from .interfaces.dataset import Split
@@ -74,6 +75,6 @@ def _codes(model: Model, encoder: Encodes, source: Source, seed: int) -> Tensor:
     """The code of every example of a source, in order, ``[N, ...]``, on the CPU."""
     if len(source) == 0:
         raise DataError("there are no examples to encode")
-    with trusted(), seeded(source.device, seed, "encode"):
-        batches = source.in_order(BATCH)
+    with trusted(), seeded(source.device, seed, "encode"), doing("encoding"):
+        batches = counted(source.in_order(BATCH), -(-len(source) // BATCH))
         return torch.cat([encoder.encode(batch[model.event.name], model.given(batch)).cpu() for batch in batches])

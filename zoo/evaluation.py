@@ -15,6 +15,7 @@ from .engine import find_device, place, prepare
 from .errors import SpecError, UsageError
 from .event import ENTRIES
 from .exporting import open_share, respecified
+from .hearing import counted, doing
 from .interfaces import Measurement, Metric, Model
 from .interfaces.boundary import trusted
 from .outside import require_agreed
@@ -31,9 +32,10 @@ def measure(model: Model, metrics: list[Part[Metric]], source: Source, seed: int
     """Every metric of a model on a source; the noise of each is a function of the seed alone."""
     found: dict[str, Measurement] = {}
     for part in metrics:
-        with trusted(), seeded(source.device, seed, "evaluate", part.name):
+        with trusted(), seeded(source.device, seed, "evaluate", part.name), doing(f"scoring {part.name}"):
             try:
-                found.update(part().measure(model, source.in_order(BATCH)))
+                batches = counted(source.in_order(BATCH), -(-len(source) // BATCH))
+                found.update(part().measure(model, batches))
             except KeyError as error:  # a metric of a plugin may not say what it needs
                 if error.args[0] not in ENTRIES:
                     raise

@@ -14,6 +14,7 @@ from .budget import judge_sizes
 from .errors import DamagedFile, UsageError, listed
 from .files import write_whole
 from .header import Header, TensorEntry, canonical, judge, read_header
+from .hearing import doing
 from .interfaces import Model
 from .migrating import FORMAT
 from .part import Absent
@@ -44,7 +45,8 @@ def export(
     """Write a model's share file. The same weights and spec give the same bytes."""
     made_of = {"data": data, "metrics": dict(metrics or {}), "parent": parent, "licence": licence}
     held, head = _judged(path, spec, model, step=step, **made_of)
-    write_whole(path, lambda aside: tensors.write(aside, held, tensors.lay_out(held), head))
+    with doing(f"writing {path.name}"):
+        write_whole(path, lambda aside: tensors.write(aside, held, tensors.lay_out(held), head))
     return path
 
 
@@ -90,7 +92,8 @@ def open_share(path: Path) -> tuple[Model, Spec, Header]:
     spec = spec_of(header, path)
     with told_of(path):
         model = build_unfilled(spec, header)
-    restore(model, path, header)
+    with doing(f"reading {path.name}"):
+        restore(model, path, header)
     return model.eval(), spec, header
 
 

@@ -28,8 +28,12 @@ class Progress(ABC):
         """Something that a user should know."""
 
     @abstractmethod
+    def advanced(self, done: int, of: int) -> None:
+        """So much of what takes long beside the steps is done: of a score, a picture, a file."""
+
+    @abstractmethod
     def done(self) -> None:
-        """Training has ended, well or not."""
+        """Training has ended, well or not; the test split may still be scored."""
 
 
 class Silent(Progress):
@@ -42,6 +46,8 @@ class Silent(Progress):
     def row(self, row: Mapping[str, Any]) -> None: ...
 
     def note(self, message: str) -> None: ...
+
+    def advanced(self, done: int, of: int) -> None: ...
 
     def done(self) -> None: ...
 
@@ -63,6 +69,9 @@ class Heard(Progress):
 
     def note(self, message: str) -> None:
         self._tell(lambda: self._listener.note(message))
+
+    def advanced(self, done: int, of: int) -> None:
+        self._tell(lambda: self._listener.advanced(done, of))
 
     def done(self) -> None:
         self._tell(self._listener.done)

@@ -20,6 +20,7 @@ from .engine import find_device, place, prepare
 from .errors import SpecError, UsageError
 from .exporting import open_share, respecified
 from .files import write_through_memory, write_whole
+from .hearing import counted
 from .interfaces import Model, Sampler, Samples, SamplesMeans
 from .interfaces.boundary import trusted
 from .outputs import ending
@@ -77,7 +78,7 @@ def sample(
     context = condition(model, n) if context is None else context
     pieces = []
     with trusted(), seeded(device, seed, "sample"):
-        for start in range(0, n, BATCH):
+        for start in counted(range(0, n, BATCH), -(-n // BATCH)):
             told = None if context is None else context[start : start + BATCH].to(device)
             pieces.append(way.sample(min(BATCH, n - start), told, temperature).cpu())
     return torch.cat(pieces)

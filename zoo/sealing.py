@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import DamagedFile
 from .header import Header, Stamp, TensorEntry, canonical
+from .hearing import counted
 
 CHUNK = 4 << 20
 """Bytes that are moved at a time, and hashed while they are near."""
@@ -65,8 +66,9 @@ def in_threads(entries: Mapping[str, TensorEntry], work: Callable[[str, TensorEn
     large = sorted((name for name in entries if sizes[name] > LARGE), key=lambda name: -sizes[name])
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as threads:
         begun = {name: threads.submit(work, name, entries[name]) for name in large}
-        done = {name: work(name, entry) for name, entry in entries.items() if name not in begun}
-        return done | {name: future.result() for name, future in begun.items()}
+        order = [*(name for name in entries if name not in begun), *begun]
+        return {name: begun[name].result() if name in begun else work(name, entries[name])
+                for name in counted(order, len(order))}  # fmt: skip
 
 
 def read_into(memory: memoryview, handle: int, at: int) -> str:

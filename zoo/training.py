@@ -16,6 +16,7 @@ from .choosing import choose
 from .data import Splits
 from .engine import Choices
 from .errors import Interrupted, UsageError, ZooError
+from .hearing import hearing
 from .preflight import preflight
 from .processes import Processes, joined
 from .progress import Heard, Progress, Silent
@@ -163,7 +164,8 @@ def _newest(directory: Path, until: int | None, progress: Progress) -> int | Non
 
 def _run(trainer: Trainer, steps: int | None) -> Run:
     try:
-        return trainer.run(steps)
+        with hearing(trainer.progress.advanced):
+            return trainer.run(steps)
     except Interrupted as stop:
         if trainer.processes.first:
             requeueing.ask(trainer.spec, stop, trainer.progress)
