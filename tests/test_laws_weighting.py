@@ -12,7 +12,12 @@ import zoo
 from zoo.testing import WEIGHTING_LAWS, Case, LawBroken, cases
 
 CASES = list(
-    cases(zoo.Weighting, held={"type": "control", "compat": "paper"}, tracking={"type": "control", "start": 12.0})
+    cases(
+        zoo.Weighting,
+        held={"type": "control", "compat": "paper"},
+        solver={"type": "control", "compat": "solver"},
+        tracking={"type": "control", "start": 12.0},
+    )
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib import import_module
 from itertools import product
 from typing import Any
 
@@ -11,7 +12,10 @@ import torch
 from torch import Tensor
 
 import zoo
+from zoo import Known
 from zoo.testing.liven import perturb
+
+order_ensemble: Any = import_module("zoo.plugins.autoregressive.order_ensemble")
 
 
 def ensemble(shape: zoo.Shape, classes: int | None = None, **values: Any) -> Any:
@@ -47,27 +51,87 @@ def test_an_ensemble_draws_what_it_scores() -> None:
     assert float(((count - expected).square() / expected).sum()) < 37.7  # a thousandth of chi-square(15)
 
 
+def follow(model: Any, drawn: Tensor, given: Tensor, mask: Tensor) -> float:
+    """How likely completions are to be as far from the ensemble's conditional, by enumeration: that of chi-square."""
+    x, D = every(given.shape[0]), given.shape[0]
+    alike = (x[:, mask] == given[mask]).all(1)
+    p = torch.where(alike, model.log_prob(x.view(-1, *model.event.shape)).exp(), 0.0)
+    expected = len(drawn) * p / p.sum()
+    count = (drawn.flatten(1).long() @ 2 ** torch.arange(D - 1, -1, -1)).bincount(minlength=2**D)
+    assert count[~alike].sum() == 0
+    if alike.sum() == 1:
+        return 1.0
+    chi_square = ((count - expected).square() / expected)[alike].sum()
+    return float(torch.special.gammaincc((alike.sum() - 1).double() / 2, chi_square.double() / 2))
+
+
+PATTERNS = [(0,), (5,), (0, 5), (1, 2), (0, 1, 2), (3, 4, 5), (0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5), ()]
+
+
 @torch.no_grad()
-@pytest.mark.parametrize("k", [0, 1, 2])
-def test_an_ensemble_completes_in_the_order_that_sees_what_is_known(k: int) -> None:
-    model, x, n = ensemble(zoo.Shape(5)), every(5), 20000
-    mask = (model.ranks[k] < 3).expand(n, -1)
-    ranks = next(ranks for ranks in model.ranks if float(zoo.unseen_share(mask[:1], ranks)) == 0.0)
-    given = x[torch.randint(32, (1,))].expand(n, -1)
-    assert float(model.unseen(mask[:1])) == 0.0
-    drawn = model.complete(zoo.Known(given.byte(), mask))
-    assert torch.equal(drawn[mask].long(), given[mask])
-    alike = (x[:, mask[0]] == given[0, mask[0]]).all(1)
-    p = torch.where(alike, model.log_prob_in(x, ranks).exp(), 0.0)
-    expected = n * p / p.sum()
-    count = (drawn.long() @ torch.tensor([16, 8, 4, 2, 1])).bincount(minlength=32)
-    assert float(((count - expected).square() / expected)[alike].sum()) < 16.3  # a thousandth of chi-square(3)
+@pytest.mark.parametrize("places", PATTERNS, ids=str)
+def test_completions_follow_the_ensembles_own_conditional(places: tuple[int, ...]) -> None:
+    """On 2x3 bits, whatever is known, whichever orders see it."""
+    model, n = ensemble(zoo.Shape(1, 2, 3)), 20000
+    perturb(model, seed=3, scale=1.0)
+    given, mask = torch.tensor([1, 0, 1, 1, 0, 1]), torch.zeros(6, dtype=torch.bool)
+    mask[list(places)] = True
+    torch.manual_seed(2)
+    known = Known(given.byte().view(1, 1, 2, 3).expand(n, -1, -1, -1), mask.view(1, 1, 2, 3).expand(n, -1, -1, -1))
+    drawn = model.complete(known)
+    assert drawn.dtype == torch.uint8
+    assert torch.equal(drawn.view(n, 6)[:, mask].long(), given[mask].expand(n, -1))
+    assert follow(model, drawn, given, mask) > 0.001
+    assert float(model.unseen(known.mask[:1])) == 0.0
+
+
+@torch.no_grad()
+def test_where_all_orders_see_what_is_known_their_weights_are_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_ensemble, "COUNTED", 0)
+    model, n = ensemble(zoo.Shape(1, 2, 3)), 20000
+    perturb(model, seed=3, scale=2.0)
+    model.ranks.copy_(torch.tensor([[0, 1, 2, 3, 4, 5], [2, 1, 0, 5, 4, 3], [1, 0, 2, 4, 3, 5]]))
+    mask, x = torch.tensor([True] * 3 + [False] * 3), every(6)
+    found = torch.stack(
+        [model.log_prob_in(x.view(-1, 1, 2, 3), ranks).view(8, 8).logsumexp(1) for ranks in model.ranks]
+    )
+    given = x[8 * int((found.amax(0) - found.amin(0)).argmax())]  # where the orders agree least on what is known
+    torch.manual_seed(2)
+    drawn = model.complete(
+        Known(given.view(1, 1, 2, 3).expand(n, -1, -1, -1), mask.view(1, 1, 2, 3).expand(n, -1, -1, -1))
+    )
+    assert follow(model, drawn, given, mask) > 0.001
+
+
+@torch.no_grad()
+def test_where_orders_see_it_late_many_candidates_come_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearer to the conditional than the order that sees most of it alone."""
+    monkeypatch.setattr(order_ensemble, "COUNTED", 0)
+    model, n = ensemble(zoo.Shape(1, 2, 3), orders=24), 20000
+    perturb(model, seed=3, scale=1.0)
+    given, mask = torch.tensor([1, 0, 1, 1, 0, 1]), torch.tensor([True, False] * 3)
+    x = every(6)
+    alike = (x[:, mask] == given[mask]).all(1)
+
+    def distance(p: Tensor) -> float:
+        exact = model.log_prob(x[alike].view(-1, 1, 2, 3)).softmax(0)
+        return float((p / p.sum() - exact).abs().sum()) / 2
+
+    torch.manual_seed(2)
+    drawn = model.complete(
+        Known(given.view(1, 1, 2, 3).expand(n, -1, -1, -1), mask.view(1, 1, 2, 3).expand(n, -1, -1, -1))
+    )
+    count = (drawn.flatten(1).long() @ 2 ** torch.arange(5, -1, -1)).bincount(minlength=64)[alike]
+    unseen = torch.stack([zoo.unseen_share(mask.view(1, -1), ranks) for ranks in model.ranks])
+    alone = model.log_prob_in(x[alike].view(-1, 1, 2, 3), model.ranks[int(unseen.argmin())]).exp()
+    assert distance(count.double()) < 0.05
+    assert distance(count.double()) < distance(alone)
 
 
 @torch.no_grad()
 def test_an_ensemble_tells_what_its_best_order_does_not_see() -> None:
-    model = ensemble(zoo.Shape(5))
-    mask = torch.tensor([[True, False, False, False, True], [True, True, False, True, False]])
+    model = ensemble(zoo.Shape(9))
+    mask = torch.tensor([[True, False] * 4 + [False], [True] + [False] * 8]) & (torch.arange(9) < 3)
     of_each = torch.stack([zoo.unseen_share(mask, ranks) for ranks in model.ranks])
     assert torch.equal(model.unseen(mask), of_each.amin(0))
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 import zoo
 from zoo.parameters import names_of
@@ -403,6 +404,23 @@ def test_the_discriminator_tells_the_total_correlation(correlation: float) -> No
         accuracy = objective.discriminate(torch.randn(20_000, 2) @ root.mT).logs["accuracy"].item()
     assert told == pytest.approx(-0.5 * math.log(1.0 - correlation**2), abs=0.06)
     assert accuracy == pytest.approx(0.5, abs=0.02) if correlation == 0.0 else accuracy > 0.65
+
+
+def test_the_discriminators_loss_is_the_mean_over_both_halves() -> None:
+    r"""-1/2 E log sigma(D(z)) - 1/2 E log sigma(-D(z')), as it is documented; log 2 where D is 0."""
+    torch.manual_seed(0)
+    objective = zoo.declare(VariationalObjective, SMALL)(2)
+    z = torch.randn(6, 2)
+    torch.manual_seed(1)
+    found = objective.discriminate(z).logs["bce"].item()
+    torch.manual_seed(1)
+    joint, apart = (objective.discriminator(half).squeeze(1) for half in (z[:3], permuted(z[3:])))
+    expected = -0.5 * logsigmoid(joint).mean() - 0.5 * logsigmoid(-apart).mean()
+    assert found == pytest.approx(expected.item(), rel=1e-6)
+    with torch.no_grad():
+        for parameter in objective.discriminator.parameters():
+            parameter.zero_()
+    assert objective.discriminate(z).loss.item() == pytest.approx(math.log(2.0))
 
 
 def test_two_players_share_all_parameters() -> None:

@@ -199,6 +199,10 @@ def control_in_words(observed: list[float], compat: str, **given: Any) -> Iterat
             if 0.0 <= before <= high:
                 total -= K_i * e
             before = P + total + low
+        elif compat == "solver":
+            if before >= low or step == 0:
+                total -= K_i * e
+            before = P + total + low
         else:
             total -= K_i * e
             total = min(max(total, -P), high - low - P)
@@ -212,7 +216,7 @@ SETTING: dict[str, Any] = {
 WAVES = [3.0 + 4.0 * math.sin(0.21 * t) + math.sin(2.7 * t) for t in range(120)]
 
 
-@pytest.mark.parametrize("compat", ["none", "paper"])
+@pytest.mark.parametrize("compat", ["none", "solver", "paper"])
 @pytest.mark.parametrize("shift", [-2.5, 0.0, 3.0])
 def test_control_step_by_step(compat: str, shift: float) -> None:
     observed = [kl + shift for kl in WAVES]
@@ -223,8 +227,21 @@ def test_control_step_by_step(compat: str, shift: float) -> None:
 
 
 def test_both_ways_differ() -> None:
-    ways = [driven(weighting("control", **SETTING, compat=compat), WAVES) for compat in ("none", "paper")]
-    assert max(abs(a - b) for a, b in zip(*ways, strict=True)) > 0.05
+    none, paper = (driven(weighting("control", **SETTING, compat=compat), WAVES) for compat in ("none", "paper"))
+    assert max(abs(a - b) for a, b in zip(none, paper, strict=True)) > 0.05
+
+
+def test_the_default_is_close_to_what_the_authors_solver_imports() -> None:
+    """With the paper's gains, where no upper limit is met."""
+    given = {"start": 5.0, "increment": 0.0, "beta_max": 1000.0}
+    for shift in (0.0, 2.0, 4.0):
+        observed = [kl + shift for kl in WAVES]
+        none, solver, paper = (
+            driven(weighting("control", **given, compat=way), observed) for way in ("none", "solver", "paper")
+        )
+        apart = [max(abs(a - b) for a, b in zip(none, other, strict=True)) for other in (solver, paper)]
+        assert apart[0] < 0.02
+        assert apart[0] <= apart[1]
 
 
 def test_defaults_of_control_are_those_for_dsprites() -> None:

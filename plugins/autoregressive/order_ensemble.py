@@ -36,6 +36,9 @@ from ..nets.level_data import levels_of
 from .heads.head import Head
 from .inputs.inputs import Inputs
 
+COUNTED = 64
+"""Where an example can be completed in no more ways than that, they are enumerated."""
+
 
 @component("order_ensemble", example={"net": {"type": "made", "width": 8}, "head": "categorical", "orders": 2})
 class OrderEnsemble(Model, Completes, Scores, Samples):
@@ -45,8 +48,18 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
        p(x \mid \pi_k) = \prod_i p(x_{\pi_k(i)} \mid x_{\pi_k(1)}, \dots, x_{\pi_k(i-1)})
 
     with K ``orders`` drawn by ``seed``. A training step takes one of them at random and minimises :math:`-\log p(x \mid
-    \pi_k)`, whose mean is no less than the mixture's; the likelihood takes all of them and is exact. A draw takes one;
-    a completion, of those that there are, the one that leaves least of what is known unseen.
+    \pi_k)`, whose mean is no less than the mixture's; the likelihood takes all of them and is exact. A draw takes one.
+
+    A completion is a draw of :math:`p(x_u \mid x_o)`, with :math:`x_o` what is known and :math:`x_u` the rest. Where
+    there are at most 64 ways to complete an example it is drawn among them by :math:`p`, exactly. Elsewhere each order
+    draws one candidate, number by number with what is known in its places, and one of the K is taken with
+
+    .. math:: w_k \propto \prod_{i \in o} p(x_i \mid \text{what comes before } i \text{ in } \pi_k)
+
+    which is :math:`p_k(x_o)` where an order has all that is known first: where all orders do, this is exact too. Orders
+    in which something known comes late have weights that depend on their draws, and the candidates are then a sample
+    by importance: close to the conditional for many orders, but not it. A ``temperature`` sharpens the draws of each
+    order, and not the weights.
 
     The ``net`` gives the parameters of the ``head``, the distribution of a number; the ``inputs`` are the numbers that
     the net is given for levels. With a ``context`` it is a model of data given labels or features, which the net gets.
@@ -105,10 +118,14 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
 
     def log_prob_in(self, x: Tensor, ranks: Tensor, context: Tensor | None = None) -> Tensor:
         r""":math:`\log p(x \mid \pi)`, ``[B]``, where ``ranks`` says when each number comes."""
+        return sum_event(self._conditionals_in(x, ranks, told(self.context, context)))
+
+    def _conditionals_in(self, x: Tensor, ranks: Tensor, c: Tensor | None) -> Tensor:
+        """The log-probability of each number given those before it, ``[B, *event.shape]``."""
         dtype = next(self.net.parameters()).dtype
-        h = self.net.in_order(self.inputs(x, dtype), ranks, told(self.context, context))
+        h = self.net.in_order(self.inputs(x, dtype), ranks, c)
         log_p: Tensor = self.head.log_prob(x, h if h.dtype == dtype else h.to(dtype))
-        return sum_event(log_p)
+        return log_p
 
     @torch.no_grad()
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
@@ -118,13 +135,50 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
 
     @torch.no_grad()
     def complete(self, known: Known, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        return self._drawn(self._unseen_in_each(known.mask).argmin(1), known, context, temperature)
+        x = known.x.to(torch.int64, copy=True)
+        ways = self._ways(known.mask) if temperature == 1.0 else torch.full((len(x),), math.inf)
+        for many in sorted(set(ways[ways > 1].tolist())):
+            rows = (ways == many).nonzero().squeeze(1).to(x.device)
+            given, c = Known(known.x[rows].long(), known.mask[rows]), None if context is None else context[rows]
+            x[rows] = self._enumerated(given, c) if many <= COUNTED else self._chosen(given, c, temperature)
+        return self._as_levels(x)
 
     def unseen(self, known: Tensor) -> Tensor:
-        return self._unseen_in_each(known).amin(1)
+        of_each = torch.stack([unseen_share(known, ranks) for ranks in self.ranks], dim=1)
+        return torch.where(self._ways(known).to(of_each.device) <= COUNTED, 0.0, of_each.amin(1))
 
-    def _unseen_in_each(self, known: Tensor) -> Tensor:
-        return torch.stack([unseen_share(known, ranks) for ranks in self.ranks], dim=1)
+    def _ways(self, known: Tensor) -> Tensor:
+        """How many ways there are to complete each example, ``[n]``; infinite where they are more than are counted."""
+        ways = self.levels ** (~known).flatten(1).sum(1, dtype=torch.float64).cpu()
+        return torch.where(ways <= COUNTED, ways, math.inf)
+
+    def _enumerated(self, known: Known, context: Tensor | None) -> Tensor:
+        """Draws among all ways to complete examples that have equally many."""
+        missing = (~known.mask).flatten(1).nonzero()[:, 1].view(len(known.x), -1)
+        levels = torch.arange(self.levels, device=missing.device)
+        ways = torch.cartesian_prod(*[levels] * missing.shape[1]).view(-1, missing.shape[1])
+        x = known.x.flatten(1).unsqueeze(1).repeat(1, len(ways), 1)
+        x.scatter_(2, missing.unsqueeze(1).expand(-1, len(ways), -1), ways.expand(len(x), -1, -1))
+        c = None if context is None else context.repeat_interleave(len(ways), 0)
+        log_p = self.log_prob(x.view(-1, *self.event.shape), c).view(len(x), -1)
+        chosen = torch.multinomial(log_p.double().softmax(1), 1).squeeze(1)
+        return x[torch.arange(len(x), device=x.device), chosen].view_as(known.x)
+
+    def _chosen(self, known: Known, context: Tensor | None, temperature: float) -> Tensor:
+        """One candidate of each order, and of these one by how likely its order finds what is known."""
+        c = told(self.context, context)
+        flat = Known(known.x.flatten(1), known.mask.flatten(1))
+        best = torch.full((len(known.x),), -math.inf, dtype=torch.float64, device=known.x.device)
+        x = known.x
+        for k, ranks in enumerate(self.ranks):
+            candidate = self._drawn_in(ranks, flat, c, temperature).view_as(x)
+            log_w = sum_event(torch.where(known.mask, self._conditionals_in(candidate, ranks, c), 0.0)).double()
+            # The largest of log-weights with Gumbel noise is a choice by weight.
+            score = log_w - torch.empty_like(log_w).exponential_().log()
+            x = torch.where((score > best).view(-1, *[1] * (x.dim() - 1)), candidate, x)
+            best = torch.maximum(best, score)
+            advanced(k + 1, self.orders)
+        return x
 
     def _drawn(self, chosen: Tensor, known: Known, context: Tensor | None, temperature: float) -> Tensor:
         """Draws, each in the order that is chosen for it."""
@@ -137,6 +191,9 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
                 drawn = self._drawn_in(ranks, given, None if c is None else c[rows], temperature)
                 x[rows] = drawn.view(-1, *self.event.shape)
             advanced(k + 1, self.orders)
+        return self._as_levels(x)
+
+    def _as_levels(self, x: Tensor) -> Tensor:
         return x.to(torch.uint8) if self.levels <= 256 else x
 
     def _drawn_in(self, ranks: Tensor, known: Known, context: Tensor | None, temperature: float) -> Tensor:

@@ -33,7 +33,11 @@ class Factor(BatchStatistics, VariationalObjective):
     ratio, and a player of its own. In its turn it gets another batch: the latents of the first half are draws of
     :math:`q(z)`, those of the other half, each dimension permuted among them, draws of :math:`\prod_j q(z_j)`.
 
-    .. math:: L_D = -\mathrm E_{q(z)}[\log \sigma(D(z))] - \mathrm E_{\prod_j q(z_j)}[\log \sigma(-D(z))]
+    .. math:: L_D = -\tfrac12 \mathrm E_{q(z)}[\log \sigma(D(z))]
+       - \tfrac12 \mathrm E_{\prod_j q(z_j)}[\log \sigma(-D(z))]
+
+    as in algorithm 2 of the paper, whose sum over both halves is divided by their number together: :math:`\log 2` where
+    there is nothing to tell apart.
 
     ValueError for a latent whose divergence is no sum over single numbers.
 

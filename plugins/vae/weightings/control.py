@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -31,9 +32,15 @@ class Control(Controller):
     limits of a weight or of the set point are crossed.
 
     At a limit of :math:`\beta` the sum stops where the limit is reached, so that the weight leaves it as soon as the
-    error changes sign. ``compat: paper`` does as the authors' code does: the sum is held after a step whose unlimited
-    weight was below 0 or above :math:`\beta_{max}`, and what it gathered by then has to be undone first; beyond a
-    limit it can be held for good.
+    error changes sign. The authors' repository, shj1987/ControlVAE-ICML2020, has two other rules in its folder
+    ``Disentangling``, and ``compat`` chooses them:
+
+    - ``compat: solver`` is ``P_PID.py``, which their solver imports: the sum is held after a step whose unlimited
+      weight was below :math:`\beta_{min}`, and has no upper limit. It goes beyond the lower limit by one step at most,
+      so that the default hardly differs.
+    - ``compat: paper`` is ``PID.py``, which their solver does not import: the sum is held after a step whose unlimited
+      weight was below 0 or above :math:`\beta_{max}`. What it gathered between :math:`\beta_{min}` and 0 has to be
+      undone first, and beyond a limit it can be held for good.
 
     Gives the weights ``beta``, ``target`` and ``integral``.
 
@@ -60,14 +67,21 @@ class Control(Controller):
         integral: NonNegativeFloat = 0.001,
         beta_min: NonNegativeFloat = 1.0,
         beta_max: PositiveFloat = 100.0,
-        compat: Literal["none", "paper"] = "none",
+        compat: Literal["none", "solver", "paper"] = "none",
     ) -> None:
         super().__init__(latent_size, beta_min)
         if beta_min >= beta_max:
             raise ValueError(f"beta_min, {beta_min}, should be below beta_max, {beta_max}")
         self.set_point = SetPoint(start, increment, every, most)
         self.K_p, self.K_i, self.beta_min, self.beta_max = proportional, integral, beta_min, beta_max
-        self.sum: Integrator = Held(0.0, beta_max) if compat == "paper" else Bounded(beta_min, beta_max)
+        self.sum: Integrator
+        match compat:
+            case "none":
+                self.sum = Bounded(beta_min, beta_max)
+            case "solver":
+                self.sum = Held(beta_min, math.inf, start=beta_min)
+            case "paper":
+                self.sum = Held(0.0, beta_max)
 
     def act(self, kl: Tensor, clock: Clock) -> Tensor:
         e = self.set_point(clock.step, kl.dtype) - kl

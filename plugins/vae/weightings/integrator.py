@@ -45,6 +45,8 @@ class Held(Integrator):
     .. math:: I_t = \begin{cases} I_{t-1} + \Delta_t & y_{min} \le y_{t-1} \le y_{max} \\ I_{t-1} & \text{else}
        \end{cases}, \qquad y_t = P_t + I_t
 
+    with :math:`y_0` = ``start``.
+
     >>> integral = Held(0.0, 1.0)
     >>> [round(integral.add(torch.tensor(-0.5), torch.tensor(0.4)).item(), 1) for _ in range(3)]
     [-0.1, -0.1, -0.1]
@@ -52,9 +54,9 @@ class Held(Integrator):
 
     output: Tensor
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, low: float, high: float, start: float = 0.0) -> None:
         super().__init__(low, high)
-        self.register_buffer("output", torch.tensor(0.0))
+        self.register_buffer("output", torch.tensor(start))
 
     def add(self, change: Tensor, rest: Tensor) -> Tensor:
         within = (self.output >= self.low) & (self.output <= self.high)
