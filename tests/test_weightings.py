@@ -233,7 +233,7 @@ def test_both_ways_differ() -> None:
 
 def test_the_default_is_close_to_what_the_authors_solver_imports() -> None:
     """With the paper's gains, where no upper limit is met."""
-    given = {"start": 5.0, "increment": 0.0, "beta_max": 1000.0}
+    given: dict[str, Any] = {"start": 5.0, "increment": 0.0, "beta_max": 1000.0}
     for shift in (0.0, 2.0, 4.0):
         observed = [kl + shift for kl in WAVES]
         none, solver, paper = (
