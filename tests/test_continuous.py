@@ -161,6 +161,78 @@ def test_the_estimate_is_of_the_same_path() -> None:
     assert torch.equal(exact(x)[0], random(x)[0])
 
 
+# -- the solver's error -----------------------------------------------------------------------------------------------
+
+
+def scored(**node: Any) -> tuple[Any, dict[str, Any], Tensor]:
+    """A flow with one continuous layer of a strong velocity, its figures, and log p of the examples."""
+    torch.manual_seed(0)
+    flow: Any = zoo.declare(
+        zoo.Model,
+        {
+            "type": "flow",
+            "base": "standard_normal",
+            "transforms": [{"type": "continuous", "velocity": MLP, "time": 2.0, **node}],
+        },
+    )(zoo.Event("point", zoo.Shape(2))).double()
+    perturb(flow, seed=3, scale=1.0)
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.manual_seed(1)
+    found = zoo.declare(zoo.Metric, "nll")().measure(flow, [{"point": x[:25]}, {"point": x[25:]}])
+    with torch.no_grad():
+        return flow, dict(found), flow.log_prob(x)
+
+
+@pytest.mark.parametrize("steps", [4, 6, 8])
+def test_the_error_of_a_solver_is_measured_by_steps_of_half_the_size(steps: int) -> None:
+    _, found, log_p = scored(solver={"type": "rk4", "steps": steps})
+    _, _, true = scored(solver={"type": "rk4", "steps": 1000})
+    error = (log_p - true).abs().mean().item()
+    assert error > 1e-3
+    assert found["nll.solver_error"].value == pytest.approx(error, rel=0.1)
+    assert found["nll.solver_error"].n == 40
+    assert found["nll"].kind == "estimate"
+
+
+@pytest.mark.parametrize("solver", [{"type": "rk4", "steps": 200}, TIGHT], ids=str)
+def test_below_the_tolerance_the_likelihood_is_exact(solver: dict[str, Any]) -> None:
+    _, found, _ = scored(solver=solver)
+    assert found["nll"].kind == "exact"
+    assert 0.0 < found["nll.solver_error"].value < 1e-5
+
+
+def test_a_loose_adaptive_solver_is_no_more_exact_than_a_coarse_one() -> None:
+    _, found, _ = scored(solver={"type": "adaptive", "rtol": 0.3, "atol": 0.3})
+    assert found["nll"].kind == "estimate"
+
+
+def test_measuring_the_error_changes_nothing() -> None:
+    flow, found, log_p = scored(solver=SHORT)
+    assert found["nll"].value == pytest.approx(-log_p.mean().item(), abs=1e-12)
+    assert type(flow.transforms.of[0].solver).__name__ == "RungeKutta4"
+
+
+def test_an_estimate_of_the_trace_is_an_estimate_and_its_noise_is_no_error_of_the_solver() -> None:
+    _, found, _ = scored(divergence="rademacher", solver={"type": "rk4", "steps": 200})
+    assert found["nll"].kind == "estimate"
+    assert found["nll.solver_error"].value < 1e-5
+
+
+def test_what_solves_nothing_has_no_error_of_a_solver() -> None:
+    node = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
+    flow: Any = zoo.declare(zoo.Model, node)(zoo.Event("point", zoo.Shape(2)))
+    found = zoo.declare(zoo.Metric, "nll")().measure(flow, [{"point": torch.zeros(3, 2)}])
+    assert (list(found), found["nll"].kind) == (["nll"], "exact")
+
+
+def test_the_other_figures_of_a_likelihood_know_the_error_too() -> None:
+    flow, _, _ = scored(solver=SHORT)
+    metric = zoo.declare(zoo.Metric, {"type": "reverse_kl", "energy": "u1", "draws": 50})()
+    found = metric.measure(flow, [])
+    assert found["reverse_kl"].kind == "estimate"
+    assert found["reverse_kl.solver_error"].value > 1e-3
+
+
 # -- adaptive solvers --------------------------------------------------------------------------------------------------
 
 

@@ -18,12 +18,23 @@ from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
 import zoo
 
+curved: Any = import_module("zoo.plugins.data.curved")
 two_moons = import_module("zoo.plugins.data.two_moons")
 decode = import_module("zoo.plugins.data.image_files").decode
 hold_out = import_module("zoo.plugins.data.holdout").hold_out
 places = import_module("zoo.plugins.data.places")
 
-FIGURES = ("two_moons", "eight_gaussians", "checkerboard", "pinwheel", "rings", "spirals")
+FIGURES = (
+    "two_moons",
+    "eight_gaussians",
+    "checkerboard",
+    "pinwheel",
+    "rings",
+    "spirals",
+    "banana",
+    "funnel",
+    "student_t",
+)
 FILELESS: list[Any] = [
     "digits",
     *({"type": "toy2d", "figure": figure, "size": 300, "test_size": 300} for figure in FIGURES),
@@ -494,6 +505,21 @@ def test_pinwheel_has_five_like_arms() -> None:
     z = torch.view_as_complex(x.double())
     assert (z**5).mean().abs() > 10 * (z**4).mean().abs()
     assert z.abs().square().mean().item() == pytest.approx(4.0 * (1.0 + 0.3**2 + 0.1**2), rel=0.02)
+
+
+@pytest.mark.parametrize("figure", ["banana", "funnel", "student_t"])
+def test_figures_in_closed_form_have_their_entropy(figure: str) -> None:
+    """Draws have the density that is said, and the density has the entropy that is said."""
+    node = {"type": "toy2d", "figure": figure, "noise": 0.0, "test_size": 200_000}
+    log_p = curved.KNOWN[figure].log_density(whole(dataset(node).split("test"))["point"].double())
+    assert abs(-log_p.mean() - curved.KNOWN[figure].entropy) < 4 * log_p.std() / math.sqrt(len(log_p))
+    assert f"{curved.KNOWN[figure].entropy:.4f}" in str(curved.__doc__)
+
+
+def test_the_density_of_students_t_integrates_to_one() -> None:
+    x = torch.linspace(-80.0, 80.0, 1601, dtype=torch.float64)
+    p = curved.KNOWN["student_t"].log_density(torch.cartesian_prod(x, x)).exp()
+    assert (p.sum() * 0.01).item() == pytest.approx(1.0, abs=1e-5)
 
 
 # The density of two moons.

@@ -23,6 +23,8 @@ else:
 
 NAMES = [name for (_, name), cls in installed().components().items() if kind_of(cls) is Transformer]
 NODES: dict[str, Any] = dict(zip(NAMES, NAMES, strict=True)) | {
+    "composed": {"type": "composed", "of": ["affine", "rational_quadratic_spline"]},
+    "three_composed": {"type": "composed", "of": ["affine", "additive", "rational_quadratic_spline"]},
     "two_bins": {"type": "rational_quadratic_spline", "bins": 2, "bound": 1.0, "min_bin": 0.1},
     "twenty_bins": {"type": "rational_quadratic_spline", "bins": 20, "bound": 10.0},
     "one_logistic": {"type": "logistic_mixture", "components": 1},
@@ -380,14 +382,14 @@ def test_logistics_learn_apart() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_coupling_obeys_with_any_transformer(name: str, net: dict[str, Any], law: str) -> None:
     shape = zoo.Shape(5) if net["type"] == "mlp" else zoo.Shape(2, 4, 4)
-    node = {"type": "coupling", "mask": "checkerboard", "conditioner": net, "transformer": name}
+    node = {"type": "coupling", "mask": "checkerboard", "conditioner": net, "transformer": NODES[name]}
     bijection = liven(zoo.declare(zoo.Bijection, node)(shape))
     BIJECTION_LAWS[law](bijection, inputs(bijection, 8, seed=7))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_coupling_starts_as_the_identity(name: str) -> None:
-    node = {"type": "coupling", "mask": "channel", "conditioner": "mlp", "transformer": name}
+    node = {"type": "coupling", "mask": "channel", "conditioner": "mlp", "transformer": NODES[name]}
     x = torch.randn(16, 6)
     z, log_det = zoo.declare(zoo.Bijection, node)(zoo.Shape(6))(x)
     assert (z - x).abs().max() < 1e-6
@@ -397,7 +399,7 @@ def test_coupling_starts_as_the_identity(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_elements_have_parameters_of_their_own(name: str) -> None:
     """What the conditioner answers for one changed element moves that element alone, by all of its numbers."""
-    node = {"type": "coupling", "mask": "channel", "conditioner": "mlp", "transformer": name}
+    node = {"type": "coupling", "mask": "channel", "conditioner": "mlp", "transformer": NODES[name]}
     coupling = zoo.declare(zoo.Bijection, node)(zoo.Shape(6))
     perturb(coupling, seed=0)
     x = 1.5 * torch.randn(512, 6)

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         Schedule,
         Scores,
         Sink,
+        Solves,
         TakesContext,
         Terms,
         VariationalBound,
@@ -118,10 +119,10 @@ __all__ = [
     "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
     "ParameterGroup", "Part", "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run",
     "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Settings", "Shape", "Sink",
-    "Spec", "SpecError", "TakesContext", "Terms", "UsageError", "VariationalBound", "View", "Weighting", "ZooError",
-    "advanced", "build", "component", "declare", "density_picture", "density_problem", "heat_map", "image_grid",
-    "image_problem", "install_hint", "load", "load_spec", "mean_over_processes", "migration", "misshapen", "named",
-    "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
+    "Solves", "Spec", "SpecError", "TakesContext", "Terms", "UsageError", "VariationalBound", "View", "Weighting",
+    "ZooError", "advanced", "build", "component", "declare", "density_picture", "density_problem", "heat_map",
+    "image_grid", "image_problem", "install_hint", "load", "load_spec", "mean_over_processes", "migration", "misshapen",
+    "named", "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from . import two_moons
+from . import curved, two_moons
 
 Points = NDArray[np.float64]
 Scalars = NDArray[np.floating[Any]]
@@ -67,9 +67,10 @@ FIGURES: Mapping[str, Callable[[Generator, int], Points]] = {
     "pinwheel": pinwheel,
     "rings": rings,
     "spirals": spirals,
+    **{name: known.draw for name, known in curved.KNOWN.items()},  # banana, funnel, student_t
 }
 
-SOLID = frozenset({"checkerboard", "pinwheel"})
+SOLID = frozenset({"checkerboard", "pinwheel", *curved.KNOWN})
 """Figures that have a density even without noise; the others are curves or points."""
 
 

@@ -12,6 +12,12 @@ from zoo import Dataset, Event, Examples, InMemory, Shape, component
 
 from .figures import FIGURES, SOLID
 
+# fmt: off
+Figure = Literal[
+    "two_moons", "eight_gaussians", "checkerboard", "pinwheel", "rings", "spirals", "banana", "funnel", "student_t"
+]
+# fmt: on
+
 
 @component("toy2d", example={"figure": "two_moons", "size": 64, "test_size": 32})
 class Toy2D(Dataset):
@@ -21,7 +27,9 @@ class Toy2D(Dataset):
 
     with points :math:`c` of the ``figure`` itself and :math:`\sigma` = ``noise``. A batch has ``point``, float32
     ``[B, 2]``. The ``size`` examples to train on and the ``test_size`` to test on are drawn independently by ``seed``:
-    a pure function of the parameters and the split. The density of two moons is known exactly: see ``two_moons``.
+    a pure function of the parameters and the split. The density of two moons is known exactly: see ``two_moons``; and
+    so are those of ``banana``, ``funnel`` and ``student_t`` without noise, with entropies of 1.6339, 3.2433 and 3.2379
+    nats: see ``curved``.
 
     Raises ValueError where a figure of points or curves has no noise, so no density.
 
@@ -37,7 +45,7 @@ class Toy2D(Dataset):
     def __init__(
         self,
         *,
-        figure: Literal["two_moons", "eight_gaussians", "checkerboard", "pinwheel", "rings", "spirals"],
+        figure: Figure,
         noise: NonNegativeFloat = 0.1,
         size: PositiveInt = 20_000,
         test_size: PositiveInt = 10_000,

@@ -15,6 +15,9 @@ from zoo import PluginError, ZooError, component, install_hint
 from .ode_solver import Dynamics, OdeSolver, State
 from .uncompiled import uncompiled
 
+FINER = 32
+"""By what tolerances are divided to measure the error: what half the step does to one of order five."""
+
 
 @component("adaptive")
 class Adaptive(OdeSolver):
@@ -47,12 +50,21 @@ class Adaptive(OdeSolver):
         max_steps: PositiveInt = 1000,
     ) -> None:
         super().__init__()
-        self.method = method
+        self.method: Literal["dopri5", "dopri8", "bosh3", "adaptive_heun"] = method
         self.rtol, self.atol = rtol, atol
-        self.gradient = gradient
+        self.gradient: Literal["adjoint", "backprop"] = gradient
         self.max_steps = max_steps
         self._outside = uncompiled(Adaptive._path)
         _library()
+
+    def refined(self) -> OdeSolver:
+        return Adaptive(
+            method=self.method,
+            rtol=self.rtol / FINER,
+            atol=self.atol / FINER,
+            gradient=self.gradient,
+            max_steps=FINER * self.max_steps,
+        )
 
     def forward(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
         state: State = self._outside(self, f, y, start, end, depends)

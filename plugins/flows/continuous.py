@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
@@ -9,7 +11,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from zoo import Bijection, Conditioner, Part, Shape, component, named
+from zoo import Bijection, Conditioner, Part, Shape, Solves, component, named
 
 from .directions import Noise, against, basis, draw
 from .full_precision import full_precision
@@ -24,7 +26,7 @@ from .ode_solver import Dynamics, OdeSolver, State
         "time": 0.125,
     },
 )
-class Continuous(Bijection):
+class Continuous(Solves, Bijection):
     r"""Continuous flow: points move along a velocity that a network gives, from time 0 to T = ``time``.
 
     .. math:: \frac{d x}{d t} = v(x, t), \quad z = x(T), \qquad
@@ -34,7 +36,8 @@ class Continuous(Bijection):
     ``solver`` solves. The ``divergence``, the trace, is ``exact``, by one derivative of the network for each number of
     the event, or Hutchinson's estimate :math:`\epsilon^\top (\partial v / \partial x)\, \epsilon`, by one, with noise
     that is drawn once for a solution (FFJORD); the log-likelihood of the flow is an unbiased estimate then too. A
-    velocity without kinks, such as an mlp with ``tanh``, needs fewer steps. The Lipschitz constant of v is not bounded.
+    velocity without kinks, such as an mlp with ``tanh``, needs fewer steps. The Lipschitz constant of v is not bounded,
+    so that training may outrun the solver: metrics of the likelihood measure by how much, as ``nll.solver_error``.
 
     References: Chen et al., Neural Ordinary Differential Equations, 2018, arXiv:1806.07366, thm. 1; Grathwohl et al.,
     FFJORD, 2019, arXiv:1810.01367, eq. 4-8.
@@ -66,6 +69,14 @@ class Continuous(Bijection):
         self.solver = solver()
         self.time = time
         self.exact = divergence == "exact"
+
+    @contextmanager
+    def refined(self) -> Iterator[None]:
+        solver, self.solver = self.solver, self.solver.refined()
+        try:
+            yield
+        finally:
+            self.solver = solver
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._transport(x, 0.0, self.time, context)

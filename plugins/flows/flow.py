@@ -97,6 +97,7 @@ class Flow(Model, Scores, Reconstructs, Decodes):
         self.register_buffer("like", torch.zeros(()), persistent=False)
         self.rounds = self.transforms.rounds
         self.exact = dequantize is None and self.transforms.exact
+        self.unbiased = dequantize is None
         self.base = base(self.transforms.out_shape)
         self.context = context(event) if context else None
         check_context(self.context, nn.ModuleList([self.transforms, self.base]))

@@ -44,5 +44,6 @@ class BitsPerDim(Metric):
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)
-        nll = negative_log_likelihood(model, batches, self.draws)
-        return {"bits_per_dim": replace(nll, value=model.event.bits_per_dim(nll.value)), "nll": nll}
+        found = negative_log_likelihood(model, batches, self.draws, "bits_per_dim")
+        nll = found["nll"]
+        return {"bits_per_dim": replace(nll, value=model.event.bits_per_dim(nll.value)), **found}

@@ -19,7 +19,10 @@ class NegativeLogLikelihood(Metric):
     .. math:: \mathrm{nll} = -\frac1N \sum_{i=1}^N \log p(x_i)
 
     A model that bounds or estimates its likelihood is evaluated ``draws`` times on each example, and the values are
-    averaged. Lower is better. Raises ValueError for a model without a likelihood.
+    averaged. Where the model solves an equation in steps, as a continuous flow, ``nll.solver_error`` is how much
+    :math:`\log p(x)` moves with steps of half the size, the mean of its absolute value in nats: the figure is exact up
+    to 0.0005 nats of that for each number of an event, and an estimate beyond. Lower is better. Raises ValueError for a
+    model without a likelihood.
     """
 
     def __init__(self, *, draws: PositiveInt = 1) -> None:
@@ -32,4 +35,4 @@ class NegativeLogLikelihood(Metric):
         return {"nll": "min"}
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
-        return {"nll": negative_log_likelihood(model, batches, self.draws)}
+        return negative_log_likelihood(model, batches, self.draws)

@@ -56,11 +56,12 @@ class OutOfDistribution(Metric):
         self.check(model)
         ours = log_likelihoods(model, batches, self.draws)
         theirs = log_likelihoods(model, self._batches(model, next(model.buffers(), torch.zeros(()))), self.draws)
-        kind = "exact" if scores(model).exact else "bound"
         return {
-            "ood": Measurement(_share_above(ours, theirs), len(theirs), kind),
-            "ood_nll": Measurement.mean_of(-theirs, kind),
-            "nll": Measurement.mean_of(-ours, kind),
+            "ood": Measurement(_share_above(ours.nats, theirs.nats), len(theirs.nats), theirs.kind),
+            "ood_nll": theirs.mean(-theirs.nats),
+            "nll": ours.mean(-ours.nats),
+            **ours.details("nll"),
+            **theirs.details("ood_nll"),
         }
 
     def _batches(self, model: Model, like: Tensor) -> Iterator[Batch]:

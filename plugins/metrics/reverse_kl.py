@@ -8,11 +8,10 @@ from typing import Literal
 
 import torch
 from pydantic import PositiveInt
-from torch import Tensor
 
 from zoo import Batch, Energy, Measurement, Metric, Model, Part, Samples, component
 
-from .likelihood import scores
+from .likelihood import log_likelihoods, scores
 
 POINTS = {1: 4097, 2: 513}
 """Of the grid along each axis, by the number of axes."""
@@ -57,16 +56,13 @@ class ReverseKL(Metric):
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)
+        sizes = [min(BATCH, self.draws - start) for start in range(0, self.draws, BATCH)]
         with torch.no_grad():
-            gaps = [self._gaps(model, min(BATCH, self.draws - start)) for start in range(0, self.draws, BATCH)]
-        free_energy = torch.cat(gaps).cpu().double().mean().item()
-        return {"reverse_kl": Measurement(free_energy + log_partition(self.energy(model.event.shape)), self.draws)}
-
-    def _gaps(self, model: Model, n: int) -> Tensor:
-        x = _samples(model).sample(n)
-        energy = self.energy(model.event.shape).to(x)
-        gaps: Tensor = scores(model).log_prob(x) + energy(x)
-        return gaps
+            x = [_samples(model).sample(n) for n in sizes]
+            energies = torch.cat([self.energy(model.event.shape).to(draws)(draws) for draws in x]).cpu().double()
+        found = log_likelihoods(model, ({model.event.name: draws} for draws in x), draws=1)
+        gaps = found.nats + energies + log_partition(self.energy(model.event.shape))
+        return {"reverse_kl": found.mean(gaps), **found.details("reverse_kl")}
 
 
 @torch.no_grad()

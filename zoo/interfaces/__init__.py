@@ -18,6 +18,7 @@ from .capabilities import (
     Samples,
     SamplesMeans,
     Scores,
+    Solves,
     TakesContext,
     VariationalBound,
     unseen_share,
@@ -46,6 +47,7 @@ __all__ = [
     "Conditioner", "Contract", "DataDependent", "Dataset", "Decoder", "Decodes", "Distribution", "Encoder", "Encodes",
     "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model",
     "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
-    "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Sink", "TakesContext", "Terms",
-    "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event", "unseen_share", "wrong_context",
+    "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Sink", "Solves", "TakesContext",
+    "Terms", "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event", "unseen_share",
+    "wrong_context",
 ]  # fmt: skip

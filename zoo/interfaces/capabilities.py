@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from typing import final
 
 import torch
@@ -19,7 +20,11 @@ class Scores(Capability, ABC):
     """A model with a likelihood, exact or bounded."""
 
     exact: bool
-    """Whether `log_prob` is the log-likelihood itself, the same at each call; otherwise a bound, or an estimate."""
+    """Whether `log_prob` is the log-likelihood itself, the same at each call; otherwise a bound, or an estimate. What
+    parts that solve equations are off by is left aside: it depends on weights and data, and `Solves` is measured."""
+
+    unbiased: bool = False
+    """Of a likelihood that is not exact: whether the mean of `log_prob` over calls is the log-likelihood, no bound."""
 
     density: bool = False
     """Whether `log_prob` of data with levels is of a density over their scale: no code length, no bits."""
@@ -217,6 +222,17 @@ class TakesContext(ABC):
 
     context: int
     """How many numbers, or channels, of context it takes; 0 where it takes none."""
+
+
+class Solves(ABC):
+    """A part that solves an equation in steps: what a model with it scores is off by what the steps leave.
+
+    Scored once more within `refined`, it shows by how much. A likelihood counts as exact where that is little.
+    """
+
+    @abstractmethod
+    def refined(self) -> AbstractContextManager[None]:
+        """Within this block the part solves more finely, as by steps of half the size."""
 
 
 class AfterStep(ABC):
