@@ -87,7 +87,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = "  ".join(str(part) for part in (self.mark, self.path) if part)
-        head = f"{place}  {self.message}" if place else self.message
+        message = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in self.message)
+        head = f"{place}  {message}" if place else message
         if self.mark is None:
             return head
         if self.mark.anchor is not None:
