@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from textwrap import dedent
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 from pytest import MonkeyPatch
 
+import zoo
 from zoo.discovery import GROUP, found
 from zoo.registry import Registry
 
@@ -34,12 +37,18 @@ def installed(*points: EntryPoint) -> Iterator[Registry]:
     """Within this block these are installed as well, for whoever opens a share file or writes one."""
     registry = registry_with(*points)
     with MonkeyPatch.context() as patch:
-        import_module("zoo.cli"), import_module("zoo.training"), import_module("zoo.testing")
-        known = import_module("zoo.registry").installed
-        for name, module in list(sys.modules.items()):
-            if name.startswith("zoo.") and getattr(module, "installed", None) is known:
-                patch.setattr(module, "installed", lambda: registry)
+        known, ours = import_module("zoo.registry").installed, lambda: registry  # one function, so that blocks nest
+        for module in _core():
+            if getattr(module, "installed", None) is known:
+                patch.setattr(module, "installed", ours)
         yield registry
+
+
+@cache
+def _core() -> list[ModuleType]:
+    """All modules of the core, imported: one that came later would remember what was patched."""
+    names = (found.name for found in pkgutil.walk_packages(zoo.__path__, "zoo."))
+    return [import_module(name) for name in names if not name.startswith(("zoo.plugins", "zoo.__main__"))]
 
 
 @contextmanager

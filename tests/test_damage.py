@@ -128,8 +128,7 @@ def test_run_goes_on_before_a_damaged_checkpoint(damage: str, sound: Path, whole
     DAMAGES[damage](where(tmp_path) / "checkpoints" / "step-6")
     told = Told()
     zoo.resume(where(tmp_path), progress=told)
-    (note,) = told.notes
-    assert note.startswith("skipped a checkpoint: ")
+    (note,) = [note for note in told.notes if note.startswith("skipped a checkpoint: ")]
     assert str(where(tmp_path) / "checkpoints" / "step-6") in note
     assert_survived(tmp_path, whole)
     assert held_in(where(tmp_path)).keys() == held_in(whole).keys()

@@ -212,6 +212,8 @@ def test_how_many_are_to_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     assert launching.to_start(None, 2) == 2
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "29400")
     assert launching.to_start(2, 2) == launching.to_start(None, 2) == 0
     with pytest.raises(zoo.UsageError, match="--processes 3 stands against the 2"):
         launching.to_start(3, 2)

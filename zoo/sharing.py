@@ -21,6 +21,7 @@ from .sampling import draw
 from .spec import Spec
 
 CARD, PICTURE = "README.md", "samples.png"
+MOST_DRAWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _draw(model: Model, spec: Spec, path: Path) -> bool:
         return False
     on = find_device("auto")
     prepare(spec, on)
-    n = shown_of(spec.sample.n, model.event)
+    n = min(shown_of(spec.sample.n, model.event), MOST_DRAWS)
     how: dict[str, Any] = {"n": n, "temperature": spec.sample.temperature, "sampler": spec.sample.way}
     draw(place(model, on, spec.engine.channels_last), path, seed=0, **how)
     return True

@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from .beside import PythonFile
-from .errors import PluginError
+from .errors import PluginError, ZooError
+from .files import make_directory, write_whole
 
 RESOLVED = "resolved.yaml"
 """The file by which a directory is a run."""
@@ -27,9 +28,10 @@ def state_home() -> Path:
 def remember(content: bytes, what: str) -> None:
     """Record a content; without a place to write it is asked about again. ``what`` is for those who read the record."""
     file = _record(content)
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.write_text(f"{what}\n", encoding="utf-8", errors="backslashreplace")
+    with suppress(OSError, ZooError):
+        make_directory(file.parent)
+        text = f"{what}\n".encode(errors="backslashreplace")
+        write_whole(file, lambda aside: aside.write_bytes(text))
 
 
 def remembers(content: bytes) -> bool:

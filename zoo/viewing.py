@@ -131,7 +131,9 @@ def _data_of(
     What data a share file names is its author's choice, and is not read; nor is that of a run made elsewhere.
     """
     chosen = any(override.startswith("data") for override in overrides)
-    if not replaces_data(overrides) and (not is_run(Path(run_or_file)) or unagreed(model_file(run_or_file))):
+    if not chosen and not is_run(Path(run_or_file)):
+        return None, None
+    if not replaces_data(overrides) and unagreed(model_file(run_or_file)):
         return None, None
     try:
         require_data_of(opened.model, opened.spec)
