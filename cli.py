@@ -1,3 +1,3 @@
-from zoo.cli import app
+from zoo.cli.app import app
 
 app()

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 import zoo
-from zoo.engine import Choices, Runtime
-from zoo.processes import Alone
+from zoo.engine.distributed import Alone
+from zoo.engine.runtime import Choices, Runtime
 
 EAGER = Choices("cpu", "fp32", compile=False, channels_last=False)
 

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 
 import zoo
-from zoo.engine import Choices
-from zoo.keeping import Writing
-from zoo.processes import Alone
+from zoo.engine.distributed import Alone
+from zoo.engine.runtime import Choices
 from zoo.progress import Silent
+from zoo.run.checkpoint_writers import Writing
 from zoo.spec.spec import Train
-from zoo.trainer import Trainer
+from zoo.training.trainer import Trainer
 
 from .harness import Block, interleave, machine, markdown, summarise, timed
 

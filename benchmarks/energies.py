@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.axes import framed, in_a_row
-from zoo.drawing import write_png
+from zoo.plot.axes import framed, in_a_row
+from zoo.plot.images import write_png
 
 from .harness import machine, markdown
 

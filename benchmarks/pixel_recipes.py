@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo.engine import Choices, Runtime
-from zoo.processes import Alone
+from zoo.engine.distributed import Alone
+from zoo.engine.runtime import Choices, Runtime
 
 from .plain_gated import PlainGated
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.run import model_file
+from zoo.run.directory import model_file
 
 from .harness import machine, markdown
 from .pixel_recipes import BINARY, COLOURS, GATED, PIXELCNNPP, declared

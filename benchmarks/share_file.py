@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import zoo
-from zoo.exporting import export
+from zoo.share.file import export
 
 from .harness import CLOCKS, COLUMNS, Block, Clock, cells, interleave, machine, markdown, summarise, verdict
 from .workers import peak_resident

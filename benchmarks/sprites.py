@@ -10,9 +10,9 @@ import torch
 
 from .harness import Block, interleave, machine, markdown, summarise, timed, timing_options, timing_parser
 
-sprites = import_module("zoo.plugins.data.sprites")
-sprite_grid = import_module("zoo.plugins.data.sprite_grid")
-dsprites = import_module("zoo.plugins.data.dsprites")
+sprites = import_module("zoo.plugins.data.sprites.render")
+sprite_grid = import_module("zoo.plugins.data.sprites.factors")
+dsprites = import_module("zoo.plugins.data.sprites.dsprites")
 
 BATCHES = (64, 512)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 import zoo
-from zoo.engine import Choices
-from zoo.processes import Alone
+from zoo.engine.distributed import Alone
+from zoo.engine.runtime import Choices
 from zoo.progress import Silent
-from zoo.trainer import Trainer
+from zoo.training.trainer import Trainer
 
 from .harness import (
     COLUMNS,

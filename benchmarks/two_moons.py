@@ -18,7 +18,7 @@ import zoo
 
 from .harness import machine, markdown
 
-moons = import_module("zoo.plugins.data.two_moons")
+moons = import_module("zoo.plugins.data.toy.two_moons")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.engine import Choices
+from zoo.engine.runtime import Choices
 
 from .autoencoder import EAGER, Autoencoder, declared_vae
 from .harness import Block, Clock, timed

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from zoo.engine import keep_freed_memory
+from zoo.engine.runtime import keep_freed_memory
 
 from .harness import Block
 

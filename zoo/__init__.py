@@ -10,14 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .assembly import build
-    from .densities import density_picture, density_problem
+    from .assembly.build import build
+    from .data.row_file import RowFile, row_file
     from .distribution import install_hint
-    from .drawing import heat_map, image_grid, image_problem
+    from .engine.distributed import mean_over_processes
     from .errors import DamagedFile, DataError, Diverged, PluginError, SpecError, UsageError, ZooError
     from .event import Event
-    from .exporting import load
-    from .hearing import advanced
+    from .format.migrations import migration
     from .interfaces import (
         AfterStep,
         Augmentation,
@@ -73,16 +72,17 @@ if TYPE_CHECKING:
         unseen_share,
         wrong_context,
     )
-    from .migrating import migration
-    from .part import Part, named
-    from .processes import mean_over_processes
-    from .registry import declare
-    from .rows import RowFile, row_file
-    from .run import Run
+    from .plot.density import density_picture, density_problem
+    from .plot.images import heat_map, image_grid, image_problem
+    from .progress import advanced
+    from .registry.part import Part, named
+    from .registry.registry import declare
+    from .run.directory import Run
     from .settings import NOT_A_SIZE, Settings
     from .shape import Shape
+    from .share.file import load
     from .spec import Spec, load_spec
-    from .training import resume, train
+    from .training.api import resume, train
 
 __version__ = "0.1.0"
 API_VERSION = 1
@@ -90,24 +90,24 @@ API_VERSION = 1
 It grows by one where something that a plugin could rely on goes or changes; what is only added leaves it as it is."""
 
 _HOMES = {
-    "assembly": ("build",),
+    "assembly.build": ("build",),
     "errors": ("DamagedFile", "DataError", "Diverged", "PluginError", "SpecError", "UsageError", "ZooError"),
-    "densities": ("density_picture", "density_problem"),
+    "plot.density": ("density_picture", "density_problem"),
     "distribution": ("install_hint",),
-    "drawing": ("heat_map", "image_grid", "image_problem"),
+    "plot.images": ("heat_map", "image_grid", "image_problem"),
     "event": ("Event",),
-    "exporting": ("load",),
-    "hearing": ("advanced",),
-    "migrating": ("migration",),
-    "part": ("Part", "named"),
-    "processes": ("mean_over_processes",),
-    "registry": ("declare",),
-    "rows": ("RowFile", "row_file"),
-    "run": ("Run",),
+    "share.file": ("load",),
+    "progress": ("advanced",),
+    "format.migrations": ("migration",),
+    "registry.part": ("Part", "named"),
+    "engine.distributed": ("mean_over_processes",),
+    "registry.registry": ("declare",),
+    "data.row_file": ("RowFile", "row_file"),
+    "run.directory": ("Run",),
     "settings": ("NOT_A_SIZE", "Settings"),
     "shape": ("Shape",),
     "spec": ("Spec", "load_spec"),
-    "training": ("resume", "train"),
+    "training.api": ("resume", "train"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 """Where a name lives, unless among the interfaces."""

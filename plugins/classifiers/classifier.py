@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from zoo import Batch, Clock, Encoder, Event, Model, Part, Predicts, Shape, Terms, component
 
-from ..nets.perceptron import perceptron
+from ..nets.mlp import perceptron
 
 
 @component("classifier", example={"encoder": "mlp", "features": 4})

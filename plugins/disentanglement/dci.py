@@ -12,8 +12,8 @@ from pydantic import PositiveInt
 
 from zoo import component
 
-from .factor_metric import FactorMetric
-from .score import Codes, Factors, Score, Split, by_factor, split, weighted
+from .base import FactorMetric
+from .common import Codes, Factors, Score, Split, by_factor, split, weighted
 
 
 class DCI(NamedTuple):

@@ -10,8 +10,8 @@ from pydantic import PositiveInt
 
 from zoo import DataError, component
 
-from .factor_metric import FactorMetric
-from .score import Codes, Factors, Score, Split, by_factor, split
+from .base import FactorMetric
+from .common import Codes, Factors, Score, Split, by_factor, split
 
 
 def explicitness_score(codes: Codes, factors: Factors, rng: np.random.Generator) -> Score:

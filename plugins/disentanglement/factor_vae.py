@@ -11,9 +11,8 @@ from pydantic import Field, PositiveInt
 
 from zoo import component
 
-from .alike import Alike
-from .factor_metric import FactorMetric
-from .score import Codes, Factors, Score, by_factor, varying
+from .base import FactorMetric
+from .common import Alike, Codes, Factors, Score, by_factor, varying
 
 COLLAPSED = 0.05
 """The standard deviation below which a dimension of the code is left out."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .score import Codes, Factors
+from .common import Codes, Factors
 
 
 def binned(values: NDArray[Any], bins: int) -> NDArray[np.int64]:

@@ -11,8 +11,8 @@ from pydantic import Field, PositiveInt
 
 from zoo import component
 
-from .factor_metric import FactorMetric
-from .score import Codes, Factors, Score, by_factor, varying, weighted
+from .base import FactorMetric
+from .common import Codes, Factors, Score, by_factor, varying, weighted
 
 
 def interventional_robustness(codes: Codes, factors: Factors, quantile: float = 0.99) -> Score:

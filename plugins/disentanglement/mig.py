@@ -10,9 +10,9 @@ from pydantic import Field, PositiveInt
 
 from zoo import component
 
-from .factor_metric import FactorMetric
+from .base import FactorMetric
+from .common import Codes, Factors, Score, by_factor, gaps, varying
 from .information import binned, entropy, information_matrix
-from .score import Codes, Factors, Score, by_factor, gaps, varying
 
 
 def mutual_information_gap(codes: Codes, factors: Factors, bins: int = 20) -> Score:

@@ -10,9 +10,9 @@ from pydantic import Field, PositiveInt
 
 from zoo import component
 
-from .factor_metric import FactorMetric
+from .base import FactorMetric
+from .common import Codes, Factors, Score, by_factor, varying
 from .information import information_matrix
-from .score import Codes, Factors, Score, by_factor, varying
 
 
 def modularity_score(codes: Codes, factors: Factors, bins: int = 20) -> Score:

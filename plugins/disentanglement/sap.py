@@ -12,8 +12,8 @@ from pydantic import PositiveInt
 
 from zoo import component
 
-from .factor_metric import FactorMetric
-from .score import Codes, Factors, Score, Split, by_factor, gaps, split, varying
+from .base import FactorMetric
+from .common import Codes, Factors, Score, Split, by_factor, gaps, split, varying
 
 
 def sap_of_values(codes: Codes, factors: Factors, rng: np.random.Generator) -> Score:

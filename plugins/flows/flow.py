@@ -24,10 +24,10 @@ from zoo import (
     named,
 )
 
-from ..nets.context import Context, check_context, told
-from .chain import Chain
+from ..shared.context import Context, check_context, told
+from .bijections.chain import Chain
 from .dequantization import Dequantization
-from .objective import Objective
+from .objectives import Objective
 
 
 @component(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo import Bijection, Distribution, Part, Shape, component, named
 
-from .chain import Chain
+from .bijections.chain import Chain
 
 
 @component(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo import Batch, Measurement, Metric, Model, Reconstructs, component
 
-from .per_example import per_example
+from .bounds import per_example
 
 
 @component("reconstruction_error")

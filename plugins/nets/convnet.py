@@ -1,18 +1,71 @@
-"""Plain convolutional network with activation normalisation."""
+"""Convolutional network with activation normalisation."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
-from zoo import Conditioner, Shape, TakesContext, component
+from zoo import Conditioner, DataDependent, Shape, TakesContext, component
 
-from .act_normed_conv import ActNormedConv
-from .activation import Activation, overwriting
+from ..shared.moments import channel_moments, spread
+from .activations import Activation, overwriting
 from .context_conv import ContextConv
-from .same_size import check_same_size
+
+
+def check_same_size(in_shape: Shape, out_shape: Shape) -> None:
+    """ValueError unless both are images of one height and width.
+
+    >>> check_same_size(Shape(3, 4, 4), Shape(6, 4, 4))
+    """
+    if len(in_shape) != 3 or len(out_shape) != 3:
+        raise ValueError(f"needs images [C, H, W], not {in_shape} -> {out_shape}: use mlp for vectors")
+    if tuple(in_shape)[1:] != tuple(out_shape)[1:]:
+        raise ValueError(f"keeps height and width, so it cannot map {in_shape} to {out_shape}: use mlp")
+
+
+class ActNormedConv(DataDependent, nn.Module):
+    r"""A convolution that keeps height and width, and a scale and a shift for each channel of what it gives.
+
+    .. math:: y = (w * x) \odot \exp(s) + b
+
+    The weight starts as normal noise of standard deviation 0.05. The first batch comes out with mean zero and variance
+    one, but a constant channel keeps its scale; from then on :math:`s` and :math:`b` are plain parameters.
+
+    References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, sec. 3.1 and 4.
+
+    Shapes: ``[B, before, H, W] -> [B, after, H, W]``.
+
+    >>> conv = ActNormedConv(1, 2, 3)
+    >>> x = torch.randn(8, 1, 4, 4)
+    >>> conv.initialize(x)
+    >>> conv(x).std(dim=(0, 2, 3), correction=0).round(decimals=3).tolist()
+    [1.0, 1.0]
+    """
+
+    def __init__(self, before: int, after: int, kernel: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(after, before, kernel, kernel))
+        self.log_scale = nn.Parameter(torch.zeros(after))
+        self.bias = nn.Parameter(torch.zeros(after))
+        nn.init.normal_(self.weight, std=0.05)
+        self._padding = kernel // 2
+
+    @torch.no_grad()
+    def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
+        y = conv2d(x, self.weight, padding=self._padding)
+        mean, var = (moment.flatten() for moment in channel_moments(y))
+        std = spread(mean, var, y.dtype)
+        self.log_scale.copy_(-std.log())
+        self.bias.copy_(-mean / std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The weight is scaled, not what comes out: it is the smaller one.
+        weight = self.weight * self.log_scale.exp().view(-1, 1, 1, 1)
+        return conv2d(x, weight, self.bias, padding=self._padding)
 
 
 def _odd(kernel: int) -> int:

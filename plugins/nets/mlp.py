@@ -1,18 +1,37 @@
-"""Multi-layer perceptron."""
+"""Multi-layer perceptrons: conditioner, encoder, decoder."""
 
 from __future__ import annotations
 
-from itertools import repeat
+from collections.abc import Iterable
+from itertools import chain, pairwise, repeat
 from typing import Annotated
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from zoo import Conditioner, Shape, TakesContext, component
+from zoo import Conditioner, Decoder, Encoder, Shape, TakesContext, component
 
-from .activation import Activation
-from .perceptron import perceptron
+from .activations import Activation, overwriting
+
+
+def perceptron(before: int, hidden: Iterable[int], after: int, phi: Activation, dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers from ``before`` numbers through the ``hidden`` ones to ``after``, nonlinear between any two.
+
+    >>> perceptron(3, [8], 2, "relu")
+    Sequential(
+      (0): Linear(in_features=3, out_features=8, bias=True)
+      (1): ReLU(inplace=True)
+      (2): Linear(in_features=8, out_features=2, bias=True)
+    )
+    """
+    layers: list[nn.Module] = []
+    width = before
+    # Walked, not listed: a stranger's depth could fill the memory before a layer is built.
+    for wide, width in pairwise(chain([before], hidden)):
+        layers += [nn.Linear(wide, width), overwriting(phi)]
+        layers += [nn.Dropout(dropout)] if dropout > 0 else []
+    return nn.Sequential(*layers, nn.Linear(width, after))
 
 
 @component("mlp")
@@ -62,4 +81,76 @@ class MLP(Conditioner, TakesContext):
                 )
             x = torch.cat((x, context), dim=1)
         h: Tensor = self.layers(x)
+        return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
+
+
+@component("mlp")
+class MLPEncoder(Encoder):
+    r"""Multi-layer perceptron with ``depth`` hidden layers of ``width`` units, from data to a code.
+
+    .. math:: h_0 = x, \qquad h_l = \phi(W_l h_{l-1} + b_l), \qquad y = W h_L + b
+
+    with :math:`\phi` the ``activation``, after which training drops units with probability ``dropout``. Any shape goes
+    in and comes out: the input is flattened, the output is given its shape.
+
+    Shapes: ``[B, *in_shape] -> [B, *out_shape]``.
+
+    >>> import torch, zoo
+    >>> encoder = zoo.declare(zoo.Encoder, "mlp")(zoo.Shape(1, 4, 4), zoo.Shape(6))
+    >>> encoder(torch.ones(5, 1, 4, 4)).shape
+    torch.Size([5, 6])
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        *,
+        width: PositiveInt = 256,
+        depth: PositiveInt = 2,
+        activation: Activation = "relu",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    ) -> None:
+        super().__init__(in_shape, out_shape)
+        self.layers = perceptron(in_shape.size, repeat(width, depth), out_shape.size, activation, dropout)
+        self._sizes = tuple(out_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.layers(x.flatten(1))
+        return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
+
+
+@component("mlp")
+class MLPDecoder(Decoder):
+    r"""Multi-layer perceptron with ``depth`` hidden layers of ``width`` units, from a code to data.
+
+    .. math:: h_0 = z, \qquad h_l = \phi(W_l h_{l-1} + b_l), \qquad y = W h_L + b
+
+    with :math:`\phi` the ``activation``, after which training drops units with probability ``dropout``. Any shape goes
+    in and comes out: the input is flattened, the output is given its shape.
+
+    Shapes: ``[B, *in_shape] -> [B, *out_shape]``.
+
+    >>> import torch, zoo
+    >>> decoder = zoo.declare(zoo.Decoder, "mlp")(zoo.Shape(6), zoo.Shape(1, 4, 4))
+    >>> decoder(torch.ones(5, 6)).shape
+    torch.Size([5, 1, 4, 4])
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        *,
+        width: PositiveInt = 256,
+        depth: PositiveInt = 2,
+        activation: Activation = "relu",
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    ) -> None:
+        super().__init__(in_shape, out_shape)
+        self.layers = perceptron(in_shape.size, repeat(width, depth), out_shape.size, activation, dropout)
+        self._sizes = tuple(out_shape)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h: Tensor = self.layers(z.flatten(1))
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h

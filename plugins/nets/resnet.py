@@ -2,17 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from zoo import Conditioner, Shape, TakesContext, component
 
-from .activation import Activation, activation
+from .activations import Activation, activation, overwriting
 from .context_conv import ContextConv
-from .residual import ResidualBlock, normed_conv
-from .same_size import check_same_size
+from .convnet import check_same_size
+
+
+def normed_conv(before: int, after: int, kernel: int) -> nn.Conv2d:
+    r"""A convolution that keeps height and width, with its weight as :math:`w = g\, v / \lVert v \rVert`.
+
+    The scales :math:`g` are the parameter ``parametrizations.weight.original0``, the directions :math:`v` are
+    ``original1``.
+
+    References: Salimans and Kingma, Weight Normalization, 2016, arXiv:1602.07868, eq. 2.
+
+    >>> [name for name, _ in normed_conv(1, 2, 3).named_parameters()]
+    ['bias', 'parametrizations.weight.original0', 'parametrizations.weight.original1']
+    """
+    conv: nn.Conv2d = weight_norm(nn.Conv2d(before, after, kernel, padding=kernel // 2))
+    return conv
+
+
+class ResidualBlock(nn.Module):
+    r"""Pre-activation residual block.
+
+    .. math:: y = x + w_2 * \phi(w_1 * \phi(x))
+
+    References: He et al., Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027, fig. 1b.
+
+    Shapes: ``[B, width, H, W] -> [B, width, H, W]``.
+
+    >>> import torch
+    >>> ResidualBlock(4, (3, 1), "relu", 0.0)(torch.ones(2, 4, 5, 5)).shape
+    torch.Size([2, 4, 5, 5])
+    """
+
+    def __init__(self, width: int, kernels: tuple[int, int], phi: Activation, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            activation(phi),
+            normed_conv(width, width, kernels[0]),
+            activation(phi),
+            nn.Dropout(dropout) if dropout > 0 else nn.Identity(),
+            normed_conv(width, width, kernels[1]),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.layers(x)
+        return x + h
+
+
+def residual_stack(width: int, blocks: int, phi: Activation) -> Iterator[nn.Module]:
+    r"""Blocks of a 3x3 and a 1x1 convolution, and the nonlinearity that is due after the last one.
+
+    References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, sec. 4.1.
+
+    >>> [type(layer).__name__ for layer in residual_stack(4, 2, "relu")]
+    ['ResidualBlock', 'ResidualBlock', 'ReLU']
+    """
+    for _ in range(blocks):
+        yield ResidualBlock(width, (3, 1), phi, 0.0)
+    yield overwriting(phi)
 
 
 def _odd(kernels: tuple[int, int]) -> tuple[int, int]:

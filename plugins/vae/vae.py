@@ -34,9 +34,9 @@ from zoo import (
     named,
 )
 
-from .objectives.variational_objective import VariationalObjective
-from .posteriors.posterior import Draws, Posterior
-from .priors.prior import Prior
+from .objectives.base import VariationalObjective
+from .posteriors.base import Draws, Posterior
+from .priors import Prior
 
 Sizes = PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 

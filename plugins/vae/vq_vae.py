@@ -26,8 +26,7 @@ from zoo import (
     component,
 )
 
-from .quantizers.nearest import members
-from .quantizers.quantizer import Quantized, Quantizer
+from .quantizers import Quantized, Quantizer, members
 
 
 @component(

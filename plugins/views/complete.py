@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo import Batch, Completes, Known, Model, View, component, image_grid, image_problem
 
-from .codes import first
+from .base import first
 
 Hidden = Literal["top", "bottom", "left", "right", "middle"]
 _FLIPS: dict[str, list[int]] = {"none": [], "rows": [2], "columns": [3], "both": [2, 3]}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo import Batch, Model, View, component
 
-from .codes import Codes, continuous, first, unconditional
+from .base import Codes, continuous, first, unconditional
 
 
 @component("interpolate")

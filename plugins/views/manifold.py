@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo import Batch, Model, View, component
 
-from .codes import Codes, continuous, unconditional
+from .base import Codes, continuous, unconditional
 
 
 @component("manifold")

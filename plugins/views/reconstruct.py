@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from zoo import Batch, Model, View, component
 
-from .codes import Codes, first
+from .base import Codes, first
 
 COLUMNS = 16
 

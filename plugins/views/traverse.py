@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo import Batch, Model, VariationalBound, View, component
 
-from .codes import Codes, continuous, first, pieces
+from .base import Codes, continuous, first, pieces
 
 
 @component("traverse")

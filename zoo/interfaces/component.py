@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from ..part import Part
+    from ..registry.part import Part
 
 C = TypeVar("C", bound="type[Component]")
 Check = Callable[[Any, tuple[Any, ...]], "str | None"]

@@ -17,7 +17,7 @@ from ..event import Event
 from .component import Component, Contract
 
 if TYPE_CHECKING:
-    from ..part import Part
+    from ..registry.part import Part
 
 Batch = Mapping[str, Tensor]
 """Named tensors with one first size, the batch: ``image``, ``label``, ``tokens`` ..."""

@@ -1,7 +1,7 @@
 """YAML -> Spec: merged with what it extends, overridden, validated as a whole."""
 
-from ..shipped import shipped_specs
-from ..yaml import read_yaml
+from ..document.shipped import shipped_specs
+from ..document.yaml import read_yaml
 from .load import as_written, bring_python_files, find_spec, load_spec, python_files_of
 from .spec import DEVICES, InitFrom, Spec, chosen, parts_in
 

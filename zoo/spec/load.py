@@ -12,19 +12,19 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ..beside import PythonFile, is_python_file, read_python_file
-from ..complaints import problems_in
+from ..document.diagnostics import problems_in
+from ..document.merge import Say, assign, merge, put
+from ..document.nodes import Entries, Items, Place, child_place, key_place, place_of, plain
+from ..document.shipped import shipped_specs
+from ..document.yaml import read_yaml, write_yaml
 from ..errors import PluginError, Problem, SpecError, UsageError, nearest
-from ..header import fits
-from ..metadata import MAX_PARTS, flaws_in, flaws_of_spec
-from ..nodes import Entries, Items, Place, child_place, key_place, place_of, plain
-from ..part import Lookup
-from ..registry import Registry, installed
-from ..shipped import shipped_specs
-from ..trust import in_run
-from ..trust import require as require_trained_with
-from ..yaml import read_yaml, write_yaml
-from .merge import Say, assign, merge, put
+from ..format.header import fits
+from ..format.metadata import MAX_PARTS, flaws_in, flaws_of_spec
+from ..registry.part import Lookup
+from ..registry.python_file import PythonFile, is_python_file, read_python_file
+from ..registry.registry import Registry, installed
+from ..registry.trust import in_run
+from ..registry.trust import require as require_trained_with
 from .spec import Spec, contradictions
 
 MAX_EXTENDS = 16

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr
 
+from ..document.nodes import Place, child_place, place_of
 from ..errors import Problem, SpecError, nearest
 from ..interfaces import Augmentation, Dataset, Metric, Model, Optimizer, Sampler, Schedule, Sink, View
 from ..interfaces.metric import Goal
-from ..nodes import Place, child_place, place_of
-from ..part import Part
+from ..registry.part import Part
 from ..settings import Settings
 
 DEVICES = "auto, cpu, cuda, cuda:N, mps"

@@ -11,10 +11,10 @@ registered component of a kind on a battery of small shapes, so that a plugin's 
         law(bijection, inputs(bijection, 8))
 """
 
-from .broken import LawBroken
 from .cases import Case, cases, cases_of
-from .holding import Held, check_component, laws_of
-from .laws import (
+from .check import Held, check_component, laws_of
+from .errors import LawBroken
+from .laws.by_kind import (
     BIJECTION_LAWS,
     CAUSAL_LAWS,
     COMPONENT_LAWS,
@@ -30,9 +30,9 @@ from .laws import (
     WEIGHTING_LAWS,
     applying_to_causal,
 )
-from .liven import initialize, inputs, liven, liven_model, perturb
-from .shrinking import causal_cases, countable, parts_of, shrunk
-from .specs import check_spec
+from .perturb import initialize, inputs, liven, liven_model, perturb
+from .small import causal_cases, countable, parts_of, shrunk
+from .spec import check_spec
 
 __all__ = [
     "BIJECTION_LAWS", "CAUSAL_LAWS", "COMPONENT_LAWS", "CONDITIONER_LAWS", "COUNTED_LAWS", "DATASET_LAWS",

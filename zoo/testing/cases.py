@@ -18,11 +18,11 @@ from ..interfaces.encoder import Encoder
 from ..interfaces.likelihood import Likelihood
 from ..interfaces.model import Model
 from ..interfaces.weighting import Weighting
-from ..part import Part, example_of, part_of
-from ..registry import declare, installed
+from ..registry.part import Part, example_of, part_of
+from ..registry.registry import declare, installed
 from ..shape import Shape
-from .broken import LawBroken
-from .given import given
+from .errors import LawBroken
+from .with_context import given
 
 SHAPES = (Shape(2), Shape(5), Shape(1, 4, 4), Shape(3, 4, 6), Shape(4, 4, 4))
 PAIRS = (

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from zoo import Event, Known, component
 
-from ...nets.level_data import levels_of
-from .head import Head
+from ...shared.events import levels_of
+from .base import Head
 
 
 @component("categorical")

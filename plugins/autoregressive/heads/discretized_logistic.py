@@ -7,9 +7,9 @@ from torch import Tensor
 
 from zoo import Event, Known, component
 
-from ...nets.level_data import levels_of
-from ...nets.logistic_levels import as_logistic, drawn_level, in_levels, log_prob_of
-from .head import Head
+from ...shared.events import levels_of
+from ...shared.logistic import as_logistic, drawn_level, in_levels, log_prob_of
+from .base import Head
 
 
 @component("discretized_logistic")

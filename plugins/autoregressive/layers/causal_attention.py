@@ -9,12 +9,10 @@ from torch.nn.functional import glu
 
 from zoo import Shape, component
 
-from ..stack.attention import AttentionStepper, CausalAttention, reached
-from ..stack.causal_layer import CausalLayer
-from ..stack.colours import check_whole_pixels
-from ..stack.pointwise import Pointwise, PointwiseStepper
-from ..stack.stepper import Stepper
-from ..stack.streams import Seen, Streams
+from ..causal.attention import AttentionStepper, CausalAttention, reached
+from ..causal.conv1x1 import Pointwise, PointwiseStepper
+from ..causal.layer import CausalLayer, Seen, Stepper, Streams
+from ..causal.raster_order import check_whole_pixels
 
 
 @component("causal_attention", example={"heads": 2})

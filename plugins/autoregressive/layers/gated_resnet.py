@@ -9,11 +9,9 @@ from torch import Tensor
 
 from zoo import Shape, TakesContext, component
 
-from ..stack.causal_layer import CausalLayer
-from ..stack.colours import check_whole_pixels
-from ..stack.gated_pair import GatedPair
-from ..stack.stepper import Stepper
-from ..stack.streams import Seen, Streams
+from ..causal.gated_resnet import GatedPair
+from ..causal.layer import CausalLayer, Seen, Stepper, Streams
+from ..causal.raster_order import check_whole_pixels
 
 
 @component("gated_resnet", example={})

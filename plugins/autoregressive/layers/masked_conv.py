@@ -9,14 +9,11 @@ from torch import Tensor
 
 from zoo import Shape, TakesContext, component
 
-from ...nets.activation import Activation
-from ...nets.activation import activation as nonlinearity
-from ..stack.causal_conv import CausalConv, ConvStepper
-from ..stack.causal_layer import CausalLayer
-from ..stack.given import Given
-from ..stack.odd import odd
-from ..stack.stepper import Stepper
-from ..stack.streams import Seen, Streams, near, through
+from ...nets.activations import Activation
+from ...nets.activations import activation as nonlinearity
+from ...nets.context_conv import Given
+from ..causal.layer import CausalLayer, Seen, Stepper, Streams, near, through
+from ..causal.masked_conv import CausalConv, ConvStepper, odd
 
 
 @component("masked_conv", example={})

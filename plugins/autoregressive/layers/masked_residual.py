@@ -11,13 +11,10 @@ from torch.nn.functional import relu
 
 from zoo import Shape, TakesContext, component
 
-from ..stack.causal_conv import CausalConv, ConvStepper
-from ..stack.causal_layer import CausalLayer
-from ..stack.given import Given
-from ..stack.odd import odd
-from ..stack.pointwise import Pointwise, PointwiseStepper
-from ..stack.stepper import Stepper
-from ..stack.streams import Seen, Streams, near, through
+from ...nets.context_conv import Given
+from ..causal.conv1x1 import Pointwise, PointwiseStepper
+from ..causal.layer import CausalLayer, Seen, Stepper, Streams, near, through
+from ..causal.masked_conv import CausalConv, ConvStepper, odd
 
 
 @component("masked_residual", example={})

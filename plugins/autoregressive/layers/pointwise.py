@@ -7,10 +7,10 @@ from torch.nn.functional import linear
 
 from zoo import Shape, component
 
-from ...nets.activation import Activation
-from ...nets.activation import activation as nonlinearity
-from ..stack.placewise import PlacewiseLayer
-from ..stack.pointwise import Pointwise
+from ...nets.activations import Activation
+from ...nets.activations import activation as nonlinearity
+from ..causal.conv1x1 import Pointwise
+from ..causal.pointwise_layer import PlacewiseLayer
 
 
 @component("pointwise", example={})

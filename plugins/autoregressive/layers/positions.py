@@ -8,10 +8,8 @@ from torch import Tensor, nn
 from zoo import Shape, component
 
 from ...nets.transformer.positions import axial
-from ..stack.causal_layer import CausalLayer
-from ..stack.colours import check_whole_pixels
-from ..stack.stepper import Stepper
-from ..stack.streams import Seen, Streams
+from ..causal.layer import CausalLayer, Seen, Stepper, Streams
+from ..causal.raster_order import check_whole_pixels
 
 
 @component("positions", example={})

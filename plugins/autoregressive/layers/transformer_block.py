@@ -11,12 +11,10 @@ from zoo import Shape, component
 from ...nets.transformer.attention import Attention
 from ...nets.transformer.block import Block
 from ...nets.transformer.feed_forward import FeedForward
-from ..stack.attention import AttentionStepper, as_image, as_tokens, reached
-from ..stack.causal_layer import CausalLayer
-from ..stack.colours import check_whole_pixels
-from ..stack.pointwise import PointwiseStepper, TokenConv
-from ..stack.stepper import Stepper
-from ..stack.streams import Seen, Streams
+from ..causal.attention import AttentionStepper, as_image, as_tokens, reached
+from ..causal.conv1x1 import PointwiseStepper, TokenConv
+from ..causal.layer import CausalLayer, Seen, Stepper, Streams
+from ..causal.raster_order import check_whole_pixels
 
 
 @component("transformer_block", example={"heads": 2})

@@ -8,8 +8,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from zoo import Event, Likelihood, component, sum_event
 
-from ...nets.logistic_levels import logistic_noise
-from ..lifted import lifted
+from ...shared.logistic import logistic_noise
+from ...shared.precision import lifted
 
 
 @component("bernoulli")

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from zoo import Event, Likelihood, component, sum_event
 
-from ...nets.level_data import levels_of, nearest_level
-from ...nets.logistic_levels import logistic_noise
-from ..lifted import lifted
+from ...shared.events import levels_of, nearest_level
+from ...shared.logistic import logistic_noise
+from ...shared.precision import lifted
 
 
 @component("categorical_levels")

@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 
 from zoo import Batch, Clock, Terms, component
 
-from .variational_objective import VariationalObjective
+from .base import VariationalObjective
 
 if TYPE_CHECKING:
     from ..vae import VAE

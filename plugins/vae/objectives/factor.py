@@ -12,8 +12,8 @@ from torch.nn.functional import softplus
 
 from zoo import Batch, BatchStatistics, Clock, Encoder, Part, Player, Shape, Terms, component, named
 
-from ..posteriors.posterior import Draws
-from .variational_objective import VariationalObjective
+from ..posteriors.base import Draws
+from .base import VariationalObjective
 
 if TYPE_CHECKING:
     from ..vae import VAE

@@ -9,8 +9,7 @@ from pydantic import PositiveInt
 from zoo import Batch, Clock, Terms, component
 
 from ..posteriors.one_hot import OneHot
-from .unweighted import check_unweighted
-from .variational_objective import VariationalObjective
+from .base import VariationalObjective, check_unweighted
 
 if TYPE_CHECKING:
     from ..vae import VAE

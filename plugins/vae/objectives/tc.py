@@ -10,9 +10,8 @@ from torch import Tensor
 
 from zoo import NOT_A_SIZE, Batch, BatchStatistics, Clock, Terms, UsageError, component
 
-from ..posteriors.factorised import factorised
-from .unweighted import check_unweighted
-from .variational_objective import VariationalObjective
+from ..posteriors.base import factorised
+from .base import VariationalObjective, check_unweighted
 
 if TYPE_CHECKING:
     from ..vae import VAE

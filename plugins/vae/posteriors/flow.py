@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from zoo import Bijection, Part, Shape, TakesContext, component
 
-from ..lifted import lifted
-from .diagonal_normal import DiagonalNormal
-from .posterior import Draws, Posterior
+from ...shared.precision import lifted
+from .base import Draws, Posterior
+from .normal import DiagonalNormal
 
 
 @component(

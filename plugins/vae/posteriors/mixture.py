@@ -10,8 +10,8 @@ from torch import Tensor
 
 from zoo import Shape, component
 
-from ..lifted import lifted
-from .posterior import Draws, Posterior
+from ...shared.precision import lifted
+from .base import Draws, Posterior
 
 _LOG_2_PI = math.log(2.0 * math.pi)
 

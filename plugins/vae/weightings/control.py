@@ -12,9 +12,7 @@ from torch import Tensor
 
 from zoo import NOT_A_SIZE, Clock, component
 
-from .controller import Controller
-from .integrator import Bounded, Held, Integrator
-from .set_point import SetPoint
+from .pid import Bounded, Controller, Held, Integrator, SetPoint
 
 
 @component("control")

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from zoo import NOT_A_SIZE, Clock, component
 
-from .controller import Controller
-from .set_point import SetPoint
-from .span import Share
+from .annealing import Share
+from .pid import Controller, SetPoint
 
 
 @component("dynamic")

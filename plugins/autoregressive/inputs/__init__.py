@@ -1,1 +1,0 @@
-"""Levels as the numbers that a network takes."""

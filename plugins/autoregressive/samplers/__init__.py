@@ -1,1 +1,0 @@
-"""Ways from uniform numbers to a draw."""

@@ -1,0 +1,1 @@
+"""Sprites with known factors."""

@@ -1,0 +1,102 @@
+"""The preprocessing of tables that masked autoregressive flows are compared on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo import DataError
+
+from ..locate import locate
+
+ARCHIVE = "the paper's archive, data.tar.gz of https://zenodo.org/record/1161203"
+
+
+@dataclass(frozen=True)
+class MafFile:
+    """A file under the root, and how one comes by it. What is missing or unreadable is a `zoo.DataError`."""
+
+    path: str
+    origin: str
+
+    def find(self, root: str) -> Path:
+        """Where the file lies."""
+        try:
+            return locate(str(Path(root) / self.path))
+        except DataError as error:
+            raise DataError(f"{error}. {self.hint}") from None
+
+    def array(self, root: str, columns: int) -> NDArray[Any]:
+        """The rows of an ``.npy`` file, in its own dtype: ``[N, columns]``."""
+        path = self.find(root)
+        try:
+            rows: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise DataError(f"{path} is no array of numbers: {error}. {self.hint}") from error
+        if not isinstance(rows, np.ndarray):
+            raise DataError(f"{path} is an archive of arrays, expected one array. {self.hint}")
+        if rows.ndim != 2 or rows.shape[1] != columns or not len(rows) or rows.dtype.kind not in "fiu":
+            raise DataError(f"{path} is {rows.dtype} {list(rows.shape)}, not numbers [N, {columns}]. {self.hint}")
+        return rows
+
+    def table(self, root: str, columns: int) -> NDArray[np.float64]:
+        """The first so many columns of a ``.csv`` file below its line of names: ``[N, columns]``."""
+        path = self.find(root)
+        try:
+            return np.loadtxt(path, comments=None, delimiter=",", skiprows=1, usecols=range(columns), ndmin=2)
+        except ValueError as error:
+            raise DataError(f"{path} has no {columns} columns of numbers. {self.hint}") from error
+
+    @property
+    def hint(self) -> str:
+        """One sentence for whoever lacks the file."""
+        return f"'{self.path}' is {self.origin}"
+
+
+Rows = NDArray[Any]
+
+
+class Parts(NamedTuple):
+    """Rows ``[N, D]`` in standardised units: train with validation, and test."""
+
+    train: Rows
+    test: Rows
+
+
+class MafSet(ABC):
+    """One of the sets: how the paper's published code splits, cleans and standardises its files."""
+
+    dims: ClassVar[int]
+    """How many columns are left."""
+
+    files: ClassVar[Sequence[MafFile]]
+
+    @abstractmethod
+    def parts(self, root: str) -> Parts:
+        """Both parts, read from the files under a root; raises `zoo.DataError` for what is missing or no such data."""
+
+
+def last_tenth(rows: Rows) -> tuple[Rows, Rows]:
+    """The rows but for the last tenth, rounded down, and that tenth.
+
+    >>> [len(part) for part in last_tenth(np.zeros((29, 2)))]
+    [27, 2]
+    """
+    cut = len(rows) - int(0.1 * len(rows))
+    return rows[:cut], rows[cut:]
+
+
+def standardised(rows: Rows, by: Rows, *, freedom: int = 0) -> Rows:
+    """The rows in units of the standard deviation of others, from their mean.
+
+    Squares are divided by the number of rows less ``freedom``. Infinite or NaN where a column is constant.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result: Rows = (rows - by.mean(0)) / by.std(0, ddof=freedom)
+    return result

@@ -1,0 +1,1 @@
+"""Elementwise transformers of couplings and autoregressive layers."""

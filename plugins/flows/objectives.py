@@ -1,0 +1,97 @@
+"""Objectives that a flow is trained by: maximum likelihood on data, reverse KL on an energy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from zoo import Batch, Bijection, Clock, Component, Event, Terms
+
+if TYPE_CHECKING:
+    from .flow import Flow
+from pydantic import PositiveInt
+
+from zoo import Energy, Part, component
+
+from .numerics.data_dependence import learner_in
+
+
+class Objective(Component, nn.Module, ABC):
+    """What a flow is trained to minimise. It gets the flow with each batch and holds no part of it.
+
+    ``transforms`` are those of the flow that it is for. ValueError where such a flow cannot be trained so.
+    """
+
+    def __init__(self, event: Event, transforms: Bijection) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, flow: Flow, batch: Batch, clock: Clock) -> Terms:
+        """The loss of a batch, and its unweighted terms."""
+
+
+@component("max_likelihood")
+class MaximumLikelihood(Objective):
+    r"""Maximum likelihood: the mean negative log-likelihood of the data.
+
+    .. math:: L = -\mathrm{E}_{x \sim p}[\log q(x)]
+
+    Logs ``nll``, in nats.
+    """
+
+    def forward(self, flow: Flow, batch: Batch, clock: Clock) -> Terms:
+        nll = -flow.log_prob(batch[flow.event.name], flow.given(batch))
+        return Terms(nll.mean(), {"nll": nll})
+
+
+FIRST = 0.01
+"""The weight of the energy in the first step."""
+
+
+@component("reverse_kl", example={"energy": "u1"})
+class ReverseKL(Objective):
+    r"""Reverse Kullback-Leibler divergence: the flow's free energy, whose minimum is the density of an energy.
+
+    .. math:: L = \mathrm{E}_{x \sim q}[\log q(x) + \beta_t U(x)], \qquad
+       \beta_t = \min\Bigl(1, 0.01 + \frac{t}{t_w}\Bigr)
+
+    where :math:`U` is the ``energy`` to be learned, :math:`t` is the step and :math:`t_w` is ``warmup``. At
+    :math:`\beta = 1` it is :math:`\mathrm{KL}(q \,\|\, \exp(-U) / Z) - \log Z`. The small weight at first keeps the
+    flow from falling into one mode of several. Of a batch nothing counts but its size: as many draws of the base go
+    through the inverse of ``transforms``. Layers that are cheap that way are those run backwards,
+    ``{type: inverse_of, of: planar}``.
+
+    The gradient is that of the draws, so a base has to be a differentiable function of its noise: ``standard_normal``,
+    ``normal`` or ``full_normal``; the weights of a mixture learn nothing.
+
+    Logs ``free_energy`` = :math:`\log q + U`, ``energy`` = :math:`U` and ``log_q``, in nats.
+
+    ValueError for data with levels, and where the transforms have parts that learn from what goes forward through
+    them (``act_norm``, ``batch_norm``): nothing does.
+
+    References: Rezende and Mohamed, Variational inference with normalizing flows, 2015, arXiv:1505.05770, eq. 15 and
+    20.
+    """
+
+    def __init__(
+        self, event: Event, transforms: Bijection, *, energy: Part[Energy], warmup: PositiveInt = 10_000
+    ) -> None:
+        super().__init__(event, transforms)
+        if event.levels is not None:
+            raise ValueError(f"'{event.name}' has {event.levels} levels: an energy is of a density")
+        learner = learner_in(transforms)
+        if learner is not None:
+            raise ValueError(f"{learner} learns from data that goes forward through it, and none does")
+        self.energy = energy(event.shape)
+        self.warmup = warmup
+
+    def forward(self, flow: Flow, batch: Batch, clock: Clock) -> Terms:
+        c = flow.condition(flow.given(batch))
+        z = flow.base.sample(batch[flow.event.name].shape[0], c)
+        x, log_det = flow.transforms.inverse(z, c)
+        log_q, energy = flow.base.log_prob(z, c) - log_det, self.energy(x)
+        beta = (FIRST + clock.step / self.warmup).clamp(max=1.0)
+        logs = {"free_energy": log_q + energy, "energy": energy, "log_q": log_q}
+        return Terms((log_q + beta * energy).mean(), logs)

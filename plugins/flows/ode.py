@@ -1,0 +1,179 @@
+"""Solvers of ordinary differential equations."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from zoo import Component, Contract, PluginError, ZooError, component, install_hint
+
+from ..shared.compilation import uncompiled
+
+State = tuple[Tensor, ...]
+"""What evolves: tensors ``[B, ...]``."""
+Dynamics = Callable[[Tensor | float, State], State]
+"""``(t, state) -> d state / dt``."""
+
+
+class OdeSolver(Component, nn.Module, ABC):
+    r"""A way to follow :math:`\dot y = f(t, y)` from one time to another, forwards or backwards."""
+
+    @abstractmethod
+    def forward(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
+        """``y`` at ``end``, from ``y`` at ``start``; ``depends`` are the tensors that f has gradients in."""
+
+    def refined(self) -> OdeSolver:
+        """The same, more finely: in each half of the interval the steps that it would take in the whole."""
+        return Halves(self)
+
+    contracts: ClassVar[Mapping[str, Contract]] = {}
+
+
+class Halves(OdeSolver):
+    """A solver of fixed steps with steps of half the size."""
+
+    def __init__(self, solver: OdeSolver) -> None:
+        super().__init__()
+        self.solver = solver
+
+    def forward(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
+        middle = 0.5 * (start + end)
+        there: State = self.solver(f, self.solver(f, y, start, middle, depends), middle, end, depends)
+        return there
+
+
+@component("rk4")
+class RungeKutta4(OdeSolver):
+    r"""The classical Runge-Kutta method of order 4, in ``steps`` steps of equal size h.
+
+    .. math:: k_1 = f(t, y), \quad k_2 = f(t + \tfrac h2, y + \tfrac h2 k_1), \quad
+       k_3 = f(t + \tfrac h2, y + \tfrac h2 k_2), \quad k_4 = f(t + h, y + h k_3)
+
+    .. math:: y(t + h) \approx y + \tfrac h6 (k_1 + 2 k_2 + 2 k_3 + k_4)
+
+    The cost is known, four evaluations a step, the graph can be compiled and exported, and gradients are those of what
+    was computed; the memory of training grows with the steps. The error, :math:`O(h^4)`, is not looked at: a flow that
+    learns fast changes needs more steps, or ``adaptive``.
+
+    References: Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, 1993, sec. II.1, table 1.2.
+
+    >>> import torch
+    >>> solver = RungeKutta4(steps=8)
+    >>> solver(lambda t, y: (y[0],), (torch.ones(1, 1),), 0.0, 1.0, [])[0]    # e
+    tensor([[2.7183]])
+    """
+
+    def __init__(self, *, steps: PositiveInt = 16) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
+        h = (end - start) / self.steps
+        for i in range(self.steps):
+            t = start + i * h
+            k1 = f(t, y)
+            k2 = f(t + 0.5 * h, _moved(y, k1, 0.5 * h))
+            k3 = f(t + 0.5 * h, _moved(y, k2, 0.5 * h))
+            k4 = f(t + h, _moved(y, k3, h))
+            slopes = tuple(a + 2.0 * (b + c) + d for a, b, c, d in zip(k1, k2, k3, k4, strict=True))
+            y = _moved(y, slopes, h / 6.0)
+        return y
+
+
+def _moved(y: State, slopes: State, h: float) -> State:
+    return tuple(value + h * slope for value, slope in zip(y, slopes, strict=True))
+
+
+FINER = 32
+"""By what tolerances are divided to measure the error: what half the step does to one of order five."""
+
+
+@component("adaptive")
+class Adaptive(OdeSolver):
+    r"""Runge-Kutta methods that choose the size of each step, by torchdiffeq.
+
+    A step of the ``method`` is as large as keeps the estimate of its error, a root mean square over the batch, below
+    ``atol`` + ``rtol`` :math:`|y|`; tolerances below what the precision resolves are raised to that. The ``gradient``
+    by ``adjoint`` solves another equation back in time, in memory that does not grow with the number of steps; the
+    ``gradient`` by ``backprop`` goes back through the steps and gives the gradients of what was computed.
+
+    What it does depends on values, so its graph can neither be compiled as one nor exported, and a sample's steps
+    depend on the batch that it is in, within the tolerance. Raises `zoo.PluginError` where torchdiffeq is missing, and
+    `zoo.ZooError` where ``max_steps`` do not reach the end.
+
+    References: Chen et al., Neural Ordinary Differential Equations, 2018, arXiv:1806.07366, sec. 2; the methods:
+    Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, 1993, sec. II.4-5.
+
+    >>> solver = Adaptive(rtol=1e-6, atol=1e-6)
+    >>> solver(lambda t, y: (y[0],), (torch.ones(1, 1),), 0.0, 1.0, [])[0]    # e
+    tensor([[2.7183]])
+    """
+
+    def __init__(
+        self,
+        *,
+        method: Literal["dopri5", "dopri8", "bosh3", "adaptive_heun"] = "dopri5",
+        rtol: PositiveFloat = 1e-5,
+        atol: NonNegativeFloat = 1e-5,
+        gradient: Literal["adjoint", "backprop"] = "adjoint",
+        max_steps: PositiveInt = 1000,
+    ) -> None:
+        super().__init__()
+        self.method: Literal["dopri5", "dopri8", "bosh3", "adaptive_heun"] = method
+        self.rtol, self.atol = rtol, atol
+        self.gradient: Literal["adjoint", "backprop"] = gradient
+        self.max_steps = max_steps
+        self._outside = uncompiled(Adaptive._path)
+        _library()
+
+    def refined(self) -> OdeSolver:
+        return Adaptive(
+            method=self.method,
+            rtol=self.rtol / FINER,
+            atol=self.atol / FINER,
+            gradient=self.gradient,
+            max_steps=FINER * self.max_steps,
+        )
+
+    def forward(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
+        state: State = self._outside(self, f, y, start, end, depends)
+        return state
+
+    def _path(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
+        if y[0].is_meta:
+            raise NotImplementedError("steps of adaptive size need values: there are none on the meta device")
+        least = 8.0 * torch.finfo(y[0].dtype).eps
+        time = torch.tensor([start, end], dtype=y[0].dtype, device=y[0].device)
+        given = {
+            "rtol": max(self.rtol, least),
+            "atol": max(self.atol, least),
+            "method": self.method,
+            # A step to the end itself: what is interpolated within a step is less exact than the step.
+            "options": {"max_num_steps": self.max_steps, "step_t": time},
+        }
+        try:
+            path = self._solve(f, y, time, depends, given)
+        except AssertionError as error:
+            raise ZooError(f"the solver '{self.method}' gave up between t = {start:g} and {end:g}: {error}") from None
+        return tuple(values[-1] for values in path)
+
+    def _solve(self, f: Dynamics, y: State, time: Tensor, depends: Sequence[Tensor], given: dict[str, Any]) -> State:
+        if self.gradient == "backprop":
+            path: State = _library().odeint(f, y, time, **given)
+        else:
+            path = _library().odeint_adjoint(f, y, time, adjoint_params=tuple(depends), **given)
+        return path
+
+
+def _library() -> Any:
+    """The module torchdiffeq; a model that held it could not be copied."""
+    try:
+        return import_module("torchdiffeq")
+    except ImportError as error:
+        raise PluginError(f"the solver 'adaptive' needs torchdiffeq: {install_hint('ode')} ({error})") from None

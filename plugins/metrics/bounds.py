@@ -1,0 +1,125 @@
+"""Bounds on the likelihood: ELBO and importance-weighted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from zoo import Batch, DataError, Encodes, Measurement, Metric, Model, VariationalBound, component
+
+from .likelihood import bounds
+from .spread import Spread
+
+
+def per_example(batches: Iterable[Batch], figures: Callable[[Batch], Tensor]) -> Tensor:
+    """What ``figures`` gives for all batches, ``[..., B]`` each: ``[..., N]``, in float64 on the CPU.
+
+    The values stay on the device until all batches are done. Raises `zoo.DataError` where there are none.
+    """
+    with torch.no_grad():
+        values = [figures(batch) for batch in batches]
+    if not values:
+        raise DataError("there are no examples to measure on")
+    return torch.cat(values, dim=-1).cpu().double()
+
+
+ACTIVE = 0.01
+"""The variance over the data above which a posterior mean counts as one that varies."""
+
+
+@component("elbo")
+class EvidenceLowerBound(Metric):
+    r"""The mean evidence lower bound of held-out data, in nats, summed over the event, and its parts.
+
+    .. math:: \mathrm{ELBO}(x) = \mathrm E_{q(z|x)} \log p(x|z) - \mathrm{KL}(q(z|x) \,\|\, p(z)) \le \log p(x)
+
+    whatever weights a model is trained with. ``reconstruction`` is the first term with its sign changed, ``kl`` the
+    second; all are means over ``draws`` of each latent. Where the divergence tells the dimensions of the latent apart
+    and the model encodes, ``active`` is the number of dimensions with
+    :math:`\mathrm{Var}_x\, \mathrm E_{q(z|x)} z_l > 0.01`. Raises ValueError for a model without such a bound.
+
+    References: Kingma and Welling, Auto-encoding variational Bayes, 2014, arXiv:1312.6114, eq. 3; Burda et al.,
+    Importance weighted autoencoders, 2016, arXiv:1509.00519, section 5.2.
+    """
+
+    def __init__(self, *, draws: PositiveInt = 1) -> None:
+        self.draws = draws
+
+    def check(self, model: Model) -> None:
+        bounds(model)
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"elbo": "max", "reconstruction": "min", "kl": None, "active": None}
+
+    def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
+        spread = Spread()
+        parts = per_example(batches, lambda batch: self._parts(model, batch, spread))
+        nll, kl = parts.mean(1).tolist()
+        found = {"elbo": -(nll + kl), "reconstruction": nll, "kl": kl}
+        if spread.n:
+            found["active"] = float((spread.variance > ACTIVE).sum())
+        lost = int((~parts.isfinite()).any(0).sum())
+        return {name: Measurement(value, parts.shape[1], not_finite=lost) for name, value in found.items()}
+
+    def _parts(self, model: Model, batch: Batch, spread: Spread) -> Tensor:
+        """The two sides of the bound, ``[2, B]``; ``spread`` is told the codes."""
+        x, context = batch[model.event.name], model.given(batch)
+        terms = [bounds(model).terms(x, context) for _ in range(self.draws)]
+        if isinstance(model, Encodes) and terms[0].kl_dim is not None:
+            spread.add(model.encode(x, context).flatten(1))
+        return torch.stack([torch.stack((each.nll, each.kl)) for each in terms]).mean(0)
+
+
+PAIRS = 5_000
+"""How many latents are decoded at once, where ``chunk`` is no more."""
+
+
+@component("iwae")
+class ImportanceWeighted(Metric):
+    r"""The mean negative log-likelihood of held-out data, in nats, by importance sampling from the posterior.
+
+    .. math:: \mathrm{nll}_{\mathrm{iwae}} = -\frac1N \sum_{i=1}^N \log \frac1S \sum_{s=1}^S
+       \frac{p(x_i, z_{is})}{q(z_{is} | x_i)}, \qquad z_{is} \sim q(z | x_i)
+
+    over :math:`S` ``samples`` of each latent. It is an upper bound of the negative log-likelihood in expectation, the
+    tighter the more samples, and itself below the negative evidence lower bound. ``chunk`` samples of an example are
+    decoded at once: the sum is taken as it goes, so that memory does not grow with ``samples``. Raises ValueError for
+    a model without a variational bound.
+
+    References: Burda et al., Importance weighted autoencoders, 2016, arXiv:1509.00519, eq. 8.
+    """
+
+    def __init__(self, *, samples: PositiveInt = 5000, chunk: PositiveInt = 100) -> None:
+        self.samples = samples
+        self.chunk = chunk
+
+    def check(self, model: Model) -> None:
+        bounds(model)
+
+    def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
+        return {"nll_iwae": "min"}
+
+    def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
+        bounded = bounds(model)
+
+        def estimates(batch: Batch) -> Tensor:
+            x, context = batch[model.event.name], model.given(batch)
+            rows = torch.split(torch.arange(x.shape[0], device=x.device), max(PAIRS // self.chunk, 1))
+            return torch.cat([self._estimate(bounded, x[r], None if context is None else context[r]) for r in rows])
+
+        nats = -per_example(batches, estimates)
+        return {"nll_iwae": Measurement.mean_of(nats, "bound")}
+
+    def _estimate(self, bounded: VariationalBound, x: Tensor, context: Tensor | None) -> Tensor:
+        """``[B]``, in nats."""
+        total, drawn = x.new_full((x.shape[0],), -math.inf, dtype=torch.get_default_dtype()), 0
+        while drawn < self.samples:
+            log_weights = bounded.log_weights(x, min(self.chunk, self.samples - drawn), context)
+            total = torch.logaddexp(total, log_weights.logsumexp(0))
+            drawn += log_weights.shape[0]
+        return total - math.log(drawn)

@@ -1,0 +1,119 @@
+"""Convolutional encoder and decoder."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from zoo import Decoder, Encoder, Shape, component
+
+from .activations import Activation, overwriting
+from .mlp import perceptron
+
+
+def halved(shape: Shape, times: int) -> tuple[int, int]:
+    """Height and width of an image after ``times`` halvings; ValueError where one is not even.
+
+    >>> halved(Shape(1, 64, 48), 4)
+    (4, 3)
+    """
+    if len(shape) != 3:
+        raise ValueError(f"is for images, not for shape {shape}")
+    _, H, W = shape
+    # A stranger's number of times is compared before it is a power.
+    if times > min(H, W).bit_length() or H % 2**times or W % 2**times:
+        raise ValueError(
+            f"halves {H}x{W} images {times} times: their sides should be multiples of {2 ** min(times, 32)}"
+        )
+    return H // 2**times, W // 2**times
+
+
+@component("conv", example={"channels": [4], "hidden": [8]})
+class ConvEncoder(Encoder):
+    r"""Strided convolutions, each halving the image, and fully connected layers.
+
+    .. math:: h_0 = x, \qquad h_l = \phi(w_l * h_{l-1})_{\downarrow 2}, \qquad y = \text{mlp}(h_L)
+
+    with :math:`\phi` the ``activation``. The kernels are 4x4; ``channels`` are those of the convolutions, ``hidden``
+    the units of the fully connected layers. The defaults are the network of Burgess et al. for 64x64 images.
+
+    References: Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599, appendix A.
+
+    Shapes: ``[B, C, H, W] -> [B, *out_shape]``; ValueError unless every convolution finds even sides.
+
+    >>> import torch, zoo
+    >>> encoder = zoo.declare(zoo.Encoder, "conv")(zoo.Shape(1, 64, 64), zoo.Shape(20))
+    >>> encoder(torch.ones(5, 1, 64, 64)).shape
+    torch.Size([5, 20])
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        *,
+        channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 32, 32, 32),
+        hidden: tuple[PositiveInt, ...] = (256, 256),
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__(in_shape, out_shape)
+        h, w = halved(in_shape, len(channels))
+        layers: list[nn.Module] = []
+        for before, after in pairwise((in_shape[0], *channels)):
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), overwriting(activation)]
+        self.convolutions = nn.Sequential(*layers)
+        self.layers = perceptron(channels[-1] * h * w, hidden, out_shape.size, activation)
+        self._sizes = tuple(out_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = self.layers(self.convolutions(x).flatten(1))
+        return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
+
+
+@component("conv", example={"channels": [4], "hidden": [8]})
+class ConvDecoder(Decoder):
+    r"""Fully connected layers and transposed convolutions, each doubling the image: `conv` backwards.
+
+    .. math:: h_0 = \phi(\text{mlp}(z)), \qquad h_l = \phi(w_l *^\top h_{l-1})_{\uparrow 2}, \qquad y = h_L
+
+    with :math:`\phi` the ``activation``, and none at the end. The kernels are 4x4; ``channels`` are what goes into the
+    convolutions, ``hidden`` the units of the fully connected layers. The defaults are the network of Burgess et al. for
+    64x64 images.
+
+    References: Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599, appendix A.
+
+    Shapes: ``[B, *in_shape] -> [B, C, H, W]``; ValueError unless every convolution finds even sides.
+
+    >>> import torch, zoo
+    >>> decoder = zoo.declare(zoo.Decoder, "conv")(zoo.Shape(10), zoo.Shape(1, 64, 64))
+    >>> decoder(torch.ones(5, 10)).shape
+    torch.Size([5, 1, 64, 64])
+    """
+
+    def __init__(
+        self,
+        in_shape: Shape,
+        out_shape: Shape,
+        *,
+        channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 32, 32, 32),
+        hidden: tuple[PositiveInt, ...] = (256, 256),
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__(in_shape, out_shape)
+        h, w = halved(out_shape, len(channels))
+        self._start = (channels[0], h, w)
+        self.layers = perceptron(in_shape.size, hidden, channels[0] * h * w, activation)
+        convolutions: list[nn.Module] = [overwriting(activation)]
+        for before, after in pairwise(channels):
+            convolutions += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), overwriting(activation)]
+        last = nn.ConvTranspose2d(channels[-1], out_shape[0], 4, stride=2, padding=1)
+        self.convolutions = nn.Sequential(*convolutions, last)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h: Tensor = torch.unflatten(self.layers(z.flatten(1)), 1, self._start)
+        y: Tensor = self.convolutions(h)
+        return y

@@ -1,0 +1,1 @@
+"""What several families share: contexts, events, logistics, precision."""

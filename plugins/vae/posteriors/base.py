@@ -1,0 +1,115 @@
+"""The kind of approximate posteriors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from zoo import Component, Contract, Distribution, Shape, misshapen
+
+from .one_hot import OneHot
+
+
+class Draws(NamedTuple):
+    r"""Latents of each example: ``S`` of them, each with the density that it was drawn with.
+
+    ``z`` is ``[S, B, *latent]``, ``log_q`` ``[S, B]`` in nats. ``log_weight`` ``[S, B]`` is the logarithm of what each
+    counts in a mean over them: :math:`-\log S`, unless they were drawn from strata of different mass.
+    """
+
+    z: Tensor
+    log_q: Tensor
+    log_weight: Tensor
+
+
+class Posterior(Component, nn.Module, ABC):
+    r"""An approximate posterior :math:`q(z \mid x)`, from an encoder's answer ``h`` to ``x``.
+
+    ``latent`` is the shape of :math:`z`. Shapes: ``h`` is ``[B, *encoded]``.
+    """
+
+    encoded: Shape
+    """What it asks of an encoder."""
+
+    dimensions: int
+    """How many latent dimensions its divergence is a sum over."""
+
+    def __init__(self, latent: Shape) -> None:
+        super().__init__()
+        self.latent = latent
+
+    @abstractmethod
+    def draw(self, h: Tensor, n: int) -> Draws:
+        """At least ``n`` latents of each example, differentiable in ``h``."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor, h: Tensor) -> Tensor:
+        r""":math:`\log q(z \mid x)`, in nats; ``z`` ``[..., *latent]`` and ``h`` ``[..., *encoded]`` broadcast."""
+
+    @abstractmethod
+    def mean(self, h: Tensor) -> Tensor:
+        r""":math:`\mathrm E[z]`, or what stands for it, ``[B, *latent]``: the code of ``x``."""
+
+    def divergence(self, h: Tensor, prior: nn.Module) -> Tensor | None:
+        r"""The closed form of :math:`\mathrm{KL}(q(z|x) \,\|\, p(z))`, in nats; None where there is none.
+
+        ``[B, dimensions]`` where it is a sum over latent dimensions, else ``[B]``.
+        """
+        return None
+
+    def check_prior(self, prior: Component) -> None:
+        """ValueError where a prior is of other latents than these."""
+        ours, theirs = _declared(self), _declared(prior)
+        if isinstance(self, OneHot) and not isinstance(prior, OneHot):
+            raise ValueError(f"{ours} is of categories, and {theirs} is not: declare prior: uniform_categories")
+        if isinstance(prior, OneHot) and not isinstance(self, OneHot):
+            raise ValueError(f"{theirs} is of categories, and {ours} is not: declare posterior: categorical")
+        if isinstance(prior, Distribution) and prior.support is not None:
+            low, high = prior.support
+            raise ValueError(f"{theirs} is of numbers in [{low:g}, {high:g}], and {ours} is of the whole line")
+
+    @staticmethod
+    def _takes(posterior: Any, args: tuple[Any, ...]) -> str | None:
+        return misshapen("the encoder's answer", args[0], posterior.encoded)
+
+    @staticmethod
+    def _gives_draws(posterior: Any, result: Any) -> str | None:
+        if not isinstance(result, Draws):
+            return f"its draws are {type(result).__name__}, not Draws"
+        return misshapen("its z", result.z.flatten(0, 1), posterior.latent)
+
+    @staticmethod
+    def _gives_mean(posterior: Any, result: Any) -> str | None:
+        return misshapen("its mean", result, posterior.latent)
+
+    contracts: ClassVar[Mapping[str, Contract]] = {
+        "draw": Contract(_takes, _gives_draws),
+        "mean": Contract(_takes, _gives_mean),
+    }
+
+
+def _declared(part: Component) -> str:
+    declared = part.declaration
+    return f"{declared.kind} '{declared.name}'" if declared else type(part).__name__
+
+
+class Factorised(ABC):
+    r"""A posterior of independent numbers, :math:`q(z \mid x) = \prod_j q(z_j \mid x)`, with means and variances."""
+
+    @abstractmethod
+    def log_prob_dim(self, z: Tensor, h: Tensor) -> Tensor:
+        r""":math:`\log q(z_j \mid x)`, in nats, ``[..., *latent]``; the arguments broadcast as in `log_prob`."""
+
+    @abstractmethod
+    def moments(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the standard deviation, ``[..., *latent]`` each."""
+
+
+def factorised(posterior: Posterior) -> Factorised:
+    """The posterior as one of independent numbers; ValueError where it is none."""
+    if not isinstance(posterior, Factorised):
+        raise ValueError("needs a posterior of independent numbers with means and variances, such as 'diagonal_normal'")
+    return posterior

@@ -1,1 +1,0 @@
-"""Priors that a distribution alone cannot be."""

@@ -1,0 +1,190 @@
+"""The site of the documentation: everything that is installed has a page, links lead somewhere, formulas are set."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_plugins import point
+from typer.testing import CliRunner
+
+from zoo.catalogue.entries import Shelf
+from zoo.catalogue.queries import catalogue
+from zoo.cli.app import app
+from zoo.document.shipped import shipped_specs
+from zoo.registry.discovery import GROUP, found
+from zoo.registry.registry import Registry
+from zoo.site.build import pages
+from zoo.site.component_pages import path_of, path_of_kind
+
+DOCS = Path(__file__).parents[2] / "docs"
+TOYS = Path(__file__).parents[1] / "zoo-toys"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_links_lead_somewhere_in_the_folder_too(page: Path) -> None:
+    """Not only in the site: who reads the folder has no pages of what is installed."""
+    for address in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert (DOCS / address).is_file(), address
+
+
+@pytest.fixture(scope="module")
+def shelves() -> list[Shelf]:
+    return catalogue()
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    return pages()
+
+
+@dataclass(frozen=True)
+class Documented:
+    """A site that ``zoo docs`` built: its folder, and what was said of it."""
+
+    folder: Path
+    told: dict[str, Any]
+
+
+STRANGER = r'''
+"""Masks of a stranger."""
+from zoo import Mask, component
+
+@component("own")
+class Own(Mask):
+    r"""A mask of one's own.
+
+    It keeps :math:`\nosuch{x}` of <b>*all*</b> | [more](nowhere.md) (`standard_normal`).
+    """
+'''
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Documented:
+    """The whole site, once: half a minute on a busy core. Two plugins of strangers are installed beside zoo's."""
+    home = tmp_path_factory.mktemp("docs")
+    (home / "documented_masks.py").write_text(STRANGER)
+    points = [*entry_points(group=GROUP), point("acme", "documented_masks"), point("toys", "zoo_toys", "zoo-toys")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(TOYS)
+        patch.syspath_prepend(home)
+        patch.setattr("zoo.catalogue.queries.found", lambda: found(points))
+        registry = Registry(found(points))
+        for module in ("catalogue.describe", "site.build"):
+            patch.setattr(f"zoo.{module}.installed", lambda: registry)
+        done = CliRunner().invoke(app, ["docs", "-o", str(home / "site"), "--json"])
+    assert done.exit_code == 0, done.output
+    return Documented(home / "site", json.loads(done.stdout))
+
+
+def test_everything_has_a_page(made: dict[str, str], shelves: list[Shelf]) -> None:
+    for shelf in shelves:
+        for entry in shelf.entries:
+            text = made[path_of((entry.kind, entry.name))]
+            assert text.startswith(f"# {entry.name}\n")
+            assert f"{shelf.distribution} {shelf.version}" in text
+            assert entry.example in text
+            assert all(f"| `{row.name}` |" in text for row in entry.parameters)
+    assert {f"models/{name}.md" for name in shipped_specs()} <= made.keys()
+
+
+def test_pages_say_which_laws_hold(made: dict[str, str]) -> None:
+    coupling = made[path_of(("bijection", "affine_coupling"))]
+    assert "[`inverse_inverts`](../bijection.md#inverse_inverts)" in coupling
+    assert "nothing_leaks" not in coupling
+    assert "### `inverse_inverts`" in made[path_of_kind("bijection")]
+    assert "### `nothing_leaks`" in made[path_of(("model", "autoregressive"))]
+    assert "[`has_a_schema`](../schedule.md#has_a_schema)" in made[path_of(("schedule", "cosine"))]
+
+
+def test_pages_lead_to_each_other(made: dict[str, str]) -> None:
+    assert "[realnvp](../../models/realnvp.md)" in made[path_of(("bijection", "affine_coupling"))]
+    assert "[`affine_coupling`](../reference/bijection/affine_coupling.md)" in made["models/realnvp.md"]
+    assert "| `mask` | [mask](../mask.md) |  |" in made[path_of(("bijection", "affine_coupling"))]
+    assert "[vae-dsprites](vae-dsprites.md)" in made["models/beta-vae.md"]
+
+
+def test_no_restructured_text_is_left(made: dict[str, str]) -> None:
+    for path, text in made.items():
+        assert ":math:" not in text and ".. math::" not in text, path
+
+
+def test_the_site_is_clean(built: Documented) -> None:
+    """Links lead somewhere, anchors too, the navigation has all, formulas are set but the one that is none."""
+    (problem,) = built.told["problems"]
+    assert problem.startswith(r"reference/mask/acme.own: the formula '\\nosuch{x}': ")
+    assert problem.endswith('Unknown command "\\nosuch".')
+
+
+def test_strangers_have_pages(built: Documented) -> None:
+    text = (built.folder / "reference/model/toys.gan.html").read_text()
+    assert "zoo-toys 1.0" in text
+    assert "stranger 1.0" in (built.folder / "reference.html").read_text()
+
+
+def test_words_stay_words(built: Documented) -> None:
+    text = (built.folder / "reference/mask/acme.own.html").read_text()
+    link = '<a href="../distribution/standard_normal.html"><code>standard_normal</code></a>'
+    assert rf"<code>\nosuch{{x}}</code> of &lt;b&gt;*all*&lt;/b&gt; | [more](nowhere.md) ({link})." in text
+
+
+def test_every_formula_is_set(built: Documented, shelves: list[Shelf]) -> None:
+    for entry in [entry for shelf in shelves for entry in shelf.entries]:
+        written = len(re.findall(r":math:`|\.\. math::", entry.doc))
+        page = built.folder / path_of((entry.kind, entry.name)).replace(".md", ".html")
+        assert page.read_text().count("<math") >= written, page
+
+
+def test_the_site_has_every_page_and_asks_no_other_host(built: Documented, made: dict[str, str]) -> None:
+    written = {path.name for path in DOCS.glob("*.md")} | made.keys()
+    assert {str(Path(path).with_suffix(".html")) for path in written} <= _names(built.folder)
+    for page in built.folder.rglob("*.html"):
+        text = page.read_text()
+        assert 'class="arithmatex"' not in text, page
+        loads = Loads()
+        loads.feed(text)
+        assert all(not re.match(r"(?:https?:)?//", address) for address in loads.addresses), page
+    text = (built.folder / "reference/bijection/affine_coupling.html").read_text()
+    assert '<math display="block"><msub><mi>z</mi><mi>a</mi></msub>' in text
+
+
+class Loads(HTMLParser):
+    """The addresses that a browser fetches by itself to show a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        fetched = values.get("src") or (values.get("href") if tag == "link" else None)
+        self.addresses += [fetched] if fetched else []
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*.html")}
+
+
+def test_what_is_no_site_stays(tmp_path: Path) -> None:
+    kept = tmp_path / "mine" / "thesis.tex"
+    kept.parent.mkdir()
+    kept.write_text("years of work")
+    for folder in (kept.parent, kept):
+        done = CliRunner().invoke(app, ["docs", "-o", str(folder)])
+        assert done.exit_code == 2
+        assert "holds something that is no site of zoo's: name another folder" in done.stderr
+    assert kept.read_text() == "years of work"
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.site.build.find_spec", lambda name: None if name == "math_core" else object())
+    done = CliRunner().invoke(app, ["docs", "-o", str(tmp_path / "site")])
+    assert done.exit_code == 4
+    assert done.stderr == "error: the documentation needs math-core: pip install 'generative-zoo[docs]'\n"
+    assert not list(tmp_path.iterdir())

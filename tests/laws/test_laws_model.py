@@ -1,0 +1,183 @@
+"""Every registered model obeys the laws, and the laws find planted defects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import zoo
+from zoo.registry.part import part_of
+from zoo.registry.registry import installed
+from zoo.testing import MODEL_LAWS, Case, LawBroken, cases
+
+DIGITS = zoo.Event("image", zoo.Shape(1, 2, 3), levels=4)
+CASES = list(cases(zoo.Model))
+
+
+@pytest.mark.parametrize("law", MODEL_LAWS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_law(case: Case, law: str) -> None:
+    MODEL_LAWS[law](case.build())
+
+
+class Sound(zoo.Model, zoo.Scores, zoo.Samples):
+    """A correct model of levels, for defects to be planted in: each number on its own, around a stored mean."""
+
+    exact = True
+    centre: Tensor
+
+    def __init__(self, event: zoo.Event = DIGITS) -> None:
+        super().__init__(event)
+        self.weight = nn.Parameter(torch.randn(*event.shape, 4))
+        self.register_buffer("centre", torch.rand(*event.shape, 4))
+
+    def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
+        nll = -self.log_prob(batch[self.event.name])
+        return zoo.Terms(nll.mean(), {"nll": nll})
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        table = (self.weight + self.centre).log_softmax(-1).expand(len(x), *self.weight.shape)
+        return zoo.sum_event(table.gather(-1, x.long().unsqueeze(-1)).squeeze(-1))
+
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        p = ((self.weight + self.centre) / temperature).softmax(-1).flatten(0, -2)
+        return torch.multinomial(p, n, replacement=True).t().reshape(n, *self.event.shape)
+
+
+class Vector(Sound):
+    """The loss is not averaged."""
+
+    def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
+        nll = -self.log_prob(batch["image"])
+        return zoo.Terms(nll, {"nll": nll})
+
+
+class LogsEachNumber(Sound):
+    def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
+        return zoo.Terms(-self.log_prob(batch["image"]).mean(), {"x": batch["image"].float()})
+
+
+class StartsAtInfinity(Sound):
+    def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
+        return zoo.Terms(-self.log_prob(batch["image"]).mean() + torch.tensor(0.0).log(), {})
+
+
+class Deaf(Sound):
+    """The loss has no gradient."""
+
+    def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
+        return zoo.Terms(-self.log_prob(batch["image"]).mean().detach() + 0.0 * self.weight.sum(), {})
+
+
+class NobodysTurn(Sound):
+    def players(self) -> Sequence[zoo.Player]:
+        return (zoo.Player("generator", "generator.*"),)
+
+
+class LearnsOnce(Sound):
+    """Its second step is undefined."""
+
+    def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
+        nll = -self.log_prob(batch["image"])
+        return zoo.Terms(nll.mean() * torch.where(clock.step > 0, torch.nan, 1.0), {})
+
+
+class Flat(Sound):
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return super().sample(n).flatten(1)
+
+
+class Grey(Sound):
+    """Draws numbers where the data has levels."""
+
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return super().sample(n) / 4.0
+
+
+class TooBright(Sound):
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        return super().sample(n) + 1
+
+
+class Averaged(Sound):
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return super().log_prob(x).mean().expand(len(x))
+
+
+class Dithered(Sound):
+    """Calls exact what is an estimate."""
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return super().log_prob(x) + torch.randn(len(x))
+
+
+class Summed(Sound):
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return super().log_prob(x).sum()
+
+
+class Drifts(Sound):
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        if not torch.is_grad_enabled():
+            self.centre.add_(0.1)
+        return super().log_prob(x)
+
+
+class Forgets(Sound):
+    """What it adds is drawn when it is built, and not stored."""
+
+    def __init__(self, event: zoo.Event = DIGITS) -> None:
+        super().__init__(event)
+        self.register_buffer("centre", torch.rand(*event.shape, 4), persistent=False)
+
+
+class Grows(Sound):
+    """Has one parameter more once it has been trained."""
+
+    def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
+        if not hasattr(self, "late"):
+            self.late = nn.Parameter(torch.zeros(()))
+        return super().forward(batch, clock)
+
+
+PLANTED = [
+    (Vector, "objective_is_a_number"),
+    (LogsEachNumber, "objective_is_a_number"),
+    (StartsAtInfinity, "objective_is_a_number"),
+    (Deaf, "learns"),
+    (NobodysTurn, "learns"),
+    (LearnsOnce, "learns"),
+    (Flat, "draws_are_data"),
+    (Grey, "draws_are_data"),
+    (TooBright, "draws_are_data"),
+    (Averaged, "scores_each_example_alone"),
+    (Dithered, "scores_each_example_alone"),
+    (Summed, "scores_each_example_alone"),
+    (Drifts, "scoring_and_drawing_keep_state"),
+    (Forgets, "comes_back"),
+    (Grows, "comes_back"),
+]
+
+
+def built(cls: type[Sound]) -> Sound:
+    """A model as the assembly makes it: it knows its declaration."""
+    model: Sound = part_of(installed(), zoo.component("planted")(cls), "planted", {})(DIGITS)
+    return model
+
+
+@pytest.mark.parametrize("law", MODEL_LAWS)
+def test_the_sound_one_obeys(law: str) -> None:
+    MODEL_LAWS[law](built(Sound))
+
+
+@pytest.mark.parametrize(("cls", "law"), PLANTED, ids=lambda value: getattr(value, "__name__", value))
+def test_planted_defect_is_found(cls: type[Sound], law: str) -> None:
+    with pytest.raises(LawBroken):
+        MODEL_LAWS[law](built(cls))
+
+
+def test_every_law_has_a_defect_that_it_finds() -> None:
+    assert {law for _, law in PLANTED} == set(MODEL_LAWS)

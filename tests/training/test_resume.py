@@ -1,0 +1,269 @@
+"""N steps, stop, N more equal 2N steps bit for bit, however the first N ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from run_equality import assert_same_run
+
+import zoo
+from zoo.progress import Silent
+from zoo.registry.part import parameters_of
+from zoo.registry.registry import declare
+from zoo.run import checkpoint
+from zoo.spec import load_spec, shipped_specs
+
+STEPS = 4
+FLOW: dict[str, Any] = {
+    "name": "small-flow",
+    "data": {"type": "toy2d", "figure": "two_moons", "size": 200, "test_size": 50},
+    "model": {
+        "type": "flow",
+        "base": "standard_normal",
+        "transforms": [
+            "act_norm",
+            {"type": "affine_coupling", "mask": "channel", "conditioner": {"type": "mlp", "width": 4, "dropout": 0.2}},
+            "batch_norm",
+        ],
+    },
+    "train": {
+        "steps": 8,
+        "batch": 24,
+        "optimizer": {"type": "adam", "lr": 0.01, "groups": [{"match": "*.log_scale", "lr": 0.1}]},
+        "schedule": "cosine",
+        "clip": 1.0,
+        "ema": 0.9,
+        "validation": 0.2,
+        "validate_every": 2,
+        "best": {"metric": "nll"},
+        "checkpoint_every": 3,
+        "log_every": 3,
+        "sample_every": 2,
+    },
+    "engine": {"compile": "off"},
+    "evaluate": ["nll"],
+}
+
+
+def quick(spec: str, device: str) -> zoo.Spec:
+    """A shipped spec's small version, for a few steps of few examples."""
+    small = load_spec(spec, [f"train.steps={STEPS}"], small=True)
+    metrics = [
+        declare(
+            zoo.Metric, part.resolved() | ({"draws": 1} if "p_draws" in parameters_of(part.cls).model_fields else {})
+        )
+        for part in small.evaluate
+    ]
+    often = {key: 2 for key in ("validate_every", "checkpoint_every") if getattr(small.train, key) is not None}
+    few: dict[str, Any] = {"batch": min(16, small.train.batch), "log_every": 1, "sample_every": None, "views": []}
+    train = small.train.model_copy(update=few | often)
+    engine = small.engine.model_copy(update={"device": device, "compile": "off"})
+    return small.model_copy(update={"train": train, "engine": engine, "evaluate": metrics})
+
+
+def flow(device: str, **train: Any) -> zoo.Spec:
+    return load_spec(FLOW | {"train": FLOW["train"] | train, "engine": {"compile": "off", "device": device}})
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_shipped_spec(name: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.training.ema.RECALIBRATION_BATCHES", 2)
+    spec = quick(name, device)
+    try:
+        whole = zoo.train(spec, runs=tmp_path, name="whole")
+    except zoo.DataError as error:
+        pytest.skip(str(error))
+    half = zoo.train(spec, runs=tmp_path, name="halves", steps=STEPS // 2)
+    assert half.steps == STEPS // 2
+    torch.manual_seed(1)
+    halves = zoo.resume(half.directory)
+    assert halves.steps == whole.steps == STEPS
+    assert halves.metrics == whole.metrics
+    assert_same_run(halves.directory, whole.directory)
+
+
+@pytest.fixture(scope="module")
+def whole(device: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return zoo.train(flow(device), runs=tmp_path_factory.mktemp("runs"), name="whole").directory
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5, 7])
+def test_any_step_will_do(stop: int, whole: Path, device: str, tmp_path: Path) -> None:
+    stopped = zoo.train(flow(device), runs=tmp_path, steps=stop)
+    torch.manual_seed(stop)  # another process's generator stands anywhere
+    assert_same_run(zoo.resume(stopped.directory).directory, whole)
+
+
+def test_many_stops(whole: Path, device: str, tmp_path: Path) -> None:
+    run = zoo.train(flow(device), runs=tmp_path, steps=2).directory
+    for steps in (4, 5, None):
+        zoo.resume(run, steps=steps)
+    assert_same_run(run, whole)
+
+
+def test_other_seeds_differ(whole: Path, device: str, tmp_path: Path) -> None:
+    other = zoo.train(flow(device, seed=1), runs=tmp_path).directory
+    with pytest.raises(AssertionError):
+        assert_same_run(other, whole)
+
+
+def test_step_that_is_past_is_refused(whole: Path) -> None:
+    with pytest.raises(zoo.UsageError, match="is at step 8 already"):
+        zoo.resume(whole, steps=8)
+
+
+class Told(Silent):
+    """Keeps what a user is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+@pytest.mark.parametrize("damage", ["state.safetensors", "state.json", "manifest.json", "missing"])
+def test_damaged_checkpoint_is_skipped(damage: str, whole: Path, device: str, tmp_path: Path) -> None:
+    run = zoo.train(flow(device), runs=tmp_path, steps=6).directory
+    assert checkpoint.steps(run / "checkpoints") == [4, 6]
+    newest = run / "checkpoints" / "step-6"
+    if damage == "missing":
+        (newest / "state.safetensors").unlink()
+    else:
+        raw = bytearray((newest / damage).read_bytes())
+        raw[len(raw) // 2] ^= 1
+        (newest / damage).write_bytes(raw)
+    told = Told()
+    zoo.resume(run, progress=told)
+    (skipped,) = [note for note in told.notes if "skipped a checkpoint" in note]
+    assert "step-6" in skipped
+    assert_same_run(run, whole)
+
+
+def test_no_usable_checkpoint(device: str, tmp_path: Path) -> None:
+    run = zoo.train(flow(device), runs=tmp_path, steps=1).directory
+    (run / "checkpoints" / "step-1" / "manifest.json").unlink()
+    with pytest.raises(zoo.DamagedFile, match="no usable checkpoint"):
+        zoo.resume(run)
+
+
+class Crash(Silent):
+    """Fails at the second step."""
+
+    def step(self, step: int) -> None:
+        if step == 2:
+            raise RuntimeError("crash")
+
+
+def test_crash_before_the_first_checkpoint_starts_over(whole: Path, device: str, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="crash"):
+        zoo.train(flow(device), runs=tmp_path, name="x", progress=Crash())
+    run = tmp_path / "small-flow" / "x"
+    assert not (run / "checkpoints").exists()
+    assert_same_run(zoo.resume(run).directory, whole)
+
+
+def test_checkpoint_that_was_not_finished_is_no_checkpoint(whole: Path, device: str, tmp_path: Path) -> None:
+    run = zoo.train(flow(device), runs=tmp_path, steps=3).directory
+    aside = run / "checkpoints" / "step-5.tmp"
+    aside.mkdir()
+    (aside / "state.json").write_text("{")
+    assert_same_run(zoo.resume(run).directory, whole)
+
+
+def test_no_pickle_is_read_or_written(whole: Path) -> None:
+    files = {path.name for path in whole.rglob("*") if path.is_file() and path.suffix != ".png"}
+    assert files == {
+        "spec.yaml", "resolved.yaml", "metrics.jsonl", "run.json", "model.safetensors", "state.safetensors",
+        "state.json", "manifest.json",
+    }  # fmt: skip
+
+
+# -- signals, in processes of their own --------------------------------------------------------------------------------
+
+LONG = 240
+
+
+def long(home: Path, device: str) -> Path:
+    """A spec of many small steps."""
+    spec = home / "long.yaml"
+    coupling = "{type: affine_coupling, mask: channel, conditioner: {type: mlp, width: 4}}"
+    spec.write_text(
+        "name: long\n"
+        "data: {type: toy2d, figure: two_moons, size: 200, test_size: 50}\n"
+        f"model: {{type: flow, base: standard_normal, transforms: [act_norm, {coupling}]}}\n"
+        f"train: {{steps: {LONG}, batch: 8, optimizer: adam, ema: 0.9, checkpoint_every: 40, log_every: 3}}\n"
+        f"engine: {{compile: off, device: {device}}}\n"
+    )
+    return spec
+
+
+class Started:
+    """``zoo train`` in a process of its own."""
+
+    def __init__(self, home: Path, device: str) -> None:
+        self.run = home / "long" / "stopped"
+        spec = str(long(home, device))
+        command = [sys.executable, "-m", "zoo", "train", spec, "--runs", str(home), "--name", "stopped"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    def wait_for(self, rows: int) -> None:
+        metrics = self.run / "metrics.jsonl"
+        while not (metrics.exists() and len(metrics.read_text().splitlines()) >= rows):
+            assert self.process.poll() is None, "the run ended before it could be stopped"
+            time.sleep(0.002)
+
+    def stop(self, number: int) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, told = self.process.communicate(timeout=60)
+        return self.process.returncode, told
+
+
+@pytest.fixture(scope="module")
+def undisturbed(device: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("undisturbed")
+    return zoo.train(long(home, device), runs=home, name="whole").directory
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_saves_and_leaves(
+    number: signal.Signals, code: int, undisturbed: Path, device: str, tmp_path: Path
+) -> None:
+    started = Started(tmp_path, device)
+    started.wait_for(rows=2)
+    left, told = started.stop(number)
+    assert left == code, told
+    assert f"go on with: zoo train --resume {started.run}" in told
+    (step,) = checkpoint.steps(started.run / "checkpoints")[-1:]
+    assert 0 < step < LONG
+    zoo.load(started.run / "model.safetensors")
+    assert_same_run(zoo.resume(started.run).directory, undisturbed)
+
+
+def test_kill_loses_only_what_came_after_the_checkpoint(undisturbed: Path, device: str, tmp_path: Path) -> None:
+    started = Started(tmp_path, device)
+    started.wait_for(rows=23)
+    assert started.stop(signal.SIGKILL)[0] == -signal.SIGKILL
+    with (started.run / "metrics.jsonl").open("a") as rest:
+        rest.write('{"step": 239, "spl')  # what a kill may leave of a row
+    assert_same_run(zoo.resume(started.run).directory, undisturbed)
+
+
+def test_state_survives_packing() -> None:
+    state = {"a": torch.tensor([1.0]), 3: [1, (2.5, None)], "n": {"x": True, "y": "text"}}
+    tensors: dict[str, torch.Tensor] = {}
+    back = checkpoint.unpack(checkpoint.pack(state, tensors, take=torch.clone), tensors)
+    assert torch.equal(back["a"], torch.tensor([1.0]))
+    assert back[3] == [1, [2.5, None]]
+    assert back["n"] == {"x": True, "y": "text"}
+    with pytest.raises(TypeError, match="/f: a function cannot be saved"):
+        checkpoint.pack({"f": test_no_usable_checkpoint}, {}, take=torch.clone)

@@ -1,0 +1,1 @@
+"""From a validated spec to a checked model."""

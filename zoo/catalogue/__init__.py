@@ -1,0 +1,1 @@
+"""What is installed, in words and as JSON Schema, without importing torch."""

@@ -1,0 +1,192 @@
+"""The JSON Schema of specs over everything that is installed, for editors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+from .docstrings import plain
+from .entries import Entry, Shelf
+
+HOME = "#/$defs/"
+CHANGED = "changed."
+"""Before the names of definitions of what changes another: nothing in them is required."""
+
+
+def schema(shelves: Iterable[Shelf], of_spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON Schema (2020-12): one definition a component, one a kind that chooses by ``type``.
+
+    ``of_spec`` is the schema of a spec itself, in parts, as `of_record` has it.
+    """
+    definitions: dict[str, Any] = dict(of_spec["records"])
+    kinds: dict[str, list[Entry]] = {}
+    for entry in sorted((entry for shelf in shelves for entry in shelf.entries), key=lambda e: (e.kind, e.name)):
+        kinds.setdefault(entry.kind, []).append(entry)
+        definitions |= {f"{entry.kind}.{entry.name}": entry.schema["definition"], **entry.schema["records"]}
+    root = of_spec["definition"]
+    wanted = sorted(set(_references([root, definitions])))
+    for item in [name for name in wanted if name.startswith("item.")]:
+        definitions[item] = _item(item.removeprefix("item."))
+    for kind in dict.fromkeys(name.removeprefix("item.") for name in wanted):
+        if "." not in kind:
+            entries = kinds.get(kind, [])
+            bare = [entry for entry in entries if _is_bare(entry.schema["definition"])]
+            definitions[kind] = _kind(entries, bare)
+            # What is changed may be of the same name already, and have what that requires.
+            definitions[CHANGED + kind] = _changed(_kind(entries, entries))
+    keys, changed = root["properties"], {key: _changed(value) for key, value in root["properties"].items()}
+    described = {key: {"description": value.get("description", "")} for key, value in keys.items()}
+    extends = {"type": "string", "description": "A spec that this one changes: its path, or a shipped one's name."}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "zoo spec",
+        "description": "One deep generative model, declared.",
+        **{key: value for key, value in root.items() if key not in ("properties", "required")},
+        "properties": {**described, "extends": extends},
+        # A spec that extends another holds what it changes: whether that is whole shows after merging.
+        "if": {"required": ["extends"]},
+        "then": {"properties": changed},
+        "else": {"properties": keys, "required": root["required"]},
+        "$defs": _with_all_changed(changed, definitions),
+    }
+
+
+def of_record(schema: dict[str, Any]) -> dict[str, Any]:
+    """What pydantic says of a record: its ``definition``, and those of the ``records`` in it, to be put together."""
+    records = {f"record.{name}": _rewritten(inner) for name, inner in schema.pop("$defs", {}).items()}
+    return {"definition": _rewritten(schema), "records": records}
+
+
+def either(names: list[str]) -> dict[str, Any]:
+    """One of these words."""
+    return {"const": names[0]} if len(names) == 1 else {"enum": names}
+
+
+def with_former_keys(definition: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """What of a component's definition is otherwise where its parameters may have former names, one name for each."""
+    keys, required = dict(definition["properties"]), list(definition["required"])
+    names: dict[str, list[str]] = {}
+    for former, now in renamed.items():
+        names.setdefault(now, [now]).append(former)
+        keys[former] = {**keys[now], "description": f"It is called `{now}` now.", "deprecated": True}
+    rules: list[dict[str, Any]] = []
+    for now, alike in names.items():
+        rules += [{"not": {"required": list(pair)}} for pair in combinations(alike, 2)]
+        if now in required:
+            required.remove(now)
+            rules.append({"anyOf": [{"required": [name]} for name in alike]})
+    return {"properties": keys, "required": required, "allOf": rules}
+
+
+def _is_bare(definition: Mapping[str, Any]) -> bool:
+    """Whether a component's name alone declares it."""
+    return definition["required"] == ["type"] and not any("anyOf" in rule for rule in definition.get("allOf", []))
+
+
+def _kind(entries: list[Entry], bare: list[Entry]) -> dict[str, Any]:
+    """``if/then`` on ``type`` rather than ``oneOf``: an editor then complains about the one component that is meant."""
+    branches = [
+        {
+            "if": {"type": "object", "properties": {"type": either(_called(entry))}, "required": ["type"]},
+            "then": {"$ref": f"{HOME}{entry.kind}.{entry.name}"},
+        }
+        for entry in entries
+    ]
+    mapping = {"type": "object", "properties": {"type": _names(entries)}, "required": ["type"]}
+    described = {"description": entries[0].schema["kind"]} if entries else {}
+    return {**described, "anyOf": [_names(bare), mapping], "allOf": branches}
+
+
+def _names(entries: list[Entry]) -> dict[str, Any]:
+    """Editors show the descriptions beside the names that they offer."""
+    told = [
+        (name, plain(entry.summary) if name == entry.name else f"It is called `{entry.name}` now.")
+        for entry in entries
+        for name in _called(entry)
+    ]
+    return {"enum": [name for name, _ in told], "enumDescriptions": [summary for _, summary in told]}
+
+
+def _called(entry: Entry) -> list[str]:
+    return [entry.name, *entry.formerly]
+
+
+def _rewritten(node: Any) -> Any:
+    """Markers of parts become references to kinds, and lists of parts admit ``repeat``."""
+    if isinstance(node, list):
+        return [_rewritten(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: value for key, value in node.items() if key != "title" or not isinstance(value, str)}
+    if "x-zoo-kind" in node:
+        return {"$ref": HOME + node.pop("x-zoo-kind"), **node}
+    if str(node.get("$ref", "")).startswith(HOME):
+        return {**node, "$ref": HOME + "record." + node["$ref"].removeprefix(HOME)}
+    rewritten = {key: _rewritten(value) for key, value in node.items()}
+    items = rewritten.get("items", {})
+    if node.get("type") == "array" and isinstance(items, dict) and str(items.get("$ref", "")).startswith(HOME):
+        rewritten["items"] = {"$ref": items["$ref"].replace(HOME, HOME + "item.")}
+    return rewritten
+
+
+def _item(name: str) -> dict[str, Any]:
+    """An item of a list: what the list is of, or a repetition of such items."""
+    repetition = {
+        "type": "object",
+        "description": "The list 'of', this many times.",
+        "properties": {
+            "repeat": {"type": "integer", "minimum": 0},
+            "of": {"type": "array", "items": {"$ref": f"{HOME}item.{name}"}},
+        },
+        "required": ["repeat", "of"],
+        "additionalProperties": False,
+    }
+    repeats = {"type": "object", "required": ["repeat"], "not": {"required": ["type"]}}
+    return {"if": repeats, "then": repetition, "else": {"$ref": HOME + name}}
+
+
+def _with_all_changed(root: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """The definitions, with those of what changes another that are referred to from the root or by each other."""
+    found = dict(definitions)
+    waiting = [*_references([root, found])]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _changed(definitions[name.removeprefix(CHANGED)])
+            waiting += _references(found[name])
+    return found
+
+
+def _changed(node: Any) -> Any:
+    """What is required may be in what is changed; but lists are replaced, and their items are whole."""
+    if isinstance(node, list):
+        return [_changed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {}
+    for key, value in node.items():
+        match key:
+            case "required":
+                continue
+            case "$ref":
+                changed[key] = value.replace(HOME, HOME + CHANGED)
+            case "properties":
+                changed[key] = {name: _changed(inner) for name, inner in value.items()}
+            case "anyOf" | "allOf" | "then":
+                changed[key] = _changed(value)
+            case _:
+                changed[key] = value
+    return changed
+
+
+def _references(node: Any) -> Iterator[str]:
+    """The definitions that are referred to."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _references(item)
+    elif isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"].removeprefix(HOME)
+        for value in node.values():
+            yield from _references(value)

@@ -1,0 +1,160 @@
+"""The command line: parses, calls, prints. No logic, and no torch until a command needs it."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import inspect
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from .. import __version__
+from . import completion, failures
+from .replies import reply
+from .terminal import following
+
+if TYPE_CHECKING:
+    pass
+
+# A process that ends need not look for cycles among all of torch's objects: that took over half a second.
+atexit.register(gc.freeze)
+
+app = typer.Typer(
+    help="A zoo of deep generative models: declare one in YAML, train it, score it, sample it, share it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SpecArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC", help="A spec: its path, or the name of a shipped one.", autocompletion=completion.specs
+    ),
+]
+Target = Annotated[  # a path would make hf:/ of hf://
+    str,
+    typer.Argument(
+        metavar="RUN_OR_FILE",
+        help="A run directory, a share file, or hf://OWNER/NAME[@REVISION].",
+        autocompletion=completion.targets,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="K=V", help="Override a key: model.transforms.1.repeat=8")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Execute the Python files that a run brings, whoever made it: read them first.")
+]
+DataOfFile = Annotated[
+    bool,
+    typer.Option("--data-of-file", help="Read the data that a file names, wherever it says."),
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every draw.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+
+
+new = typer.Typer(help="Start a plugin or a spec of your own.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(new, name="new")
+data = typer.Typer(help="Data sets that are offered publicly.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data, name="data")
+
+
+def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a command: whatever fails is one message and its exit code, never a traceback."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            failures.prepare_streams()
+            try:
+                with warnings.catch_warnings():
+                    warnings.showwarning = warn
+                    with answering(sys.stdout, kwargs.get("as_json", False)), following():
+                        function(*args, **kwargs)
+                sys.stdout.flush()
+            except typer.Exit:
+                raise
+            except BaseException as error:
+                raise typer.Exit(failures.told(error)) from None
+
+        run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
+        return of.command(name)(run)
+
+    return register
+
+
+answers: ContextVar[TextIO | None] = ContextVar("answers", default=None)
+
+
+@contextmanager
+def answering(stream: TextIO, as_json: bool) -> Iterator[None]:
+    """Within this block an object alone goes to standard output, whatever else is printed, by a plugin too."""
+    token = answers.set(stream)
+    try:
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            yield
+    finally:
+        answers.reset(token)
+
+
+def warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as a user reads it: what is meant for programmers stays as Python shows it."""
+    ours = category.__module__.partition(".")[0] == __package__
+    text = f"warning: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno, line)
+    print(text, end="", file=file or sys.stderr)
+
+
+def version(asked: bool) -> None:
+    if asked:
+        print(f"zoo {__version__}")
+        raise typer.Exit
+
+
+def debug(asked: bool) -> None:
+    """For this process and for those that it starts."""
+    if asked:
+        os.environ[failures.DEBUG] = "1"
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Show it.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", callback=debug, help="Show the traceback of what fails; so does ZOO_DEBUG=1.")
+    ] = False,
+) -> None:
+    """A zoo of deep generative models: declare one in YAML, train it, score it, sample it, share it."""
+
+
+def refuse_python_files(spec: str, trust: bool) -> None:
+    """PluginError where looking at the spec of a run would execute its Python files."""
+    from ..errors import PluginError
+    from ..spec import find_spec, python_files_of
+
+    files = [] if trust else python_files_of(find_spec(spec))
+    if files:
+        raise PluginError(
+            f"{spec} needs {', '.join(files)}, and no command that only looks at a run executes a file of it: read the "
+            "file, and add --trust"
+        )
+
+
+def print_json(value: Any) -> None:
+    print(reply(value), file=answers.get())

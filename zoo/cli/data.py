@@ -1,0 +1,43 @@
+"""Commands about data: data fetch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import completion
+from .app import (
+    Json,
+    Set,
+    command,
+    data,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+@command("fetch", data)
+def fetch(
+    name: Annotated[
+        str, typer.Argument(help="A data set, or a spec whose data is wanted.", autocompletion=completion.data)
+    ],
+    sets: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Download what a data set lacks into $ZOO_DATA or the user's cache, compare checksums, and read it."""
+    from ..data.fetch import fetch as get
+    from .terminal import say
+
+    got = get(name, sets or [])
+    if as_json:
+        folders = {called: str(folder) for called, folder in got.folders.items()}
+        print_json({"folders": folders, "examples": got.examples, "fingerprints": got.fingerprints})
+        return
+    say(f"{name}: " + ", ".join(f"{n:,} {split} examples" for split, n in got.examples.items()))
+    if not got.folders:
+        say("all of it is here: there is nothing to download")
+    for folder in got.folders.values():
+        print(folder)

@@ -1,0 +1,152 @@
+"""The one place where exceptions become sentences: what a user reads of a failure, and the exit code.
+
+What is foreseen is raised as a `ZooError` where it happens. What the system refuses (a folder in place of a file, no
+permission, a full disk) has its sentence here. All else is a defect, of zoo or of a plugin: one line, with a file that
+holds the traceback.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from .. import __version__
+from ..errors import PluginError, UsageError, ZooError, of_system, without_addresses
+from ..registry.discovery import found
+from ..storage.cache import cache_home
+
+DEBUG = "ZOO_DEBUG"
+"""The environment's word for: show tracebacks."""
+KEPT = 20
+"""Reports that are kept, the newest."""
+
+_USAGE = {errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
+"""What another path mends."""
+
+
+def prepare_streams() -> None:
+    """Let every text be printed: an encoding that lacks a character shows its escape, a closed stream swallows."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="zoo")
+
+
+def told(error: BaseException) -> int:
+    """Print what a failure is to its user; the exit code."""
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    message, code = _message_of(error)
+    _abandon_if_full(sys.stdout)
+    if message:
+        whole = ". ".join([message, *getattr(error, "__notes__", ())])
+        with suppress(OSError, ValueError):  # a terminal that hung up
+            print(f"error: {without_addresses(whole)}", file=sys.stderr, flush=True)
+    return code
+
+
+def _message_of(error: BaseException) -> tuple[str, int]:
+    match error:
+        case ZooError():
+            return "" if error.told else str(error), error.exit_code
+        case KeyboardInterrupt():
+            return "", 130
+        case BrokenPipeError():
+            return "", 1
+        case OSError() if error.errno is not None or error.filename is not None:
+            return of_system(error), UsageError.exit_code if error.errno in _USAGE else 1
+        case _ if _lacks_memory(error):
+            return "out of memory: lower train.batch, or the sizes of the model", 1
+    return _of_defect(error)
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Also of torch, which has a class of its own for a device and none for the CPU."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+
+
+def _of_defect(error: BaseException) -> tuple[str, int]:
+    words = str(error).strip().splitlines() or ["no reason given"]
+    what = f"{type(error).__name__}: {words[0]}"
+    file = _report(error)
+    proof = str(file) if file is not None else f"what {DEBUG}=1 shows"
+    plugin = _plugin_in(error.__traceback__)
+    if plugin is not None:
+        return f"the plugin {plugin} failed: {what}; report it to its authors with {proof}", PluginError.exit_code
+    return f"internal error: {what}; please report it with {proof}", 1
+
+
+def _plugin_in(trace: TracebackType | None) -> str | None:
+    """The plugin whose code was the last of zoo's and the plugins' to run; None where that was zoo's own."""
+    plugins = {"": ""}
+    with suppress(Exception):
+        plugins |= {one.module.partition(".")[0]: f"'{one.name}' ({one.distribution} {one.version})" for one in found()}
+    own = __name__.partition(".")[0]
+    for name, file in reversed(list(_frames(trace))):
+        top = name.partition(".")[0]
+        if top.startswith(f"{own}_beside_"):
+            return file
+        if top == own:
+            return None
+        if plugins.get(top):
+            return plugins[top]
+    return None
+
+
+def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
+    for frame, _ in traceback.walk_tb(trace):
+        yield str(frame.f_globals.get("__name__", "")), frame.f_code.co_filename
+
+
+def _report(error: BaseException) -> Path | None:
+    """A file with all that a maintainer needs; None where there is no place to write it."""
+    torch = getattr(sys.modules.get("torch"), "__version__", "not imported")
+    head = [
+        f"zoo {__version__}, torch {torch}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: {sys.argv!r}",
+    ]
+    text = "\n".join([*head, "", "".join(traceback.format_exception(error))])
+    folder = cache_home() / "reports"
+    file = folder / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+        for old in sorted(folder.glob("*.txt"))[:-KEPT]:
+            old.unlink()
+    except OSError:
+        return None
+    return file
+
+
+def _abandon_if_full(stream: TextIO) -> None:
+    """Where a stream takes nothing any more, drop what waits: Python would complain once more as it ends."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _in_escapes(error: UnicodeError) -> tuple[str | bytes, int]:
+    """A byte of a name that is not UTF-8 as it is, and another character by its escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    escaped = "\udc80" <= character <= "\udcff"
+    return bytes([ord(character) - 0xDC00]) if escaped else ascii(character)[1:-1], error.start + 1
+
+
+codecs.register_error("zoo", _in_escapes)

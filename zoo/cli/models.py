@@ -1,0 +1,216 @@
+"""Commands that ask a trained model: evaluate, sample, encode, compare, diff."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from . import completion
+from .app import (
+    DataOfFile,
+    Device,
+    Json,
+    Set,
+    Target,
+    Trust,
+    command,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from ..interfaces import Measurement
+
+
+@command("evaluate")
+def evaluate(
+    target: Target,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="M", help="Measure this instead.", autocompletion=completion.metrics),
+    ] = None,
+    sets: Set = None,
+    device: Device = None,
+    data_of_file: DataOfFile = False,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Score a model on the held-out split."""
+    from ..inference.evaluate import evaluate_file
+    from ..report.text_table import columns
+    from .terminal import say
+
+    how = {"trust": trust, "data_of_file": data_of_file}
+    measured, spec = evaluate_file(target, metric or [], sets or [], device or "auto", **how)
+    data = spec.data.resolved()
+    if as_json:
+        values = {name: m.value for name, m in measured.items()}
+        n = max((m.n for m in measured.values()), default=0)
+        kinds = {name: m.kind for name, m in measured.items()}
+        rows = {name: m.not_finite for name, m in measured.items() if m.not_finite}
+        counted = {"rows_not_finite": rows} if rows else {}
+        print_json({"metrics": values, "split": "test", "n": n, "kinds": kinds, "data": data, **counted})
+    else:
+        say(f"on the test split of {json.dumps(data)}")
+        print(columns([_measurement_row(k, m) for k, m in measured.items()], ["metric", "value", "n", "kind"]))
+
+
+@command("sample")
+def sample(
+    target: Target,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many; the spec's own number by default.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .npy, .pt or .csv file.")] = Path(
+        "samples.png"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 0,
+    temperature: Annotated[float | None, typer.Option(help="Above 0; below 1 draws nearer to the mode.")] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(metavar="V", help="A picture of this kind instead of draws.", autocompletion=completion.views),
+    ] = None,
+    density: Annotated[
+        bool, typer.Option("--density", help="The learned density instead, beside a run's data: of one or two numbers.")
+    ] = False,
+    label: Annotated[int | None, typer.Option(min=0, help="Of this class, where a model is conditioned on it.")] = None,
+    mean: Annotated[
+        bool, typer.Option("--mean", help="The mean of each draw, without the noise of the likelihood.")
+    ] = False,
+    features: Annotated[
+        Path | None, typer.Option(help="Given these: a .npy or .csv file with one row of features, or one a draw.")
+    ] = None,
+    sets: Set = None,
+    device: Device = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Draw from a model."""
+    if density and view is not None:
+        raise UsageError("--density is a picture and --view is another: one of the two")
+    if (density or view is not None) and (label is not None or features is not None or mean):
+        raise UsageError("--label, --features and --mean are of draws: no picture takes them")
+
+    from ..inference.sample import ENDINGS, Means, sample_file
+    from ..inference.views import density_file, view_file
+    from ..registry.outputs import output as to_write
+
+    how: dict[str, Any] = {"n": n, "seed": seed, "temperature": temperature, "overrides": sets or []}
+    how |= {"device": device or "auto", "trust": trust}
+    where = to_write(output, ENDINGS if view is None and not density else [".png"])
+    if density:
+        drawn = density_file(target, where, **how)
+    elif view is not None:
+        drawn = view_file(target, where, view, **how)
+    else:
+        way = Means if mean else None
+        drawn = sample_file(target, where, label=label, features=features, way=way, **how)
+    if as_json:
+        print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
+    else:
+        print(output)
+
+
+@command("encode")
+def encode(
+    target: Target,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .npy, .pt or .csv file.")] = Path("codes.npy"),
+    split: Annotated[str, typer.Option(help="Of which examples: test, or train.")] = "test",
+    sets: Set = None,
+    device: Device = None,
+    data_of_file: DataOfFile = False,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Write the codes of data, in the order of its examples."""
+    from ..inference.encode import encode_file
+    from ..inference.sample import ARRAYS
+    from ..registry.outputs import output as to_write
+
+    how: dict[str, Any] = {"overrides": sets or [], "device": device or "auto"}
+    encoded = encode_file(target, to_write(output, ARRAYS), split=split, **how, trust=trust, data_of_file=data_of_file)
+    if as_json:
+        print_json({"output": str(output), "n": encoded.n, "shape": encoded.shape})
+    else:
+        print(output)
+
+
+@command("compare")
+def compare(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN_OR_FILE...",
+            help="Runs, share files, or hf://OWNER/NAME[@REVISION].",
+            autocompletion=completion.targets,
+        ),
+    ],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric", metavar="M", help="Show this figure alone, or several.", autocompletion=completion.metrics
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Sort by it: nll, 'training s'; -accuracy from the largest down."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .csv, .md or .tex file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare models, one row each: a table for each data that they were measured on."""
+    from dataclasses import asdict
+
+    from ..registry.outputs import ending
+    from ..registry.outputs import output as to_write
+    from ..report.compare import compare as row_of
+    from ..report.compare import separated, sheets
+    from ..report.table_format import in_latex, in_markdown, on_terminal
+    from ..storage.atomic import write_whole
+    from .terminal import columns_of
+
+    forms = {".csv": None, ".md": in_markdown, ".tex": in_latex}
+    where = None if output is None else to_write(output, forms)
+    rows = [row_of(target) for target in targets]
+    for row in rows:
+        if row.not_executed:
+            told = "a Python file of the run that is not executed: what needs the model is left out"
+            print(f"warning: {row.source} needs {row.not_executed}, {told}", file=sys.stderr)
+    made = sheets(rows, metric or [], sort)
+    if where is not None:
+        form = forms[ending(where)]
+        text = separated(rows) if form is None else "\n".join(form(one) for one in made)
+        write_whole(where, lambda aside: aside.write_text(text, encoding="utf-8"))
+    if as_json:
+        print_json({"rows": [asdict(row) for row in rows]})
+    else:
+        print("\n\n".join(on_terminal(one, columns_of(sys.stdout)) for one in made))
+
+
+@command("diff")
+def diff(
+    left: Annotated[
+        str, typer.Argument(metavar="A", help="A spec, a run or a share file.", autocompletion=completion.declarations)
+    ],
+    right: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=completion.declarations)],
+    as_json: Json = False,
+) -> None:
+    """Show where two declarations differ, every default written out; exit code 1 where they do."""
+    from ..report.diff import declared, differences
+
+    found = list(differences(declared(left), declared(right)))
+    if as_json:
+        print_json({"differences": [difference.to_dict() for difference in found]})
+    elif found:
+        print("\n\n".join([f"- {left}\n+ {right}", *(difference.shown() for difference in found)]))
+    else:
+        print("no differences")
+    if found:
+        raise typer.Exit(1)
+
+
+def _measurement_row(name: str, measured: Measurement) -> list[str]:
+    rows = f" ({measured.not_finite} of {measured.n} rows are not finite)" if measured.not_finite else ""
+    return [name, f"{measured.value:.4f}{rows}", str(measured.n), measured.kind]

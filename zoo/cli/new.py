@@ -1,0 +1,70 @@
+"""Commands that start something of one's own: new plugin, new spec."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import completion
+from .app import (
+    Json,
+    command,
+    new,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+@command("plugin", new)
+def new_plugin(
+    name: Annotated[
+        str, typer.Argument(help="What stands before its components' names in specs: acme, in acme.spline.")
+    ],
+    kind: Annotated[
+        str,
+        typer.Option(metavar="KIND", help="What kind of component to begin with.", autocompletion=completion.examples),
+    ] = "bijection",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The package's folder; by default zoo-NAME.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="An SPDX name; asked for on a terminal, or else MIT.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a package with one component, its tests and a spec: it installs and passes as it is."""
+    from .scaffold import new_plugin as write
+
+    if licence is None and sys.stdin.isatty() and sys.stderr.isatty():
+        # A prompt of typer's leaves a space on standard output.
+        print("Licence [MIT]: ", end="", file=sys.stderr, flush=True)
+        licence = sys.stdin.readline().strip()
+    made = write(name, kind, output or Path(f"zoo-{name}"), licence or "MIT")
+    if as_json:
+        print_json({"folder": str(made.folder), "files": made.files, "component": made.component})
+        return
+    print(made.folder)
+    print(f"next: cd {made.folder} && pip install -e '.[test]' && pytest", file=sys.stderr)
+
+
+@command("spec", new)
+def new_spec(
+    like: Annotated[
+        str, typer.Option(metavar="SPEC", help="The shipped spec to start from.", autocompletion=completion.shipped)
+    ],
+    output: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The file to write, mine.yaml; by default SPEC.yaml.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Copy a shipped spec, comments and all, to start from; the file's name becomes its own."""
+    from .scaffold import new_spec as write
+
+    written = write(like, output)
+    if as_json:
+        print_json({"output": str(written)})
+    else:
+        print(written)

@@ -1,0 +1,106 @@
+"""Commands that share a model: export, verify, push."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+from .app import (
+    Json,
+    Target,
+    Trust,
+    command,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+@command("export")
+def export(
+    target: Target,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write.")] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="safetensors, onnx, torchscript or pt2; by default as -o ends, or safetensors."),
+    ] = None,
+    function: Annotated[
+        str | None, typer.Option(help="What a program for other runtimes does: sample or score.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Terms under which the weights are shared.")] = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Write a run's model as one share file, or as a program for other runtimes."""
+    from ..export.translation import ENDINGS, SHARE, format_named, translate
+    from ..registry.outputs import output as to_write
+    from ..share.file import reexport
+
+    chosen = format_named(form, output)
+    where = None if output is None else to_write(output, ENDINGS.values() if form is None else [ENDINGS[chosen]])
+    if chosen != SHARE:
+        written = translate(target, where, form=chosen, function=function, licence=licence, trust=trust)
+        answer = {**vars(written), "output": str(output or written.output)}
+    elif function is None:
+        file, digest = reexport(Path(target), where, licence, trust=trust)
+        answer = {"output": str(output or file), "digest": digest}
+    else:
+        raise UsageError("--function goes with --format onnx, torchscript or pt2: a share file holds the whole model")
+    if as_json:
+        print_json(answer)
+    else:
+        print(answer["output"])
+
+
+@command("verify")
+def verify(target: Target, trust: Trust = False, as_json: Json = False) -> None:
+    """Check a share file: its bytes, the model that it declares, and whether what it needs is installed."""
+    from ..share import verify
+
+    verified = verify.verify(target, trust=trust)
+    if as_json:
+        print_json(verified.to_dict())
+    else:
+        from ..report.text_table import columns
+
+        print(columns([[key, value] for key, value in verified.facts().items()], ["file", str(verified.file)]))
+        rows = [[n.kind, n.name, f"{n.distribution} {n.version}", n.here or "", n.state] for n in verified.components]
+        print("\n" + columns(rows, ["kind", "component", "made with", "here", "state"]))
+        for problem in verified.problems:
+            print(f"\n{problem}")
+    if verified.missing is not None:
+        raise verified.missing
+
+
+@command("push")
+def push(
+    target: Target,
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A repository of a hub, made if missing.")],
+    private: Annotated[bool, typer.Option("--private", help="Make it for its owner alone.")] = False,
+    revision: Annotated[
+        str | None, typer.Option(metavar="BRANCH", help="Push to this branch, made if missing; main by default.")
+    ] = None,
+    message: Annotated[str | None, typer.Option(metavar="TEXT", help="What the commit says.")] = None,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Share a model on a hub: its file, a card and a picture, in one commit."""
+    from ..export.push import push as push_to_hub
+
+    pushed = push_to_hub(target, repository, private=private, branch=revision, message=message, trust=trust)
+    if as_json:
+        print_json(
+            {
+                "repo": pushed.address.repository,
+                "revision": pushed.address.revision,
+                "address": str(pushed.address),
+                "files": pushed.files,
+                "digest": pushed.digest,
+            }
+        )
+    else:
+        print(pushed.address)

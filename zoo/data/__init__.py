@@ -1,0 +1,1 @@
+"""Batches of a data set, on a device."""

@@ -1,0 +1,1 @@
+"""YAML documents: strict reading to nodes with places, merging, and diagnostics."""

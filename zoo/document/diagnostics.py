@@ -1,0 +1,147 @@
+"""What pydantic and components complain of, in our words and at its place in the spec."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import traceback
+from collections.abc import Mapping
+from typing import Any, NamedTuple, get_args
+
+from pydantic import ValidationError
+
+from ..errors import Problem, listed, nearest, of_system, without_addresses
+from ..settings import Settings
+from .nodes import Place, child_place, key_place, place_of
+
+
+def problems_in(
+    error: ValidationError, node: Any, schema: type[Settings], owner: str, also: tuple[str, ...] = ()
+) -> list[Problem]:
+    """pydantic's complaints about a node, each with its place in the spec; ``also`` are keys that others read."""
+    by_place: dict[Place, list[_Complaint]] = {}
+    for entry in error.errors(include_url=False)[:MAX_PROBLEMS]:
+        parent, value, place = node, node, place_of(node)
+        for step in entry["loc"]:
+            # A union adds its members' names to the path: only what is written in the spec counts.
+            inside = isinstance(value, Mapping) and step in value
+            inside = inside or (isinstance(value, list) and isinstance(step, int) and step < len(value))
+            if inside:
+                parent, place = value, child_place(value, step)
+                value = value[step]
+        holder, known = _holder(schema, entry["loc"], owner)
+        known += also if parent is node else ()
+        complaint = _Complaint(entry["type"], str((entry["loc"] or ("",))[-1]), entry, parent, value, holder, known)
+        by_place.setdefault(place, []).append(complaint)
+    return [problem for place, complaints in by_place.items() for problem in _problems_at(place, complaints)]
+
+
+MAX_PROBLEMS = 200
+"""Complaints about one node that are told: nobody reads more, and a file of somebody may cause a million."""
+
+
+class _Complaint(NamedTuple):
+    """One of pydantic's errors, and what of the spec it is about."""
+
+    type: str
+    key: str
+    entry: Any
+    parent: Any
+    value: Any
+    owner: str
+    known: list[str]
+
+
+def _holder(schema: type[Settings], loc: tuple[int | str, ...], owner: str) -> tuple[str, list[str]]:
+    """Which record of a schema the last step of a path is in, and the keys that it knows."""
+    for step in loc[:-1]:
+        held = {info.alias or name: info for name, info in schema.model_fields.items()}.get(str(step))
+        inner = list(_types_in(held.annotation)) if held else []
+        records = [t for t in inner if isinstance(t, type) and issubclass(t, Settings)]
+        if records:
+            schema, owner = records[0], f"'{step}'"
+    return owner, [info.alias or name for name, info in schema.model_fields.items()]
+
+
+def _types_in(annotation: Any) -> list[Any]:
+    inner = get_args(annotation)
+    return [annotation, *(t for member in inner for t in _types_in(member))]
+
+
+def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
+    found: list[Problem] = []
+    messages: list[str] = []
+    missing = [one.key for one in complaints if one.type == "missing"]
+    if missing:
+        needed = listed([repr(key) for key in missing])
+        found.append(Problem(place.mark, place.path, f"{complaints[0].owner} needs {needed}"))
+    for one in complaints:
+        match one.type:
+            case "extra_forbidden":
+                at = key_place(one.parent, one.key)
+                hint = nearest(one.key, one.known, missing)
+                found.append(Problem(at.mark, at.path, f"'{one.key}' is no parameter of {one.owner}{hint}"))
+            case "missing":
+                continue
+            case "zoo_part" if one.entry["ctx"]["problems"]:
+                # The part is the member of a union that was meant: what the others say is noise.
+                return list(one.entry["ctx"]["problems"])
+            case "zoo_part":
+                messages.append(one.entry["ctx"]["message"])
+            case _:
+                messages.append(said(one.entry["msg"], one.value))
+    if messages:
+        found.append(Problem(place.mark, place.path, "; or ".join(dict.fromkeys(messages))))
+    return found
+
+
+def said(message: str, value: Any) -> str:
+    """pydantic's words as ours: ``should be a whole number, not 'abc'``."""
+    message = message.removeprefix("Value error, ")
+    for theirs, ours in _WORDS.items():
+        message = re.sub(theirs, ours, message)
+    return f"{message}, not {shown(value)}" if message.startswith(("should be", "should match")) else message
+
+
+_WORDS = {
+    r"^(Input|List|String|Tuple|Dictionary|Value) should": "should",
+    r"^Unable to parse input string as an integer.*": "should be a whole number with fewer digits",
+    r"^'\w+' instances are not allowed as a Sequence value": "should be a list",
+    r" after validation": "",
+    r"an instance of Sequence|a valid (list|tuple)": "a list",
+    r"a valid dictionary( or instance of \w+)?": "a mapping",
+    r"a valid integer": "a whole number",
+    r"a valid number": "a number",
+    r"a valid string": "a text",
+    r"a valid boolean": "true or false",
+}
+"""What pydantic says -> what is said here."""
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return {None: "nothing", True: "true", False: "false"}[value]
+    return repr(str(value)) if isinstance(value, str) else repr(value)
+
+
+def told(error: Exception) -> str:
+    """What a component raised; of what was not raised for the user the first line, where torch's C++ begins below."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return of_system(error)
+    text = without_addresses(str(error)) or "no reason given"
+    return text if isinstance(error, ValueError) else f"{type(error).__name__}: {text.splitlines()[0]}"
+
+
+def raised_at(error: Exception, cls: type) -> str:
+    """Where in a class's own file an exception came from, to be added to a message."""
+    try:
+        file = inspect.getsourcefile(cls)
+    except TypeError:
+        return ""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({file}, line {lines[-1]})" if lines else ""

@@ -1,0 +1,124 @@
+"""What ``extends`` and ``--set`` do: mappings merge, lists are replaced, another ``type`` starts afresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import Mark, Problem, Source, SpecError
+from .nodes import Entries, Items, Place, place_of
+from .yaml import read_within
+
+Say = Callable[[str], None]
+Marks = tuple[Mark | None, Mark | None]
+"""Of a key, and of its value."""
+
+
+def merge(base: Any, over: Any, say: Say, path: str = "") -> Any:
+    """``over`` laid upon ``base``; ``say`` is told where a node's parameters are reset."""
+    if not (isinstance(base, Entries) and isinstance(over, Entries)):
+        if isinstance(base, Entries) and isinstance(over, str) and _type_of(base) not in (None, str(over)):
+            _announce(say, path, base, over)
+        return base if _only_names(base, over) else over
+    if _type_of(over) is not None and _type_of(base) not in (None, _type_of(over)):
+        _announce(say, path, base, _type_of(over))
+        return over
+    merged = Entries(base, base.place)
+    merged.key_marks, merged.value_marks = dict(base.key_marks), dict(base.value_marks)
+    for key, value in over.items():
+        below = f"{path}.{key}" if path else key
+        # A bare name and a mapping declare the same kind of thing: ``adam`` is ``{type: adam}``.
+        old = base.get(key)
+        if isinstance(value, Entries) and isinstance(old, str) and not isinstance(old, Entries):
+            old = _named(old)
+        kept = merge(old, value, say, below) if key in base else value
+        merged.put(key, kept, over.key_marks.get(key), over.value_marks.get(key))
+    return merged
+
+
+def assign(root: Entries, assignment: str, say: Say, origin: str = "--set") -> Entries:
+    """``KEY.PATH=VALUE`` laid upon a spec; numbers in the path, bare or in brackets, count list items from zero.
+
+    An item that is a component of its own name in the list goes by that name too: ``evaluate.nll.draws=4``.
+    """
+    path, equals, text = assignment.partition("=")
+    source = Source(origin, assignment)
+    mark = Mark(source, 1, 1)
+    # Messages print paths with brackets: both forms are taken.
+    keys = [key.strip() for key in path.replace("[", ".").replace("]", "").split(".")]
+    if not equals or not all(keys):
+        raise SpecError(Problem(mark, "", "should be KEY.PATH=VALUE"))
+    place = Place(Mark(source, 1, len(path) + 2))
+    for key in keys:
+        place = place.under(int(key) if key.isdecimal() else key, None)
+    # The blanks keep the columns of the value those of the assignment.
+    value = read_within(source, " " * (len(path) + 1) + text, place)
+    return put(root, keys, value, (mark, place.mark), say)
+
+
+def put(root: Entries, keys: list[str], value: Any, marks: Marks, say: Say) -> Entries:
+    """Lay a value upon a spec at a path; ``marks`` say where the path and the value were written."""
+    result: Entries = _put(root, keys, value, marks, say, "")
+    return result
+
+
+def _put(node: Any, keys: list[str], value: Any, marks: Marks, say: Say, path: str) -> Any:
+    if not keys:
+        return merge(node, value, say, path)
+    (key, *rest), mark = keys, marks[0]
+    below = f"{path}.{key}" if path else key
+    if isinstance(node, Items):
+        at = _index(node, key, mark, path)
+        items = Items(node, node.place)
+        items.places = list(node.places)
+        items[at] = _put(node[at], rest, value, marks, say, below)
+        return items
+    if isinstance(node, str):
+        node = _named(node)
+    if node is None:
+        node = Entries(place=Place(mark, path))
+    if not isinstance(node, Entries):
+        raise SpecError(Problem(mark, path, f"has no '{key}': it is a plain value"))
+    if key == "type" and not rest and isinstance(value, str) and _type_of(node) not in (None, str(value)):
+        _announce(say, path, node, value)
+        return _named(value, path)
+    entries = Entries(node, node.place)
+    entries.key_marks, entries.value_marks = dict(node.key_marks), dict(node.value_marks)
+    kept = _put(node.get(key), rest, value, marks, say, below)
+    own = entries.value_marks.get(key) if rest and key in node else marks[1]
+    entries.put(key, kept, entries.key_marks.get(key, mark) if rest else mark, own)
+    return entries
+
+
+def _index(items: Items, key: str, mark: Mark | None, path: str) -> int:
+    """Which item of a list is meant."""
+    if key.isdecimal() and int(key) < len(items):
+        return int(key)
+    names = [_type_of(item) if isinstance(item, Entries) else item for item in items]
+    if names.count(key) != 1:
+        count = f"it is there {names.count(key)} times" if key in names else f"there is no '{key}'"
+        raise SpecError(Problem(mark, path, f"has {len(items)} items, numbered from 0: {count}"))
+    return names.index(key)
+
+
+def _named(name: str, path: str | None = None) -> Entries:
+    place = place_of(name)
+    entries = Entries(place=place if path is None else Place(place.mark, path))
+    entries.put("type", name, place_of(name).mark, place_of(name).mark)
+    return entries
+
+
+def _only_names(base: Any, over: Any) -> bool:
+    """A bare name of the type that is there already changes nothing."""
+    return isinstance(base, Entries) and isinstance(over, str) and _type_of(base) == str(over)
+
+
+def _type_of(node: Entries) -> str | None:
+    name = node.get("type")
+    return str(name) if isinstance(name, str) else None
+
+
+def _announce(say: Say, path: str, base: Entries, name: Any) -> None:
+    dropped = ", ".join(f"'{key}'" for key in base if key != "type")
+    if dropped:
+        say(f"note: {path} is now '{name}': the parameters of '{_type_of(base)}' are gone ({dropped})")

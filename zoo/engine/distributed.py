@@ -1,0 +1,254 @@
+"""The processes that train one model together. Most runs are one process, alone."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
+
+from ..errors import UsageError, ZooError, listed
+
+T = TypeVar("T")
+
+LAUNCHER = "ZOO_LAUNCHER"
+"""Who started this process, where that was zoo: the environment's name for its process id."""
+_LAUNCHED = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+"""What a launcher says of a process, and what holds where it does not."""
+_MEETING = ("MASTER_ADDR", "MASTER_PORT")
+"""Where it says that the processes meet."""
+MEETING = timedelta(minutes=10)
+"""How long a process waits for the others to come."""
+PATIENCE = timedelta(hours=3)
+"""How long the others wait while the first process measures and draws."""
+
+
+class Processes(ABC):
+    """Who takes part in a run. The first process alone writes; every process computes."""
+
+    rank: int
+    size: int
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    @property
+    def stream(self) -> tuple[int, ...]:
+        """What tells this process's noise from the others'; the first has the noise of a run alone."""
+        return (self.rank,) if self.rank else ()
+
+    @abstractmethod
+    def device(self, name: str) -> str:
+        """The device that a process computes on, where the run computes on ``name``."""
+
+    @abstractmethod
+    def once(self, make: Callable[[], T]) -> T:
+        """What the first process makes, in every process; where it raises a `ZooError`, every process does."""
+
+    @abstractmethod
+    def gather(self, value: T) -> list[T]:
+        """Every process's value, by rank, in every process."""
+
+    @abstractmethod
+    def agree(self, signal: int | None) -> int | None:
+        """The signal by which some process was asked to stop: asked once a step, the same answer for all."""
+
+    @abstractmethod
+    def worst(self, flag: Tensor) -> None:
+        """The largest of all processes' values, written into this tensor on the device."""
+
+
+class Alone(Processes):
+    """One process."""
+
+    rank, size = 0, 1
+
+    def device(self, name: str) -> str:
+        return name
+
+    def once(self, make: Callable[[], T]) -> T:
+        return make()
+
+    def gather(self, value: T) -> list[T]:
+        return [value]
+
+    def agree(self, signal: int | None) -> int | None:
+        return signal
+
+    def worst(self, flag: Tensor) -> None:
+        """One process's value is the largest."""
+
+
+class Together(Processes):
+    """The processes that a launcher started, joined in torch's process group."""
+
+    def __init__(self) -> None:
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.local = int(os.environ.get("LOCAL_RANK", "0"))
+        # Decisions travel beside the gradients, over the CPU: they never make a step wait for the device.
+        self._decisions: Any = dist.new_group(backend="gloo", timeout=PATIENCE)
+        self._ballot: tuple[Any, Tensor] | None = None
+
+    def device(self, name: str) -> str:
+        if ":" in name:
+            raise UsageError(
+                f"--device {name} names one device for {self.size} processes; say {name.partition(':')[0]}"
+            )
+        return f"{name}:{self.local}" if name == "cuda" else name
+
+    def once(self, make: Callable[[], T]) -> T:
+        if self.first:
+            try:
+                made = make()
+            except ZooError as error:
+                self._tell(_Refusal(str(error), error.exit_code))
+                error.agreed = True
+                raise
+            self._tell(made)
+            return made
+        heard: Any = self._tell(None)
+        if isinstance(heard, _Refusal):
+            raise heard.error()
+        return heard  # type: ignore[no-any-return]
+
+    def gather(self, value: T) -> list[T]:
+        held: list[Any] = [None] * self.size
+        dist.all_gather_object(held, value, group=self._decisions)
+        return held
+
+    def agree(self, signal: int | None) -> int | None:
+        """One step late: this step's answer travels while the next step computes."""
+        answer = self._counted()
+        ballot = torch.tensor(signal or 0)
+        self._ballot = dist.all_reduce(ballot, dist.ReduceOp.MAX, group=self._decisions, async_op=True), ballot
+        return answer
+
+    def worst(self, flag: Tensor) -> None:
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+
+    def close(self) -> None:
+        """Wait for the last answer, and leave the group."""
+        self._counted()
+        dist.destroy_process_group()
+
+    def _tell(self, value: Any) -> Any:
+        held = [value]
+        dist.broadcast_object_list(held, src=0, group=self._decisions, device=torch.device("cpu"))
+        return held[0]
+
+    def _counted(self) -> int | None:
+        if self._ballot is None:
+            return None
+        work, ballot = self._ballot
+        work.wait()
+        self._ballot = None
+        return int(ballot) or None
+
+
+def launched() -> int | None:
+    """How many processes a launcher such as torchrun started, this one among them; None without a launcher.
+
+    UsageError where the environment contradicts itself, or does not say where the processes meet.
+    """
+    if "RANK" not in os.environ:
+        return None
+    told = {name: os.environ.get(name, default) for name, default in _LAUNCHED.items()}
+    if not all(word.isdecimal() for word in told.values()) or not int(told["RANK"]) < int(told["WORLD_SIZE"]):
+        said = ", ".join(f"{name}={word!r}" for name, word in told.items())
+        raise UsageError(f"the environment says {said}: expected RANK below WORLD_SIZE, as torchrun sets them")
+    missing = [name for name in _MEETING if not os.environ.get(name)]
+    if missing and told["WORLD_SIZE"] != "1":
+        raise UsageError(
+            f"RANK and WORLD_SIZE={told['WORLD_SIZE']} are set, but not {listed(missing)}: processes cannot find each "
+            "other. Start them with torchrun, or unset RANK to train in one"
+        )
+    return int(told["WORLD_SIZE"])
+
+
+def writes() -> bool:
+    """Whether this process speaks for the run: the first does."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def end_with_launcher() -> None:
+    """Where zoo itself started this process, let the kernel kill it when its launcher is gone."""
+    if sys.platform == "linux" and os.environ.get(LAUNCHER) == str(os.getppid()):
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def mean_over_processes(x: Tensor) -> Tensor:
+    """The mean of every process's tensor, in every process; the tensor itself in a run of one.
+
+    For what a part of a model observes once a step, such as a controller: every process has to ask.
+
+    >>> mean_over_processes(torch.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return x
+    total = x.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
+@contextmanager
+def joined() -> Iterator[Processes]:
+    """The processes of this run, joined within this block; `ZooError` where one of them is lost."""
+    if launched() in (None, 1):
+        yield Alone()
+        return
+    end_with_launcher()
+    together = _met()
+    try:
+        yield together
+        together.close()
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "closed by peer" in str(error):
+            raise ZooError(
+                f"process {together.rank} of {together.size} lost another one: it ended, or cannot be reached. What it "
+                f"said stands above; the run can go on from its last checkpoint ({_first_line(error)})"
+            ) from error
+        raise
+
+
+def _met() -> Together:
+    where = ":".join(os.environ[name] for name in _MEETING)
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=MEETING))
+        store.set_timeout(PATIENCE)
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+        return Together()
+    except (ValueError, RuntimeError) as error:
+        raise ZooError(f"the processes of this run did not meet at {where}: {_first_line(error)}") from error
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """What became of the first process, as the others hear of it."""
+
+    message: str
+    exit_code: int
+
+    def error(self) -> ZooError:
+        error = ZooError(self.message)
+        error.exit_code, error.told, error.agreed = self.exit_code, True, True
+        return error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]

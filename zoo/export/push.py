@@ -1,0 +1,83 @@
+"""A share file put on a hub, with a card and a picture of its draws."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..engine.runtime import find_device, place, prepare
+from ..errors import DamagedFile
+from ..format.header import Header
+from ..hub import client as hub
+from ..hub.address import Address
+from ..inference.sample import draw
+from ..interfaces import Model, Samples
+from ..plot.images import has_picture, shown_of
+from ..run.directory import file_to_open
+from ..share.file import open_share
+from ..spec import Spec
+from .model_card import card
+
+CARD, PICTURE = "README.md", "samples.png"
+MOST_DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What was put where: ``address`` names the commit."""
+
+    address: Address
+    files: tuple[str, ...]
+    digest: str
+
+
+def push(
+    run_or_file: str | Path,
+    repository: str,
+    *,
+    private: bool = False,
+    branch: str | None = None,
+    message: str | None = None,
+    trust: bool = False,
+) -> Pushed:
+    """Share the verified file of a run on a hub, by one commit to a repository ``OWNER/NAME``.
+
+    ``private`` holds for a repository that is yet to be made, and refuses a public one.
+    """
+    address = Address(repository, branch)
+    hub.require()
+    file = file_to_open(run_or_file, trust=trust)
+    model, spec, header = open_share(file)
+    digest = str(header.meta["digest"])
+    with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
+        picture = Path(folder) / PICTURE
+        drawn = _draw(model, spec, picture)
+        text = _card(file, model, spec, header, address, PICTURE if drawn else None)
+        files: dict[str, Path | bytes] = {hub.FILE: file, CARD: text.encode()}
+        files |= {PICTURE: picture} if drawn else {}
+        told = message or f"{spec.name} at step {header.meta['step']}, {digest}"
+        pushed = hub.upload(address, files, private=private, message=told)
+    return Pushed(pushed, tuple(files), digest)
+
+
+def _draw(model: Model, spec: Spec, path: Path) -> bool:
+    """Draws as a picture, where the model samples and they have one."""
+    if not isinstance(model, Samples) or not has_picture(model.event) or model.conditioned_on not in (None, "label"):
+        return False
+    on = find_device("auto")
+    prepare(spec, on)
+    n = min(shown_of(spec.sample.n, model.event), MOST_DRAWS)
+    how: dict[str, Any] = {"n": n, "temperature": spec.sample.temperature, "sampler": spec.sample.way}
+    draw(place(model, on, spec.engine.channels_last), path, seed=0, **how)
+    return True
+
+
+def _card(file: Path, model: Model, spec: Spec, header: Header, address: Address, picture: str | None) -> str:
+    count = sum(p.numel() for p in model.parameters())
+    try:
+        return card(spec, header.meta, address, parameters=count, picture=picture)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # The digest is over the tensors and the spec: what else the header says may be anything.
+        raise DamagedFile(f"{file} says something of itself that is no metadata of a share file: {error!r}") from None

@@ -1,0 +1,1 @@
+"""The format of share files, without torch: header, metadata, digest, migrations."""

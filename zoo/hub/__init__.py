@@ -1,0 +1,1 @@
+"""The client of a model hub: addresses, downloads, uploads and their errors."""

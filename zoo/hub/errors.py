@@ -1,0 +1,81 @@
+"""What a hub answers when it does not do as asked, in words for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError, ZooError
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
+
+LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
+
+
+class Unreachable(ZooError):
+    """A hub gives no answer."""
+
+
+def host() -> str:
+    """The hub that huggingface_hub talks to."""
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+@contextmanager
+def answers(what: str) -> Iterator[None]:
+    """Whatever huggingface_hub, and what lies under it, raises over ``what``, as one error of zoo."""
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except ZooError:
+        raise
+    except Exception as error:
+        for cause in _causes(error):
+            if isinstance(cause, HfHubHTTPError):
+                raise _refusal(what, cause) from None
+            if isinstance(cause, OfflineModeIsEnabled):
+                raise Unreachable(f"{what}: HF_HUB_OFFLINE is set") from None
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ZooError(f"{what}: {printable(str(error))}") from None
+        *_, first = _causes(error)
+        reason = f"{type(first).__name__}: {printable(str(first))}"
+        raise Unreachable(f"{what}: {host()} gives no usable answer ({reason})") from None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _refusal(what: str, error: HfHubHTTPError) -> ZooError:
+    """An answer that is no success, by what the user can do about it."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return UsageError(f"{what} is open only to those whom its owner admits: ask there, and {LOGIN}")
+    if isinstance(error, RepositoryNotFoundError):
+        return UsageError(f"{what}: {host()} has no such repository, or it is private: {LOGIN}")
+    if isinstance(error, RevisionNotFoundError):
+        return UsageError(f"{what}: the repository has no such revision")
+    status = error.response.status_code
+    if status >= 500:
+        return Unreachable(f"{what}: {host()} gives no usable answer (status {status})")
+    said = printable(error.server_message or "") or f"status {status}"
+    if status in (401, 403):
+        return UsageError(f"{what}: {host()} does not allow it ({said}): {LOGIN}")
+    return ZooError(f"{what}: {host()} refuses it ({said})")
+
+
+def printable(text: str) -> str:
+    """A stranger's words on one line of a terminal.
+
+    >>> printable("one\\n\\x1b[31mtwo")
+    'one [31mtwo'
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]

@@ -1,0 +1,80 @@
+"""Codes of data, as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..assembly.build import require_data_of
+from ..data.batches import Source, every
+from ..engine.randomness import seeded
+from ..engine.runtime import find_device, place, prepare
+from ..errors import DataError, UsageError
+from ..interfaces import Encodes, Model
+from ..interfaces.boundary import trusted
+from ..interfaces.dataset import Split
+from ..progress import counted, doing
+from ..run.directory import file_to_open
+from ..share.file import open_share, respecified
+from ..storage.atomic import write_whole
+from .outside_data import require_agreed
+from .sample import array_writer
+
+BATCH = 500
+SPLITS: Mapping[str, Split] = {"test": "test", "train": "train"}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """How many codes were written, and the shape of them all."""
+
+    n: int
+    shape: tuple[int, ...]
+
+
+def encode_file(
+    run_or_file: str | Path,
+    output: Path,
+    *,
+    split: str = "test",
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    trust: bool = False,
+    data_of_file: bool = False,
+) -> Encoded:
+    """The codes that a run or a share file gives the data of its spec, in order, in a file.
+
+    Data that only the file has chosen is read where ``data_of_file`` says so; ``trust`` as `zoo.load` has it.
+    The form is that which the file's ending names: ``.npy``, ``.pt``, or ``.csv`` with a row for each code. UsageError
+    for a model that does not encode.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"there is no split '{split}': {' or '.join(SPLITS)}")
+    write = array_writer(output)
+    file = file_to_open(run_or_file, trust=trust)
+    require_agreed(run_or_file, file, overrides, data_of_file)
+    spec = respecified(file, overrides)
+    on = find_device(device)
+    prepare(spec, on)
+    model = place(open_share(file)[0], on, spec.engine.channels_last)
+    if not isinstance(model, Encodes):
+        raise UsageError(f"{run_or_file} has no codes: model '{spec.model.name}' does not encode")
+    require_data_of(model, spec)
+    source = every(spec.data(), SPLITS[split], on)
+    codes = _codes(model, model, source, spec.train.seed)
+    write_whole(output, lambda aside: write(codes, aside))
+    return Encoded(len(codes), tuple(codes.shape))
+
+
+@torch.no_grad()
+def _codes(model: Model, encoder: Encodes, source: Source, seed: int) -> Tensor:
+    """The code of every example of a source, in order, ``[N, ...]``, on the CPU."""
+    if len(source) == 0:
+        raise DataError("there are no examples to encode")
+    with trusted(), seeded(source.device, seed, "encode"), doing("encoding"):
+        batches = counted(source.in_order(BATCH), -(-len(source) // BATCH))
+        return torch.cat([encoder.encode(batch[model.event.name], model.given(batch)).cpu() for batch in batches])

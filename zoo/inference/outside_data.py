@@ -1,0 +1,60 @@
+"""What a share file's data would read from this machine or fetch: nobody who opens a file has agreed to that yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError
+from ..registry.part import Absent, Part, parameters
+from ..registry.trust import remembers
+from ..run.directory import data_named
+from ..share.file import respecified
+from ..spec import Spec, parts_in
+
+
+def require_agreed(run_or_file: str | Path, file: Path, overrides: Sequence[str], data_of_file: bool) -> None:
+    """UsageError where the data of a share file would be read at places that the file alone has chosen.
+
+    Nothing is asked of data that reads no such place, that this user has trained on here, that an override has
+    replaced, or where ``data_of_file`` says that what the file names may be read.
+    """
+    if data_of_file or replaces_data(overrides):
+        return
+    named = unagreed(file)
+    if named:
+        raise UsageError(
+            f"{run_or_file} names data that is read from outside it, and that nothing was trained on here: "
+            f"{', '.join(named)}; add --set data=... to use data of your own, or --data-of-file to read what it names"
+        )
+
+
+def replaces_data(overrides: Sequence[str]) -> bool:
+    """Whether an override is of all data: another parameter leaves the others to the file."""
+    return any(override.partition("=")[0].strip() == "data" for override in overrides)
+
+
+def unagreed(file: Path) -> list[str]:
+    """The places that a share file's data would read; none where this user has trained on that data here."""
+    spec = respecified(file, ())
+    return [] if remembers(data_named(spec)) else list(places_in(spec))
+
+
+def places_in(spec: Spec) -> Iterator[str]:
+    """What the data of a spec reads from outside: ``train: 'rows.csv' of dataset 'table'``."""
+    for part in parts_in(spec.data):
+        if issubclass(part.cls, Absent):
+            part()  # says what to install
+        places = getattr(part.cls, "places", None if part.cls.origin else ())
+        if places is None:
+            yield f"whatever {part} reads"
+        yield from (f"{name}: {value!r} of {part}" for name, value in _set(part, places or ()))
+
+
+def _set(part: Part[Any], names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """The parameters among these to which the declaration, not the component, gave a value."""
+    given, fields = parameters(part.settings), type(part.settings).model_fields
+    for name in names:
+        if given[name] not in (None, False, fields[f"p_{name}"].default):
+            yield name, given[name]

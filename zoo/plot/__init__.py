@@ -1,0 +1,1 @@
+"""Pictures from tensors: image grids, curves, histograms and densities."""

@@ -1,0 +1,68 @@
+"""The density of a model of one or two numbers, beside the data: a curve over a histogram, or two maps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..interfaces import Batch, Model, Samples, Scores
+from .axes import Span, framed, in_a_row
+from .histogram import chart
+from .images import counted, frame_of, heat_map
+
+CELLS, COUNTED = 160, 80
+"""Along each axis of the plane: points of the model's grid, cells in which data is counted."""
+POINTS = 1000
+"""Points of a curve."""
+FEWEST = 1000
+"""Draws that find a model's frame where there is no data."""
+
+
+def density_problem(model: Model) -> str | None:
+    """Why a model has no picture of its density; None where it has one."""
+    if not (isinstance(model, Scores) and isinstance(model, Samples)):
+        return "needs a model that scores and samples"
+    if model.conditioned_on is not None:
+        return f"needs a model of data alone, not of data given its {model.conditioned_on}"
+    if model.event.levels is not None or tuple(model.event.shape) not in {(1,), (2,)}:
+        return f"needs continuous data of one or two numbers, not '{model.event.name}' of shape {model.event.shape}"
+    return None
+
+
+@torch.no_grad()
+def density_picture(model: Model, n: int, temperature: float, data: Batch | None = None) -> Tensor:
+    """The density of a model as an image ``[3, H, W]`` of bytes, beside ``data`` where there is some.
+
+    The frame is that of the data, else of ``n`` draws (at least 1000). ValueError where `density_problem` has one.
+    """
+    problem = density_problem(model)
+    if problem is not None or not isinstance(model, Scores) or not isinstance(model, Samples):
+        raise ValueError(problem)
+    seen = None if data is None else data[model.event.name]
+    framing = model.sample(max(n, FEWEST), temperature=temperature) if seen is None else seen
+    draw = _on_the_line if model.event.shape.size == 1 else _in_the_plane
+    return draw(model, framing, seen)
+
+
+def _on_the_line(model: Scores, framing: Tensor, seen: Tensor | None) -> Tensor:
+    (x,) = frame_of(framing)
+    p = model.log_prob(_middles(x, POINTS).to(framing).unsqueeze(1)).double().cpu().exp()
+    title = "learned density" if seen is None else "learned density (line) and data (bars)"
+    return chart(x, title, curve=p, data=seen)
+
+
+def _in_the_plane(model: Scores, framing: Tensor, seen: Tensor | None) -> Tensor:
+    x, y = frame_of(framing)
+    grid = torch.cartesian_prod(_middles(x, CELLS), _middles(y, CELLS)).to(framing)
+    log_p = model.log_prob(grid).double().cpu().reshape(CELLS, CELLS).nan_to_num(nan=-torch.inf)
+    learned = heat_map((log_p - log_p.max()).exp().sqrt().T.flip(0))
+    if seen is None:
+        return framed(learned, x, y, "learned density")
+    data = heat_map(counted(seen, x, y, COUNTED))
+    return in_a_row(framed(data, x, y, "data"), framed(learned, x, y, "learned density"))
+
+
+def _middles(span: Span, parts: int) -> Tensor:
+    """The middles of equal parts of an interval."""
+    low, high = span
+    return low + (high - low) * (torch.arange(parts, dtype=torch.float64) + 0.5) / parts

@@ -1,0 +1,1 @@
+"""Names to classes: installed plugins, components, their declarations, renames and migrations."""

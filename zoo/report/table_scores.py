@@ -1,0 +1,83 @@
+"""What a table keeps of a run, in the run's directory: its figures, or that it diverged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import Diverged
+from ..format.header import read_header
+from ..inference.evaluate import evaluate, protocol
+from ..run.directory import MODEL, RUN
+from ..share.file import open_share
+from ..spec import Spec
+from ..storage.atomic import write_whole
+
+KEPT = "table.json"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A finished run: figures on the held-out split, with their n and kind, of weights that ``key`` tells apart."""
+
+    key: Mapping[str, Any]
+    parameters: int
+    figures: Mapping[str, Mapping[str, Any]]
+
+
+def score(directory: Path, spec: Spec, device: str) -> Scored:
+    """The figures of a run by the metrics of a spec: those that were kept, unless metrics or weights have changed."""
+    file = directory / MODEL
+    header = read_header(file)
+    declared = [part.resolved() for part in spec.evaluate]
+    key = {"declared": declared, "step": header.meta["step"], "digest": header.meta["digest"]}
+    kept = _kept(directory)
+    if kept.get("key") == key:
+        return Scored(**kept)
+    recorded = header.meta["metrics"]
+    if recorded.get("declared") != declared or recorded.get("split") != "test":
+        recorded = protocol(evaluate(file, spec, device), spec, "test")
+    count = sum(p.numel() for p in open_share(file)[0].parameters())
+    scored = Scored(key, count, recorded["figures"])
+    _keep(directory, asdict(scored))
+    return scored
+
+
+def diverged(directory: Path) -> bool:
+    """Whether a run is known to have diverged: the same spec would again."""
+    return "diverged" in _kept(directory)
+
+
+def keep_diverged(directory: Path, error: Diverged) -> None:
+    """Remember that a run diverged."""
+    _keep(directory, {"diverged": {"step": error.step, "terms": list(error.terms)}})
+
+
+def finished(directory: Path) -> bool:
+    """Whether a run came to its end."""
+    return _facts(directory).get("status") == "finished" and (directory / MODEL).is_file()
+
+
+def _facts(directory: Path) -> Mapping[str, Any]:
+    return _read(directory / RUN)
+
+
+def _kept(directory: Path) -> Mapping[str, Any]:
+    return _read(directory / KEPT)
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """A JSON object; nothing of one that is not there or cannot be read."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keep(directory: Path, value: Mapping[str, Any]) -> None:
+    text = json.dumps(value, indent=1)
+    write_whole(directory / KEPT, lambda aside: aside.write_text(text, encoding="utf-8"))

@@ -1,0 +1,82 @@
+"""Who writes the checkpoints of a run, and how they come back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+from ..engine.distributed import Processes
+from ..storage.background import Background
+from . import checkpoint
+
+State = dict[str, Any]
+
+
+class Keeper(ABC):
+    """Keeps states in a directory. Every process is asked to, at the same steps."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @abstractmethod
+    def keep(self, step: int, state: State, best: Set[int]) -> None:
+        """Write a checkpoint; beside the last ones those in ``best`` stay."""
+
+    @abstractmethod
+    def load(self, step: int, state: State) -> State:
+        """A checkpoint that verifies; ``state`` is the present one, of the same structure."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Return when everything is on the disk."""
+
+
+class Replicated(Keeper):
+    """A process that holds what the first one holds too, and leaves writing to it."""
+
+    def keep(self, step: int, state: State, best: Set[int]) -> None: ...
+
+    def load(self, step: int, state: State) -> State:
+        return checkpoint.load(self.directory, step)
+
+    def close(self) -> None: ...
+
+
+class Writing(Keeper):
+    """The process that writes all of the state: a copy of it, while training goes on."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._background = Background()
+
+    def keep(self, step: int, state: State, best: Set[int]) -> None:
+        taken = checkpoint.snapshot(state)
+        self._background.submit(lambda: checkpoint.write(self.directory, step, taken, best))
+
+    def load(self, step: int, state: State) -> State:
+        return checkpoint.load(self.directory, step)
+
+    def close(self) -> None:
+        self._background.close()
+
+
+class Divided(Keeper):
+    """A process that holds a part of the state: each writes its own, and training waits for all."""
+
+    def __init__(self, directory: Path, processes: Processes) -> None:
+        super().__init__(directory)
+        self.processes = processes
+
+    def keep(self, step: int, state: State, best: Set[int]) -> None:
+        from . import sharded_checkpoint
+
+        sharded_checkpoint.write(self.directory, step, state, best, self.processes)
+
+    def load(self, step: int, state: State) -> State:
+        from . import sharded_checkpoint
+
+        return sharded_checkpoint.load(self.directory, step, state)
+
+    def close(self) -> None: ...

@@ -1,0 +1,321 @@
+"""A run directory: what a training leaves behind, and how to find it again."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..document.shipped import shipped_specs
+from ..document.yaml import write_yaml
+from ..engine.runtime import Choices
+from ..errors import DamagedFile, UsageError, ZooError
+from ..format.header import canonical, read_header
+from ..hub.address import is_address
+from ..hub.client import fetch
+from ..registry import trust
+from ..registry.python_file import PythonFile, is_python_file
+from ..registry.registry import installed
+from ..spec import Spec, bring_python_files, load_spec
+from ..storage.atomic import remove, sync, write_new, write_whole
+
+CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
+    "checkpoints", "metrics.jsonl", "model.safetensors", trust.RESOLVED, "run.json", "samples"
+)  # fmt: skip
+
+
+TOTAL = "total_seconds"
+"""Under which ``run.json`` adds up the seconds of all sessions."""
+_NAME = re.compile(r"[^\W_][\w.+=-]{0,127}")
+"""What a run may be called: no path, nothing hidden, nothing that a command takes for an option or an address."""
+
+
+@dataclass(init=False)
+class Run:
+    """What a training came to: given its directory alone, what was recorded there.
+
+    ``metrics`` were measured on the ``split``: ``test`` once a run has finished, ``train`` where it stopped before.
+    UsageError for a directory that is not a run.
+    """
+
+    directory: Path
+    steps: int
+    seconds: float
+    metrics: Mapping[str, float]
+    split: str
+
+    def __init__(
+        self,
+        directory: str | Path,
+        steps: int | None = None,
+        seconds: float | None = None,
+        metrics: Mapping[str, float] | None = None,
+        split: str = "train",
+    ) -> None:
+        self.directory = Path(directory)
+        facts = _facts(self.directory) if steps is None or seconds is None else {}
+        self.steps = facts.get("step", 0) if steps is None else steps
+        self.seconds = facts.get("seconds", 0.0) if seconds is None else seconds
+        self.metrics, self.split = _measured(self.directory) if metrics is None else (metrics, split)
+
+    @property
+    def model(self) -> Path:
+        """The run's share file."""
+        return self.directory / MODEL
+
+
+def new_directory(spec: Spec, runs: Path, name: str | None) -> Path:
+    """Where a new run will be; nothing is written yet."""
+    called = name or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    if not _NAME.fullmatch(called):
+        raise UsageError(
+            f"'{called}' is no name for a run: expected at most 128 letters, digits and . _ - + =, and first "
+            "a letter or a digit"
+        )
+    directory = runs / spec.name / called
+    _refuse_run(directory)
+    return directory
+
+
+def create(directory: Path, spec: Spec, text: str) -> None:
+    """Make a run's directory, with the spec as given and as resolved; of several processes one does.
+
+    From now on this user is known to have trained with the Python files and the data that the spec names.
+    """
+    resolved = write_yaml(spec.resolved())
+    try:
+        _refuse_run(directory)
+        write_whole(directory / "spec.yaml", lambda aside: _write(aside, text))
+        for file in python_files(spec):
+            _keep(directory, file)
+            trust.remember(file.text, f"{file.path.resolve()}, by {directory.resolve()}")
+        trust.remember(data_named(spec), f"data of {directory.resolve()}")
+        write_new(directory / RESOLVED, lambda aside: _write(aside, resolved))
+    except ZooError:
+        # Another process was first, and may have swept away what this one was writing.
+        _refuse_run(directory)
+        raise
+    sweep(directory)
+
+
+def python_files(spec: Spec) -> list[PythonFile]:
+    """The files beside the spec that brought parts of it, as they were when it was read."""
+    found = [installed().file(Path(entry).stem) for entry in spec.plugins if is_python_file(entry)]
+    return [file for file in found if file is not None]
+
+
+def data_named(spec: Spec) -> bytes:
+    """The declaration of a spec's data, as the record of what was trained with has it."""
+    return canonical(spec.data.resolved()).encode()
+
+
+def spec_of(directory: Path, *, trust: bool = False) -> Spec:
+    """The resolved spec of a run; ``trust`` as `zoo.load_spec` has it."""
+    if is_run(directory):
+        return load_spec(directory / RESOLVED, trust=trust)
+    if not directory.exists():
+        raise UsageError(f"there is no run {directory}")
+    raise UsageError(f"{directory} is not a run: it has no {RESOLVED}")
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a run has begun there."""
+    try:
+        return (directory / RESOLVED).is_file()
+    except PermissionError as error:
+        raise UsageError(f"{directory} cannot be looked into: {error.strerror}") from None
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a kill left of files and checkpoints that were being written. Only its owner may do it."""
+    for half in (
+        *directory.glob(".*.tmp"), *(directory / SAMPLES).glob(".*.tmp"), *(directory / CHECKPOINTS).glob("step-*.tmp")
+    ):  # fmt: skip
+        remove(half)
+
+
+def _facts(directory: Path) -> dict[str, Any]:
+    """What ``run.json`` says; nothing where it is not there yet, or cannot be read."""
+    if not is_run(directory):
+        raise UsageError(f"{directory} is not a run: it has no {RESOLVED}")
+    try:
+        found = json.loads((directory / RUN).read_bytes())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def trained_seconds(directory: Path) -> float | None:
+    """How long all sessions of a run took together; None where that was not recorded."""
+    facts = _facts(directory) if is_run(directory) else {}
+    try:
+        if TOTAL in facts:
+            return float(facts[TOTAL])
+        # Sessions were not added up once: all steps, at the pace of the last one.
+        return float(facts["seconds"] * facts["step"] / (facts["step"] - facts["since"]))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _measured(directory: Path) -> tuple[Mapping[str, float], str]:
+    """The figures of a run and the split they are of: those of its model, or those of the last row of training."""
+    if (directory / MODEL).is_file():
+        recorded = read_header(directory / MODEL).meta["metrics"]
+        if figures := recorded.get("figures"):
+            values = {name: figure["value"] for name, figure in figures.items()}
+            return {name: math.nan if v is None else v for name, v in values.items()}, recorded.get("split", "test")
+    try:
+        lines = (directory / METRICS).read_bytes().split(b"\n")
+    except OSError:
+        lines = []
+    rows = [row for line in lines if (row := _row(line)).get("split") == "train"]
+    last = rows[-1] if rows else {}
+    return {name: value for name, value in last.items() if name not in ("step", "split", "lr")}, "train"
+
+
+def choices_of(directory: Path) -> Choices | None:
+    """What a run was computed on, which a resume must repeat; None where it never started.
+
+    Raises `zoo.DamagedFile` where that cannot be read any more.
+    """
+    file = directory / RUN
+    try:
+        return Choices(**json.loads(file.read_bytes())["choices"])
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"{file} could not be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedFile(
+            f"{file} does not say any more what the run is computed on ({type(error).__name__}: {error}); remove it to "
+            "choose anew, maybe to other bits"
+        ) from None
+
+
+def record(directory: Path, choices: Choices, **facts: Any) -> None:
+    """Write ``run.json``: host, versions, times and choices. Nothing that is computed from depends on it."""
+    known = {
+        "zoo": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "choices": choices.to_dict(),
+        **facts,
+    }
+    write_whole(directory / RUN, lambda aside: _write(aside, json.dumps(known, indent=1)))
+
+
+def file_to_open(target: str | Path, *, trust: bool = False) -> Path:
+    """The share file of a run or an address, or the share file itself, for a command that needs its model.
+
+    Of a run, what it kept of the Python files that its spec named is executed, as by a resume, where this user has
+    trained with them here, or says to ``trust`` them; of a file, nothing is.
+    """
+    file = model_file(target)
+    if not is_address(target) and is_run(Path(target)):
+        bring_python_files(Path(target) / RESOLVED, trust=trust)
+    return file
+
+
+def model_file(target: str | Path) -> Path:
+    """The share file of a run directory, the one at an ``hf://`` address, or the share file itself, to look at."""
+    if is_address(target):
+        return fetch(str(target))
+    run_or_file = Path(target)
+    if not run_or_file.exists():
+        if str(target) in shipped_specs():
+            raise UsageError(f"{target} is a spec, not a run or a share file: 'zoo train {target}' makes a run of it")
+        raise UsageError(f"there is no run or file {run_or_file}")
+    if not run_or_file.is_dir():
+        return run_or_file
+    if not (run_or_file / MODEL).is_file():
+        what = "has no model yet" if (run_or_file / RESOLVED).is_file() else "is not a run"
+        newest = max(run_or_file.glob(f"*/{RESOLVED}"), key=lambda file: file.parent.name, default=None)
+        hint = f"; it holds runs, such as {newest.parent}" if newest else ""
+        raise UsageError(f"{run_or_file} {what}: it has no {MODEL}{hint}")
+    return run_or_file / MODEL
+
+
+class MetricsLog:
+    """``metrics.jsonl``: one row a line; rows after the checkpoint that a resume starts from are cut."""
+
+    def __init__(self, directory: Path, since: int) -> None:
+        self.path = directory / METRICS
+        kept = b"".join(_until(self._lines(), since))
+        write_whole(self.path, lambda aside: aside.write_bytes(kept))
+        self._file = self.path.open("ab", buffering=0)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append a row; where the disk has no room for all of it, none of it stays."""
+        line, end = f"{json.dumps(row)}\n".encode(), self._file.seek(0, os.SEEK_END)
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            self._file.truncate(end)
+            raise ZooError(f"{self.path} could not be written: {error.strerror}") from error
+
+    def sync(self) -> None:
+        """Wait until every row is on the disk: a checkpoint must not be there before the rows up to it."""
+        try:
+            sync(self.path)
+        except OSError as error:
+            raise ZooError(f"{self.path} could not be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _lines(self) -> list[bytes]:
+        try:
+            # The last is what a kill left of a row, if anything: no row that can be read, and cut with what is late.
+            return [line + b"\n" for line in self.path.read_bytes().split(b"\n")]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ZooError(f"{self.path} could not be read: {error.strerror}") from error
+
+
+def _until(lines: list[bytes], step: int) -> list[bytes]:
+    """The lines up to the last row of this step; one among them that cannot be read stays as it is."""
+    last = max((index for index, line in enumerate(lines, 1) if _step_of(line) <= step), default=0)
+    return lines[:last]
+
+
+def _step_of(line: bytes) -> float:
+    step = _row(line).get("step")
+    return step if isinstance(step, int) else math.inf
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """A row of ``metrics.jsonl``; nothing where it cannot be read."""
+    try:
+        row = json.loads(line)
+        return row if isinstance(row, dict) else {}
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _refuse_run(directory: Path) -> None:
+    if is_run(directory):
+        raise UsageError(f"{directory} is a run already; go on with --resume, or choose another name")
+
+
+def _keep(directory: Path, file: PythonFile) -> None:
+    write_whole(directory / file.path.name, lambda aside: aside.write_bytes(file.text))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The share file: one safetensors file that describes itself, read strictly."""

@@ -1,0 +1,179 @@
+"""The share file: one safetensors file that describes itself and opens without running any code from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import DamagedFile, UsageError, listed
+from ..format.digest import digest
+from ..format.header import Header, TensorEntry, canonical, judge, read_header
+from ..format.migrations import FORMAT
+from ..interfaces import Model
+from ..progress import doing
+from ..registry.part import Absent
+from ..registry.python_file import comes_from_a_file, is_python_file
+from ..registry.registry import installed
+from ..run.directory import file_to_open
+from ..spec import Spec, load_spec
+from ..storage.atomic import write_whole
+from . import tensors
+from .budget import judge_sizes
+from .skip_init import build_unfilled
+from .stored_spec import WithAbsent, needs, spec_of, told_of
+from .tensors import restore
+
+ENDING = ".safetensors"
+"""How a share file's name ends."""
+UNHASHED = "0" * 64
+
+
+def export(
+    path: Path,
+    spec: Spec,
+    model: Model,
+    *,
+    step: int,
+    data: str | None,
+    metrics: Mapping[str, Any] | None = None,
+    parent: str | None = None,
+    licence: str | None = None,
+) -> Path:
+    """Write a model's share file. The same weights and spec give the same bytes."""
+    made_of = {"data": data, "metrics": dict(metrics or {}), "parent": parent, "licence": licence}
+    held, head = _judged(path, spec, model, step=step, **made_of)
+    with doing(f"writing {path.name}"):
+        write_whole(path, lambda aside: tensors.write(aside, held, tensors.lay_out(held), head))
+    return path
+
+
+def check_shareable(spec: Spec, model: Model, *, data: str | None, parent: str | None) -> None:
+    """UsageError where the share file of a model that is to be trained would be refused, afterwards."""
+    held, _ = _judged(Path(f"{spec.name}.safetensors"), spec, model, step=0, data=data, metrics={}, parent=parent)
+    judge_sizes(spec, model.event, tensors.lay_out(held))
+
+
+def _judged(
+    path: Path, spec: Spec, model: Model, **facts: Any
+) -> tuple[dict[str, Tensor], Callable[[Mapping[str, str]], bytes]]:
+    """A share file's tensors, and from their hashes the bytes before them; UsageError where it would be refused."""
+    held, ties = tensors.untied(model)
+    entries = tensors.lay_out(held)
+    about = {"format": FORMAT, "spec": _shared(spec), "event": model.event.to_dict(), "components": _components(spec)}
+    meta = {"licence": None, "seed": spec.train.seed, "ties": ties, **about, **facts}
+
+    def head(hashes: Mapping[str, str]) -> bytes:
+        return _head(entries, meta, hashes or dict.fromkeys(entries, UNHASHED))
+
+    try:
+        judge(path, head({})[8:], sum(entry.end - entry.start for entry in entries.values()))
+    except DamagedFile as error:
+        raise UsageError(f"this model cannot be shared: its file would be refused. {error}") from None
+    return held, head
+
+
+def load(path: str | Path, *, trust: bool = False) -> Model:
+    """The model of a share file, ready to use: ``zoo.load("realnvp.safetensors").sample(16)``.
+
+    A run directory has one, and so has an address: ``zoo.load("hf://acme/realnvp")``. Of a run, the Python files that
+    its spec names are executed where this user has trained with them here, or says to ``trust`` them.
+
+    Raises `zoo.DamagedFile` where the file is not what it says, `zoo.PluginError` where a plugin is missing.
+    """
+    return open_share(file_to_open(path, trust=trust))[0]
+
+
+def open_share(path: Path) -> tuple[Model, Spec, Header]:
+    """The model of a share file, in evaluation mode, with its spec and header."""
+    header = read_header(path)
+    spec = spec_of(header, path)
+    with told_of(path):
+        model = build_unfilled(spec, header)
+    with doing(f"reading {path.name}"):
+        restore(model, path, header)
+    return model.eval(), spec, header
+
+
+def respecified(file: Path, overrides: Sequence[str], metrics: Sequence[str] = ()) -> Spec:
+    """A share file's spec with overrides, for scoring and sampling; the model itself stays what it is.
+
+    Any ``metrics`` that it does not name are evaluated too, so that overrides can give them parameters.
+    """
+    header = read_header(file)
+    for override in overrides:
+        if override.startswith("model"):
+            raise UsageError(f"--set {override}: the model of a share file is what it is; train another")
+    spec = spec_of(header, file)
+    if not overrides and not metrics:
+        return spec
+    node = spec.resolved()
+    if metrics:
+        new = [name for name in metrics if name not in {part.name for part in spec.evaluate}]
+        node = {**node, "evaluate": [*(part.resolved() for part in spec.evaluate), *new]}
+    # A plugin of something else than the model may be missing: what needs it will say so.
+    lookup = WithAbsent(installed(), file, header, needs(header))
+    return load_spec({**node, "plugins": []}, overrides, lookup=lookup)
+
+
+def reexport(run: Path, output: Path | None, licence: str | None, *, trust: bool = False) -> tuple[Path, str]:
+    """Write a run's share file anew, verified, with the terms that it is shared under; its path and digest."""
+    if not run.is_dir():
+        raise UsageError(f"{run} is no run directory")
+    model, spec, header = open_share(file_to_open(run, trust=trust))
+    _refuse_files(run, header)
+    target = output or Path(f"{spec.name}.safetensors")
+    export_again(target, model, spec, header, licence=licence or header.meta["licence"])
+    return target, str(read_header(target).meta["digest"])
+
+
+def _refuse_files(run: Path, header: Header) -> None:
+    files = {component["distribution"] for component in header.meta["components"]
+             if comes_from_a_file(component["distribution"], component["version"])}  # fmt: skip
+    if files:
+        raise UsageError(
+            f"{run} is made with components of {listed(sorted(files))}: a share file brings no code, so nobody could "
+            "open it; put them into a package, which others install ('zoo new plugin' starts one)"
+        )
+
+
+def export_again(path: Path, model: Model, spec: Spec, header: Header, **changes: Any) -> Path:
+    """Write an opened share file anew: what is not among the changes stays as its header has it."""
+    kept = {key: header.meta[key] for key in ("step", "data", "metrics", "parent", "licence")}
+    return export(path, spec, model, **{**kept, **changes})
+
+
+def _head(entries: Mapping[str, TensorEntry], meta: Mapping[str, Any], hashes: Mapping[str, str]) -> bytes:
+    """The bytes before the tensors: how many, and the header in JSON, padded so that the tensors are aligned."""
+    sealed = {**meta, "digest": digest(entries, hashes, meta)}
+    listed = {
+        name: {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": [entry.start, entry.end]}
+        for name, entry in entries.items()
+    }
+    text = canonical({"__metadata__": {"zoo": canonical(sealed)}, **listed}).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _shared(spec: Spec) -> dict[str, Any]:
+    """The resolved spec without the paths of Python files: who brought what is among the components."""
+    resolved = spec.resolved()
+    return resolved | {"plugins": [name for name in spec.plugins if not is_python_file(name)]}
+
+
+def _components(spec: Spec) -> list[dict[str, str]]:
+    """Who brought the parts: kind, name, distribution, version."""
+    registry = installed()
+    found = {}
+    for part in spec.parts():
+        # What is not installed here is recorded as the file has it that the model came from.
+        plugin = part.cls if issubclass(part.cls, Absent) else registry.plugin_of(part.cls)
+        found[part.kind, part.name] = {
+            "kind": part.kind,
+            "name": part.name,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+        }
+    return [found[key] for key in sorted(found)]

@@ -1,0 +1,105 @@
+"""Whether a share file is what it says, and whether what it needs is here. Nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import PluginError
+from ..format.digest import check_seal, hash_file
+from ..format.header import Header, read_header
+
+if TYPE_CHECKING:
+    from .stored_spec import Need
+
+
+PROBLEMS = {
+    "older": "here is the newer {}",
+    "newer": "here is the older {}",
+    "unknown": "that version has none",
+    "missing": "not installed",
+    "file": "a Python file of the run, which is not executed; read it, and add --trust to compare the tensors as well",
+}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What is known of a sound share file; ``missing`` says what to install before it opens."""
+
+    file: Path
+    header: Header
+    parameters: int | None
+    components: tuple[Need, ...]
+    missing: PluginError | None
+
+    @property
+    def problems(self) -> list[str]:
+        """What is not as it was when the file was made."""
+        return [f"{need}: {PROBLEMS[need.state].format(need.here)}" for need in self.components if need.state != "ok"]
+
+    def facts(self) -> dict[str, str]:
+        """What the file says of itself, for a person."""
+        meta = self.header.meta
+        count = "" if self.parameters is None else f"{self.parameters:,}"
+        written = self.header.written["format"]
+        told = {"spec": meta["spec"]["name"], "format": written, "step": meta["step"], "parameters": count}
+        told |= {"digest": f"{meta['digest']}, sound"} | {key: meta[key] for key in ("data", "licence", "parent")}
+        return {key: str(value) for key, value in told.items() if value not in (None, "")}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for programs."""
+        meta = self.header.meta
+        own = {"file": str(self.file), "name": meta["spec"]["name"], "parameters": self.parameters}
+        facts = {key: meta[key] for key in ("format", "digest", "step", "seed", "data", "licence", "parent")}
+        facts["format"] = self.header.written["format"]
+        return own | facts | {"components": [vars(need) for need in self.components], "problems": self.problems}
+
+
+def verify(run_or_file: str | Path, *, trust: bool = False) -> Verification:
+    """Judge a share file in this order: its header, its bytes, and whether it is the model that its spec declares.
+
+    Raises `zoo.DamagedFile`, or `zoo.SpecError` where the components that are installed do not take its spec. A
+    missing plugin is no reason to doubt the file: it is told in the result. A damaged file is found without torch.
+    No Python file of a run is executed, and the model that needs one is not built, unless ``trust`` says so.
+    """
+    file = _file_of(run_or_file, trust)
+    header = read_header(file)
+    check_seal(file, header, hash_file(file, header))
+
+    from .skip_init import build_unfilled
+    from .stored_spec import needs, require, spec_of, told_of
+    from .tensors import compare
+
+    components = tuple(needs(header, Path(run_or_file) if file != Path(run_or_file) else None))
+    missing = _missing(file, components)
+    try:
+        require(file, header, components)
+    except PluginError:
+        return Verification(file, header, None, components, missing)
+    if any(need.state == "file" for need in components):
+        return Verification(file, header, None, components, missing)
+    spec = spec_of(header, file)
+    with told_of(file):
+        model = build_unfilled(spec, header)
+    compare(model, file, header)
+    return Verification(file, header, sum(p.numel() for p in model.parameters()), components, missing)
+
+
+def _missing(file: Path, components: tuple[Need, ...]) -> PluginError | None:
+    """What to install, for data and metrics too: without those a file opens."""
+    from .stored_spec import require_all
+
+    try:
+        require_all(file, components)
+    except PluginError as missing:
+        return missing
+    return None
+
+
+def _file_of(run_or_file: str | Path, trust: bool) -> Path:
+    if Path(run_or_file).is_file():
+        return Path(run_or_file)
+    from ..run.directory import file_to_open, model_file
+
+    return file_to_open(run_or_file, trust=True) if trust else model_file(run_or_file)

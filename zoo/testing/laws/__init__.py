@@ -1,0 +1,1 @@
+"""The laws of each kind: functions that take a component and raise `LawBroken`."""

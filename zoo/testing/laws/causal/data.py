@@ -1,0 +1,102 @@
+"""What causal models are tested on: data, contexts, and names for the numbers of an event."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ....event import Event
+from ....interfaces.causal import Causal
+from ....shape import Shape
+
+MOST = 4096
+"""How much data an event may have for laws that look at all of it."""
+
+
+def event_of(model: Causal) -> Event:
+    """What the model is of: a causal model is a `zoo.Model`, or is built with an event all the same."""
+    event: Event = model.event  # type: ignore[attr-defined]
+    return event
+
+
+def levels_of(model: Causal) -> int:
+    """How many values a number of the model's data has."""
+    return event_of(model).levels or 0
+
+
+def random_data(model: Causal, n: int, seed: int = 0) -> Tensor:
+    """Seeded levels, in the form of the model's data: ``[n, *shape]``."""
+    noise = torch.Generator().manual_seed(seed)
+    levels = levels_of(model)
+    x = torch.randint(levels, (n, *event_of(model).shape), generator=noise)
+    return x.to(torch.uint8) if levels <= 256 else x
+
+
+def all_data(model: Causal) -> Tensor | None:
+    """Each data that there can be, once; None where there is too much of it."""
+    event, levels = event_of(model), levels_of(model)
+    if levels**event.shape.size > MOST:
+        return None
+    x = torch.cartesian_prod(*[torch.arange(levels)] * event.shape.size).reshape(-1, *event.shape)
+    return x.to(torch.uint8)
+
+
+def context_for(model: Causal, n: int, first: int = 0) -> Tensor | None:
+    """What ``n`` examples are conditioned on, from the example of that number on; None for a model of data alone."""
+    source = _source(model)
+    if source is None:
+        return None
+    context = event_of(model).example(first + n, "cpu")[source][first:]
+    return context.double() if context.is_floating_point() else context
+
+
+def context_is_known(model: Causal) -> bool:
+    """Whether what it is conditioned on, if anything, is among what an event says of a batch."""
+    source = _source(model)
+    return source is None or source in event_of(model).example(1, "meta")
+
+
+def _source(model: Causal) -> str | None:
+    source: str | None = getattr(model, "conditioned_on", None)
+    return source
+
+
+def uniforms(model: Causal, n: int, seed: int = 0) -> Tensor:
+    """Seeded numbers that ``n`` draws are made of, without a trace in the default generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return model.uniforms(n)
+
+
+def modes(model: Causal) -> Iterator[tuple[str, Causal]]:
+    """The model in each mode, with what to call it; the model itself stays as it is."""
+    for mode, training in (("evaluation", False), ("training", True)):
+        other = copy.deepcopy(model)
+        if isinstance(other, nn.Module):
+            other.train(training)
+        yield mode, other
+
+
+def place(number: int, shape: Shape) -> tuple[int, ...]:
+    """Where a number stands in an event: channel, row and column of an image.
+
+    >>> place(5, Shape(1, 2, 3))
+    (0, 1, 2)
+    """
+    found = []
+    for size in reversed(tuple(shape)):
+        found.append(number % size)
+        number //= size
+    return tuple(reversed(found))
+
+
+def shown(number: int, shape: Shape) -> str:
+    """The place as a message names it.
+
+    >>> shown(5, Shape(1, 2, 3)), shown(5, Shape(7))
+    ('(0, 1, 2)', '(5)')
+    """
+    return f"({', '.join(map(str, place(number, shape)))})"

@@ -1,0 +1,132 @@
+"""The conditionals of a causal model are probabilities, and its likelihood is their product."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from ....interfaces.causal import Causal
+from ...errors import LawBroken, distance, require, require_per_sample
+from ..bijection.contract import traced
+from .data import all_data, context_for, event_of, levels_of, random_data, shown
+
+EXACT = 1e-9
+
+
+@torch.no_grad()
+def log_prob_is_sum_of_conditionals(model: Causal) -> None:
+    """``log_prob`` is the sum of what ``conditionals`` say of the levels that the data has; levels of another dtype are
+    the same levels, floating point numbers among them."""
+    x, context = random_data(model, 4), context_for(model, 4)
+    log_p, total = model.conditionals(x, context), model.log_prob(x, context)
+    wanted = [4, *event_of(model).shape, levels_of(model)]
+    require(list(log_p.shape) == wanted, f"conditionals have shape {list(log_p.shape)}: return {wanted}, levels last")
+    require_per_sample("log_prob", total, 4)
+    summed = log_p.gather(-1, x.long().unsqueeze(-1)).flatten(1).sum(1)
+    error = distance(summed, total)
+    require(
+        error <= EXACT, f"log_prob and the sum of the conditionals differ by {error:.3g}: score by the same numbers"
+    )
+    for dtype in (torch.int64, torch.float64):
+        error = distance(model.conditionals(x.to(dtype), context), log_p)
+        require(error <= EXACT, f"levels given as {dtype} have other conditionals: compare and look up by value")
+
+
+@torch.no_grad()
+def normalises(model: Causal) -> None:
+    """The probabilities of a number's levels sum to one, and, where it is little enough to count, those of all data."""
+    x, context = random_data(model, 4), context_for(model, 4)
+    totals = model.conditionals(x, context).exp().sum(-1).flatten(1)
+    wrong = (totals - 1.0).abs().nan_to_num(nan=float("inf")).amax(0)
+    number = int(wrong.argmax())
+    require(
+        wrong.max() <= EXACT,
+        f"the probabilities of the levels at {shown(number, event_of(model).shape)} do not sum to one, they are off by "
+        f"{float(wrong.max()):.3g}: count each level once, the first and the last with their tails",
+    )
+    every = all_data(model)
+    if every is None:
+        return
+    given = context_for(model, 1)
+    told = None if given is None else given.expand(every.shape[0], *given.shape[1:])
+    total = float(model.log_prob(every, told).exp().sum())
+    require(abs(total - 1.0) <= EXACT, f"the probabilities of all data sum to {total:.9g}, not to one")
+
+
+@torch.no_grad()
+def answers_each_example_alone(model: Causal) -> None:
+    """In evaluation mode a batch gives each example the conditionals and the likelihood that it gets alone."""
+    x, context = random_data(model, 4), context_for(model, 4)
+    for name, method in (("conditionals", model.conditionals), ("log_prob", model.log_prob)):
+        among = method(x, context)
+        for i in range(4):
+            told = None if context is None else context[i : i + 1]
+            error = distance(method(x[i : i + 1], told)[0], among[i])
+            require(error <= EXACT, f"{name} of an example change by {error:.3g} with the batch that it is in")
+
+
+@torch.no_grad()
+def hears_its_context(model: Causal) -> None:
+    """The conditional of each number changes with what the model is conditioned on."""
+    if context_for(model, 1) is None:
+        return
+    x = random_data(model, 8)
+    before, after = (model.conditionals(x, context_for(model, 8, first)) for first in (0, 1))
+    deaf = torch.isclose(before, after, rtol=0.0, atol=1e-12).all(-1).flatten(1).all(0)
+    if deaf.any():
+        first = shown(int(deaf.nonzero()[0]), event_of(model).shape)
+        raise LawBroken(
+            f"the conditional of {first} is the same whatever the context: tell it to a part that it hears of"
+        )
+
+
+@torch.no_grad()
+def dtype_follows(model: Causal) -> None:
+    """In float32 or float64 it answers in that precision; under bfloat16 autocast in at least float32."""
+    x, context = random_data(model, 3), context_for(model, 3)
+    for dtype in (torch.float32, torch.float64):
+        part, told = _to(model, dtype), _of_dtype(context, dtype)
+        answers = (part.log_prob(x, told), part.conditionals(x, told), part.uniforms(3))
+        found = {str(answer.dtype) for answer in answers}
+        require(found == {str(dtype)}, f"in {dtype} it answers in {', '.join(sorted(found))}: follow the parameters")
+    part, told = _to(model, torch.float32), _of_dtype(context, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        require_per_sample("log_prob under autocast", part.log_prob(x, told), 3)
+
+
+@torch.no_grad()
+def runs_on_meta(model: Causal) -> None:
+    """It scores on the meta device, where a spec's shapes are checked before any memory is touched."""
+    x, context = random_data(model, 3), context_for(model, 3)
+    part = copy.deepcopy(model)
+    if isinstance(part, nn.Module):
+        part.to("meta")
+    told = None if context is None else context.to("meta")
+    try:
+        log_prob, log_p = part.log_prob(x.to("meta"), told), part.conditionals(x.to("meta"), told)
+    except (NotImplementedError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise LawBroken(f"it does not run on the meta device: ask for no tensor's value ({reason})") from None
+    require_per_sample("log_prob on the meta device", log_prob, 3)
+    require(log_p.shape[-1] == levels_of(model), "on the meta device conditionals have another shape")
+
+
+@torch.no_grad()
+def compiles(model: Causal) -> None:
+    """``torch.compile(fullgraph=True)`` traces ``log_prob`` without a graph break."""
+    x, context = random_data(model, 3), context_for(model, 3)
+    error = distance(traced("log_prob", model.log_prob, x, context), model.log_prob(x, context))
+    require(error <= EXACT, f"log_prob is {error:.3g} off once it is compiled")
+
+
+def _to(model: Causal, dtype: torch.dtype) -> Causal:
+    other = copy.deepcopy(model)
+    if isinstance(other, nn.Module):
+        other.to(dtype)
+    return other
+
+
+def _of_dtype(context: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return context.to(dtype) if context is not None and context.is_floating_point() else context

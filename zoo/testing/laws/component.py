@@ -1,0 +1,37 @@
+"""Laws of every component, whatever its kind: it says what it is, and its declaration survives being written down."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+from ...registry.part import Part, parameters_of, part_of
+from ...registry.registry import installed
+from ..errors import require
+
+
+def says_what_it_is(part: Part[Any]) -> None:
+    """The class has a docstring of its own, whose first paragraph is the line that ``zoo list`` shows."""
+    text = part.cls.__dict__.get("__doc__") or ""
+    first = inspect.cleandoc(text).split("\n\n")[0]
+    require(bool(first), f"{part.cls.__qualname__} has no docstring: its first line is what zoo list shows")
+    require(first.rstrip().endswith((".", ":")), f"the docstring of {part.cls.__qualname__} begins with no sentence: "
+            f"'{first}'")  # fmt: skip
+
+
+def declaration_survives(part: Part[Any]) -> None:
+    """Written with every default, as JSON, and read again, the declaration is the same: share files depend on it."""
+    written = json.dumps(part.resolved())
+    values = {key: value for key, value in json.loads(written).items() if key != "type"}
+    again = json.dumps(part_of(installed(), part.cls, part.name, values).resolved())
+    require(again == written, f"what was declared as {written} is read again as {again}: let validators keep what they "
+            f"have made")  # fmt: skip
+
+
+def has_a_schema(part: Part[Any]) -> None:
+    """Its parameters have a JSON Schema, from which editors know them."""
+    try:
+        json.dumps(parameters_of(part.cls).model_json_schema(by_alias=True))
+    except Exception as error:
+        require(False, f"its parameters have no JSON Schema ({error}): give their types one, or take plainer types")

@@ -1,0 +1,111 @@
+"""Laws of data: what the event says is what comes, always the same, and no test example is one of training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ...event import Event
+from ...interfaces.dataset import Dataset, Examples, Split
+from ...interfaces.model import Batch
+from ..errors import require
+
+SPLITS: tuple[Split, Split] = ("train", "test")
+MOST = 4096
+"""Examples that are read at most."""
+
+
+def examples_are_as_described(dataset: Dataset) -> None:
+    """Every example has the event's shape, its levels lie below `levels`, its numbers in `range`."""
+    event = dataset.event
+    for split in SPLITS:
+        examples = dataset.split(split)
+        require(len(examples) > 0, f"the {split} split is empty")
+        batch = _rendered(examples)
+        require(event.name in batch, f"the {split} split has no '{event.name}', which its event is called")
+        lengths = {name: len(x) for name, x in batch.items()}
+        require(len(set(lengths.values())) == 1, f"the entries of a batch differ in length: {lengths}")
+        _check_values(event, batch[event.name], split)
+        if event.classes is not None:
+            require("label" in batch, f"its event has classes, but the {split} split has no 'label'")
+            _check_levels("label", batch["label"], event.classes, split)
+
+
+def reading_is_a_function(dataset: Dataset) -> None:
+    """The same numbers give the same examples, in their order, whoever asks and however often."""
+    for split in SPLITS:
+        examples, again = dataset.split(split), dataset.split(split)
+        chosen = _some(examples)
+        first, second, other = examples.read(chosen), examples.read(chosen), again.read(chosen)
+        backwards = examples.read(chosen.flip(0))
+        for name, x in first.items():
+            require(torch.equal(x, second[name]), f"'{name}' is another when it is read a second time: {split}")
+            require(torch.equal(x, other[name]), f"'{name}' is another from a second split of the same name: {split}")
+            require(torch.equal(x, backwards[name].flip(0)), f"'{name}' does not follow the order that was asked for")
+
+
+def splits_are_disjoint(dataset: Dataset) -> None:
+    """No example of the test split is one of training."""
+    trained = set(_digests(dataset, "train"))
+    shared = sum(digest in trained for digest in _digests(dataset, "test"))
+    require(shared == 0, f"{shared} examples of the test split are examples of training as well")
+
+
+def fingerprint_tells(dataset: Dataset) -> None:
+    """The fingerprint is the same for the same data, and another for other data."""
+    train, test = (dataset.split(split).fingerprint() for split in SPLITS)
+    require(dataset.split("train").fingerprint() == train, "the fingerprint of the same split changes")
+    require(train != test, "the fingerprints of training and of test are the same: they tell nothing")
+
+
+def examples_lie_on_the_cpu(dataset: Dataset) -> None:
+    """What is read lies on the CPU: the engine moves it."""
+    for split in SPLITS:
+        examples = dataset.split(split)
+        for name, x in examples.read(_some(examples)).items():
+            require(x.device.type == "cpu", f"'{name}' of the {split} split lies on {x.device}")
+
+
+def _some(examples: Examples) -> Tensor:
+    count = min(len(examples), 16)
+    return torch.arange(count) * (len(examples) // count)
+
+
+def _check_values(event: Event, x: Tensor, split: Split) -> None:
+    shape = tuple(x.shape[1:])
+    require(shape == tuple(event.shape), f"'{event.name}' of the {split} split is {list(shape)}, not {event.shape}")
+    if event.levels is not None:
+        _check_levels(event.name, x, event.levels, split)
+        return
+    require(x.is_floating_point(), f"'{event.name}' has no levels, so its numbers are floating, not {x.dtype}")
+    require(x.isfinite().all(), f"'{event.name}' of the {split} split has numbers that are not finite")
+    if event.range is not None:
+        low, high = event.range
+        require((x >= low).all() & (x <= high).all(), f"'{event.name}' of the {split} split leaves its range")
+
+
+def _check_levels(name: str, x: Tensor, levels: int, split: Split) -> None:
+    require(not x.is_floating_point(), f"'{name}' has {levels} levels, so it is of integers, not of {x.dtype}")
+    low, high = int(x.min()), int(x.max())
+    require(
+        low >= 0 and high < levels, f"'{name}' of the {split} split has levels {low} to {high}, not 0 to {levels - 1}"
+    )
+
+
+def _rendered(examples: Examples) -> Batch:
+    """What a model is given, of what is kept."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return examples.render(examples.read(_some(examples)))
+
+
+def _digests(dataset: Dataset, split: Split) -> Iterator[bytes]:
+    """Of each example, whatever its label: all that is kept of it, for what is rendered may be chance."""
+    examples = dataset.split(split)
+    batch = examples.read(torch.arange(min(len(examples), MOST)))
+    kept = [x.reshape(len(x), -1).numpy() for name, x in batch.items() if name != "label"]
+    for row in zip(*kept, strict=True):
+        yield hashlib.sha256(b"".join(x.tobytes() for x in row)).digest()

@@ -1,0 +1,57 @@
+"""What a new run is computed on; a resumed one repeats it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from ..assembly.build import build
+from ..assembly.parameters import freeze
+from ..engine.distributed import Alone
+from ..engine.runtime import Choices, Runtime, compile_pays, find_device, prepare
+from ..interfaces import Clock
+from ..spec import Spec
+
+STEPS = 4
+"""Steps that are timed; the first is not counted."""
+LONG = 2.0
+"""Seconds of a step beyond which a user is told what takes so long."""
+
+
+def choose(spec: Spec, processes: int, say: Callable[[str], None]) -> Choices:
+    """What a new run is computed on; ``compile: auto`` measures whether compiling pays, and says so."""
+    device = find_device(spec.engine.device)
+    engine = spec.engine
+    eager = Choices(str(device), engine.precision, False, engine.channels_last, processes, engine.strategy)
+    if engine.compile == "off" or (engine.compile == "auto" and processes > 1 and engine.strategy == "fsdp2"):
+        return eager
+    compiled = replace(eager, compile=True)
+    if engine.compile == "on":
+        return compiled
+    return compiled if compile_pays(device, _seconds_per_step(spec, eager, say), spec.train.steps) else eager
+
+
+def _seconds_per_step(spec: Spec, choices: Choices, say: Callable[[str], None]) -> float:
+    """How long forward and backward take, on a model that is thrown away."""
+    device = torch.device(choices.device)
+    prepare(spec, device)
+    model = build(spec)
+    freeze(model, spec)
+    runtime = Runtime(model, choices, Alone())
+    runtime.distribute()
+    batch = runtime.model.event.example(spec.train.batch, device)
+    player = runtime.model.players()[0].name
+    clock = Clock(torch.zeros((), dtype=torch.int64, device=device), spec.train.steps, player)
+    took = []
+    for _ in range(STEPS):
+        began = time.perf_counter()
+        runtime.forward(batch, clock).loss.backward()  # type: ignore[no-untyped-call]
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        took.append(time.perf_counter() - began)
+        if len(took) == 1 and took[0] > LONG:
+            say(f"timing {STEPS} steps of {took[0]:.0f} s, to see whether compiling pays")
+    return min(took[1:])

@@ -1,0 +1,149 @@
+"""The stage before step 0: what a run's data can tell is found out before anything is timed, made or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.batches import Splits, divided
+from ..engine.randomness import seeded
+from ..errors import DataError, Problem, SpecError, ZooError
+from ..event import Event
+from ..interfaces import Batch, Examples, InMemory, Metric
+from ..registry.part import Part
+from ..spec import Spec
+
+SAMPLE = 64
+"""Examples of a split that are read, evenly spread over it, where they do not lie in memory anyway."""
+BATCH = 500
+
+Say = Callable[[str], None]
+
+
+def preflight(spec: Spec, splits: Splits, say: Say) -> None:
+    """Open every split and compare it with what the spec declares; ``say`` is given a line on each and the warnings.
+
+    Raises `SpecError` with the line of what cannot work on this data, `zoo.DataError` where data is missing, damaged
+    or other than declared.
+    """
+    with seeded(torch.device("cpu"), spec.train.seed, "preflight"):
+        for name in ("train", "test"):
+            with blamed_on(spec.data):
+                examples = splits[name]
+                _check_split(f"the {name} split", examples, splits.dataset.event)
+                say(f"{name} data: {examples.summary()}")
+                for warning in examples.survey():
+                    say(f"warning: {name} data: {warning}")
+        trained, held = divided(splits["train"], spec.train.validation)
+        problems = [*_check_division(spec, len(trained), len(held))]
+        if not problems:
+            problems += _check_augmentations(spec, splits["train"], splits.dataset.event)
+            scored = [(splits["test"], torch.arange(len(splits["test"])))]
+            scored += [(splits["train"], held)] if spec.train.validate_every else []
+            problems += [p for part in spec.evaluate for on in scored for p in check_metric_data(part, *on)]
+    if problems:
+        raise SpecError(problems)
+    for sink in spec.train.sinks:
+        sink().check()
+
+
+@contextmanager
+def blamed_on(part: Part[Any]) -> Iterator[None]:
+    """What a component raises within this block, unless it is meant for the user, is reported with its line."""
+    try:
+        yield
+    except ZooError:
+        raise
+    except Exception as error:
+        raise SpecError(part.failure(error)) from error
+
+
+def check_metric_data(metric: Part[Metric], examples: Examples, numbers: Tensor) -> Iterator[Problem]:
+    """Why examples with these numbers cannot be measured on, where a metric says so."""
+    try:
+        with blamed_on(metric):
+            metric().check_data(_batches(examples, numbers))
+    except SpecError as error:
+        yield from error.problems
+    except DataError as error:
+        yield metric.problem(str(error))
+
+
+def misfits(event: Event, batch: Batch) -> Iterator[str]:
+    """In what a batch is not of an event: missing entries, shapes, types and values."""
+    needed = {event.name: True, "label": event.classes, "features": event.features, "factors": event.factors}
+    missing = [name for name, declared in needed.items() if declared is not None and name not in batch]
+    yield from (f"a batch has no '{name}': it has {', '.join(batch)}" for name in missing)
+    if event.name in batch:
+        yield from _values(event.name, batch[event.name], event)
+    if event.classes is not None and "label" in batch:
+        yield from _numbers_below("label", batch["label"], event.classes)
+    for name, width in (("features", event.features), ("factors", event.factors and len(event.factors))):
+        if width is not None and name in batch and batch[name].shape[1:] != (width,):
+            yield f"'{name}' has shape {[*batch[name].shape[1:]]}, expected [{width}]"
+
+
+def _values(name: str, x: Tensor, event: Event) -> Iterator[str]:
+    if tuple(x.shape[1:]) != tuple(event.shape):
+        yield f"'{name}' has shape {[*x.shape[1:]]}, expected {[*event.shape]}"
+    elif event.levels is not None:
+        yield from _numbers_below(name, x, event.levels)
+    elif not x.is_floating_point():
+        yield f"'{name}' is {x.dtype}, expected floating point numbers"
+    elif not bool(x.isfinite().all()):
+        yield f"'{name}' has values that are not finite"
+    elif event.range is not None and not event.range[0] <= float(x.min()) <= float(x.max()) <= event.range[1]:
+        yield f"'{name}' has values from {float(x.min()):g} to {float(x.max()):g}, expected {event.range}"
+
+
+def _numbers_below(name: str, x: Tensor, count: int) -> Iterator[str]:
+    if x.is_floating_point() or x.is_complex():
+        yield f"'{name}' is {x.dtype}, expected integers from 0 to {count - 1}"
+    elif x.numel() and not 0 <= int(x.min()) <= int(x.max()) < count:
+        yield f"'{name}' has values from {int(x.min())} to {int(x.max())}, expected integers from 0 to {count - 1}"
+
+
+def _check_split(what: str, examples: Examples, event: Event) -> None:
+    """DataError unless a split has examples, and those that are looked at are of the event."""
+    if not len(examples):
+        raise DataError(f"{what} has no examples")
+    for problem in misfits(event, _looked_at(examples)):
+        raise DataError(f"{what} is not the data that is declared: {problem}")
+
+
+def _looked_at(examples: Examples) -> Mapping[str, Tensor]:
+    """All examples where they lie in memory as they are used, or else some of them."""
+    if isinstance(examples, InMemory) and type(examples).render is Examples.render:
+        return examples.tensors
+    return _some(examples)
+
+
+def _some(examples: Examples) -> Batch:
+    n = len(examples)
+    return examples.render(examples.read(torch.linspace(0, n - 1, min(n, SAMPLE), dtype=torch.float64).long()))
+
+
+def _batches(examples: Examples, numbers: Tensor) -> Iterator[Batch]:
+    return (examples.render(examples.read(some)) for some in torch.split(numbers, BATCH))
+
+
+def _check_division(spec: Spec, trained: int, held: int) -> Iterator[Problem]:
+    """What is held out of the train split, and what stays."""
+    text = f"{spec.train.validation:g} of the {trained + held} examples of the train split leaves none to"
+    if not trained:
+        yield spec.problem("train.validation", f"{text} train on: choose less")
+    if spec.train.validate_every and not held:
+        yield spec.problem("train.validation", f"{text} validate on: choose more, or drop train.validate_every")
+
+
+def _check_augmentations(spec: Spec, examples: Examples, event: Event) -> Iterator[Problem]:
+    """Augmentations that fail, or give something other than the data."""
+    batch = _some(examples) if spec.train.augment else {}
+    for part in spec.train.augment:
+        with blamed_on(part):
+            batch = part(event)(batch)
+        yield from (part.problem(f"what it gives is not the data: {text}") for text in misfits(event, batch))

@@ -1,0 +1,118 @@
+"""What the bits of a run depend on. Every checkpoint records it, and a run goes on only as the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import torch
+
+from ..errors import DamagedFile, Problem, UsageError
+from ..format.header import read_header
+from ..registry.registry import installed
+from ..run import checkpoint
+from ..run import directory as run
+from ..spec import Spec
+
+MAY_CHANGE = (
+    "name", "description", "published", "plugins", "evaluate", "sample",
+    "train.log_every", "train.checkpoint_every", "train.sample_every", "train.validate_every", "train.patience",
+    "train.views", "train.sinks", "engine.requeue", "engine.keep_freed_memory",
+)  # fmt: skip
+"""Keys of a run's resolved spec that may be edited between two sessions: they are read anew, and change no weights."""
+KEY = "made_of"
+SHOWN = 8
+"""Differences that an error names."""
+
+
+def made_of(spec: Spec, data: str, parent: str | None) -> dict[str, Any]:
+    """What a checkpoint records: the resolved spec, the fingerprint of the data, who brought the parts, the parent."""
+    return {"spec": spec.resolved(), "data": data, "versions": _versions(spec), "parent": parent}
+
+
+def recorded(directory: Path, step: int) -> Mapping[str, Any]:
+    """What a run's checkpoint was made of; empty where it was written before that was recorded."""
+    path = directory / run.CHECKPOINTS / f"step-{step}"
+    found: Mapping[str, Any] | None = checkpoint.read_plain(path, KEY)
+    if not is_record(found):
+        raise DamagedFile(f"{path}: '{KEY}' is no record of what a checkpoint was made of")
+    return found or {}
+
+
+def is_record(found: Any) -> bool:
+    """Whether a value is what `made_of` gives; None is that of checkpoints from before there was one."""
+    if not isinstance(found, Mapping):
+        return found is None
+    texts = {"data", "parent"} if found.get("parent") is not None else {"data"}
+    sound = found.keys() == {"spec", "data", "versions", "parent"} and all(isinstance(found[t], str) for t in texts)
+    sound = sound and isinstance(found["spec"], Mapping) and isinstance(found["versions"], Mapping)
+    return sound and all(isinstance(text, str) for pair in found["versions"].items() for text in pair)
+
+
+def parent_of(directory: Path, step: int) -> str | None:
+    """The digest of the share file that a run's weights started from."""
+    before = recorded(directory, step)
+    if before or not (directory / run.MODEL).is_file():
+        return before.get("parent")
+    parent: str | None = read_header(directory / run.MODEL).meta["parent"]
+    return parent
+
+
+def require_same(directory: Path, step: int, spec: Spec, data: Callable[[], str], say: Callable[[str], None]) -> None:
+    """UsageError with every difference where a run's checkpoint was made of another spec or other data.
+
+    Other versions of what brought its parts may give other bits; ``say`` is told of them.
+    """
+    before = recorded(directory, step)
+    if not before:
+        return
+    found = [str(problem) for problem in changes(spec, before["spec"])]
+    if not found and (now := data()) != before["data"]:
+        found = [f"data: the examples of the train split are others: fingerprint {before['data']}, now {now}"]
+    if found:
+        raise UsageError(
+            f"{directory} cannot go on: it is not the run that was saved at step {step}\n{shown(found)}\nUndo the "
+            f"changes, or begin a new run with --set init_from={directory / run.MODEL}"
+        )
+    now_here = _versions(spec)
+    for name, version in before["versions"].items():
+        if now_here.get(name) != version:
+            say(f"warning: saved with {name} {version}, going on with {now_here.get(name)}: the bits may differ")
+
+
+def changes(spec: Spec, before: Mapping[str, Any]) -> Iterator[Problem]:
+    """Where a resolved spec differs from a former one in what must not change, each with its line."""
+    for path, was, now in differences(before, spec.resolved()):
+        if not any(path == key or path.startswith((f"{key}.", f"{key}[")) for key in MAY_CHANGE):
+            text = f"was {shorten(str(was), 60)} when the run was saved, and is {shorten(str(now), 60)} now"
+            yield spec.problem(path, text)
+
+
+def differences(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two plain values are not the same: a path, and what each has there.
+
+    >>> list(differences({"a": [1, 2], "b": 3}, {"a": [1, 4], "b": 3}))
+    [('a[1]', 2, 4)]
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in dict.fromkeys([*one, *other]):
+            yield from differences(one.get(key), other.get(key), f"{path}.{key}" if path else str(key))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for index, (ours, theirs) in enumerate(zip(one, other, strict=True)):
+            yield from differences(ours, theirs, f"{path}[{index}]")
+    elif one != other:
+        yield path, one, other
+
+
+def shown(found: list[str]) -> str:
+    """Lines of a message, as many as a person reads."""
+    more = [f"and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    return "\n".join(f"    {line}".replace("\n", "\n    ") for line in [*found[:SHOWN], *more])
+
+
+def _versions(spec: Spec) -> dict[str, str]:
+    """Who brought the parts of a spec, and torch."""
+    plugins = (installed().plugin_of(part.cls) for part in spec.parts())
+    return {"torch": torch.__version__} | {plugin.distribution: plugin.version for plugin in plugins}

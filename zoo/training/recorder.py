@@ -1,0 +1,189 @@
+"""What a run shows of itself while it trains: rows, pictures, its share file."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..data.batches import Source
+from ..engine.runtime import Choices
+from ..errors import ZooError
+from ..inference.sample import draw
+from ..inference.views import beside, draw_picture, drawn_by
+from ..interfaces import Batch, Model, Samples
+from ..plot.curves import changing, curves, weights_in
+from ..plot.density import density_picture
+from ..plot.images import shown_of, write_png
+from ..progress import Progress
+from ..run import directory as run
+from ..run.directory import MetricsLog
+from ..share.file import export
+from ..spec import Spec
+from ..storage.atomic import write_whole
+
+VIEWED = 1000
+"""Examples that views are drawn of while training, at most."""
+WEIGHTS = "weights.png"
+
+
+class Journal(ABC):
+    """Where a training writes to. Of several processes the first one's journal alone is written."""
+
+    @abstractmethod
+    def row(self, row: Mapping[str, Any]) -> None:
+        """A row of figures."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Return when every row is on the disk, as it has to be before a checkpoint that counts on it."""
+
+    @abstractmethod
+    def picture(self, model: Model, step: int) -> None:
+        """Draws of a model, where it samples."""
+
+    @abstractmethod
+    def density(self, model: Model, step: int, data: Batch) -> None:
+        """The density of a model beside data."""
+
+    @abstractmethod
+    def views(self, model: Model, step: int, source: Source) -> None:
+        """The declared views of a model, beside examples of a source."""
+
+    @abstractmethod
+    def curves(self) -> None:
+        """The weights of the loss that change over the rows so far."""
+
+    @abstractmethod
+    def publish(self, model: Model, step: int) -> None:
+        """A model as the run's share file."""
+
+    @abstractmethod
+    def record(self, **facts: Any) -> None:
+        """What is known of the run itself: status, step, seconds."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+class Unwritten(Journal):
+    """The journal of a process that is not the first."""
+
+    def row(self, row: Mapping[str, Any]) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def picture(self, model: Model, step: int) -> None: ...
+
+    def density(self, model: Model, step: int, data: Batch) -> None: ...
+
+    def views(self, model: Model, step: int, source: Source) -> None: ...
+
+    def curves(self) -> None: ...
+
+    def publish(self, model: Model, step: int) -> None: ...
+
+    def record(self, **facts: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Written(Journal):
+    """The journal in a run directory, from a step on: rows after it are cut."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        directory: Path,
+        choices: Choices,
+        progress: Progress,
+        *,
+        step: int,
+        data: str,
+        parent: str | None,
+    ) -> None:
+        self.spec, self.choices, self.progress = spec, choices, progress
+        self.data, self.parent = data, parent
+        self._earlier = run.trained_seconds(directory) or 0.0
+        self._log = MetricsLog(directory, step)
+        self._directory, self._inode = directory, _inode(directory)
+        self._sinks = [part() for part in spec.train.sinks]
+        for sink in self._sinks:
+            sink.open(directory, step)
+
+    @property
+    def directory(self) -> Path:
+        """The run's directory; `zoo.ZooError` where it is not there any more, or a new one would begin in its place."""
+        if _inode(self._directory) != self._inode:
+            raise ZooError(f"{self._directory} was moved or removed while its run trained")
+        return self._directory
+
+    @property
+    def log(self) -> MetricsLog:
+        """The rows of the run, as long as its directory is there."""
+        self._log.path = self.directory / run.METRICS
+        return self._log
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        row = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
+        self.log.write(row)
+        for sink in self._sinks:
+            sink.write(row)
+        self.progress.row(row)
+
+    def sync(self) -> None:
+        self.log.sync()
+
+    def picture(self, model: Model, step: int) -> None:
+        if isinstance(model, Samples):
+            path = self.directory / run.SAMPLES / f"step-{step}.png"
+            asked = self.spec.sample
+            how: dict[str, Any] = {
+                "n": shown_of(asked.n, model.event),
+                "temperature": asked.temperature,
+                "sampler": asked.way,
+            }
+            draw(model, path, seed=self.spec.train.seed, **how)
+
+    def density(self, model: Model, step: int, data: Batch) -> None:
+        path = self.directory / run.SAMPLES / f"density-step-{step}.png"
+        asked = self.spec.sample
+        n, temperature, seed = shown_of(asked.n, model.event), asked.temperature, self.spec.train.seed
+        draw_picture(density_picture, model, path, n=n, temperature=temperature, seed=seed, data=data)
+
+    def views(self, model: Model, step: int, source: Source) -> None:
+        asked = self.spec.sample
+        data = beside(source, VIEWED) if self.spec.train.views else None
+        for view in self.spec.train.views:
+            path = self.directory / run.SAMPLES / f"{view.name}-step-{step}.png"
+            n, temperature, seed = shown_of(asked.n, model.event), asked.temperature, self.spec.train.seed
+            draw_picture(drawn_by(view), model, path, n=n, temperature=temperature, seed=seed, data=data)
+
+    def curves(self) -> None:
+        series = changing(weights_in(self.log.path))
+        if series:
+            image = curves(series, "weights of the loss, by step")
+            write_whole(self.directory / run.SAMPLES / WEIGHTS, lambda aside: write_png(image, aside))
+
+    def publish(self, model: Model, step: int) -> None:
+        export(self.directory / run.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
+
+    def record(self, **facts: Any) -> None:
+        run.record(self.directory, self.choices, **facts, **{run.TOTAL: self._earlier + facts.get("seconds", 0.0)})
+
+    def close(self) -> None:
+        self._log.close()
+        for sink in self._sinks:
+            sink.close()
+
+
+def _inode(directory: Path) -> tuple[int, int] | None:
+    """What tells a directory from another of the same name; None where there is none."""
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

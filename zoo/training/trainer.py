@@ -1,0 +1,465 @@
+"""One run: a loop for a single objective, several players, moving teachers and controllers."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..assembly.build import build
+from ..assembly.hooks import first_not_finite
+from ..assembly.parameters import freeze
+from ..data.batches import Shuffled, Source, Splits, all_of, sources
+from ..engine.distributed import Processes, launched
+from ..engine.randomness import reseed, seeded
+from ..engine.runtime import Choices, Runtime, place, prepare, quiet_compiler
+from ..engine.signals import Abandoned, Request, stop_requests
+from ..errors import DataError, Diverged, Interrupted, NeverFinite, UsageError, ZooError, nearest
+from ..inference.evaluate import measure, protocol
+from ..inference.views import BESIDE
+from ..interfaces import AfterStep, Batch, Clock, Measurement, Model, Scores
+from ..plot.density import density_problem
+from ..progress import Progress
+from ..run import checkpoint
+from ..run import directory as run
+from ..run.checkpoint_writers import Divided, Keeper, Replicated, Writing
+from ..run.directory import Run
+from ..share.file import check_shareable, export_again, open_share
+from ..spec import Spec, chosen
+from . import initialization, restored_state
+from .ema import Averaged
+from .nan_guard import Sentinel
+from .player_step import Turn
+from .provenance import KEY, made_of, parent_of
+from .recorder import Journal, Unwritten, Written
+from .running_mean import Tally
+
+DUTIES = ("write_row", "validate", "show")
+"""What is done after some steps, in this order: methods of a trainer."""
+FIRST_STEP = "it, and nothing was done before it"
+
+
+class Trainer:
+    """One run: its model, what moves it, and everything that a checkpoint holds."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        directory: Path,
+        choices: Choices,
+        progress: Progress,
+        processes: Processes,
+        since: int | None = None,
+        splits: Splits | None = None,
+    ) -> None:
+        """A run from its start, or from its checkpoint of the step ``since``, on splits that may be open already."""
+        self.spec, self.directory, self.progress, self.processes = spec, directory, progress, processes
+        model = build(spec)
+        # Later the checkpoint has all weights, and the file that they came from may be gone.
+        self.parent = initialization.start_from(model, spec) if since is None else parent_of(directory, since)
+        freeze(model, spec)
+        prepare(spec, torch.device(processes.device(choices.device)))
+        self.runtime = Runtime(model, choices, processes)
+        self.model, device = self.runtime.model, self.runtime.device
+        self.splits = splits or Splits(spec.data())
+        self.train_source, self.held_source = sources(self.splits["train"], spec.train.validation, device)
+        self.made_of = made_of(spec, processes.once(lambda: self.splits.fingerprint), self.parent)
+        check_shareable(spec, model, data=self.made_of["data"], parent=self.parent)
+        self.data = Shuffled(self.train_source, spec.train.batch, spec.train.seed, processes.rank, processes.size)
+        self.now = torch.zeros((), dtype=torch.int64, device=device)
+        players = self.model.players()
+        self.clocks = {player.name: Clock(self.now, spec.train.steps, player.name) for player in players}
+        if since is None and not initialization.starts_whole(spec):
+            initialization.initialize(self.runtime, self.train_source, spec, self.clocks.values())
+            initialization.start_from(self.model, spec)
+        self.runtime.distribute()
+        self.turns = [Turn(p, self.model, spec, len(players) == 1) for p in players for _ in range(p.updates)]
+        by_player = {turn.player.name: turn for turn in reversed(self.turns)}
+        self.turns = [by_player[turn.player.name] for turn in self.turns]
+        self.players = list(reversed(by_player.values()))
+        optimizers = [turn.optimizer for turn in self.players]
+        self.sentinel = Sentinel(device, optimizers, processes, self.runtime.divided)
+        self.keeper = self.open_keeper()
+        self.averaged = Averaged(self.model, spec.train.ema, self.another)
+        self.augment = [part(self.model.event).to(device) for part in spec.train.augment]
+        # The model itself is told by its own hook.
+        parts = [m for m in self.model.modules() if m is not self.model]
+        self.actors = [m for m in parts if isinstance(m, AfterStep)]
+        self.tally = Tally()
+        self.step = self.first = self.kept = 0
+        self.due: list[str] = []
+        self.request = Request(progress.note)
+        self.best: float | None = None
+        self.best_step: int | None = None
+        self.since_best = 0
+        self._evaluated: tuple[int, Model] | None = None
+        if since is not None:
+            self.go_on_from(since)
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def run(self, steps: int | None) -> Run:
+        """Train until ``steps``, or to the horizon, and publish the run's model."""
+        began, self.first, until = time.monotonic(), self.step, steps or self.spec.train.steps
+        self.journal = self.open_journal()
+        status, figures = "failed", {}
+        try:
+            self.journal.record(status="running", step=self.step)
+            self.progress.start(self.spec.name, self.directory, self.step, until, self.describe())
+            with stop_requests(self.progress.note, once=launched() is not None) as self.request, self.compiling():
+                figures = self.safely(until)
+            status = "finished" if self.finished() else "stopped"
+        except Interrupted:
+            status = "interrupted"
+            raise
+        finally:
+            self.data.close()
+            self.progress.done()
+            self.journal.close()
+            seconds = time.monotonic() - began
+            # On a full disk what failed first is what a user has to hear.
+            with suppress(ZooError) if status == "failed" else nullcontext():
+                self.journal.record(status=status, step=self.step, since=self.first, seconds=seconds)
+        result = Run(self.directory, self.step, seconds, figures)
+        if self.finished() and self.spec.evaluate:
+            scored = self.processes.once(self.score)
+            result.metrics, result.split = {name: m.value for name, m in scored.items()}, "test"
+        return result
+
+    def compiling(self) -> AbstractContextManager[None]:
+        """Where the model is compiled: say so, and keep the compiler's own remarks to itself."""
+        if not self.runtime.choices.compile:
+            return nullcontext()
+        self.progress.note("compiling, about a minute: the first step takes longer than those after it")
+        return quiet_compiler()
+
+    def safely(self, until: int) -> dict[str, float]:
+        """Train until a step, and wait until the last checkpoint is on the disk: a run without it has failed."""
+        try:
+            figures = self.loop(until)
+        except Abandoned:  # in the first step of a session, which nothing was done before
+            raise Interrupted(self.request.signal or 0, str(self.directory), self.first) from None
+        except Interrupted:
+            self.keeper.close()
+            raise
+        except BaseException as error:
+            with suppress(Exception):  # what comes after an error must not hide it
+                self.keeper.close()
+                error = self.explained(error) if type(error) is Diverged else error
+            raise error from error.__cause__
+        self.keeper.close()
+        return figures
+
+    def open_journal(self) -> Journal:
+        """This process's journal: only the first one's is written."""
+        if not self.processes.first:
+            return Unwritten()
+        return Written(
+            self.spec,
+            self.directory,
+            self.runtime.choices,
+            self.progress,
+            step=self.step,
+            data=self.made_of["data"],
+            parent=self.parent,
+        )
+
+    def loop(self, until: int) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        if self.due:  # a session that stopped has left it
+            figures = self.attend()
+            self.save_if_due(until)
+        while self.step < until and not self.stalled():
+            self.data_ready()
+            with self.request.repeatable(FIRST_STEP) if self.step == self.first else nullcontext():
+                self.one_step()
+            self.due = self.due_after(self.step)
+            self.progress.step(self.step)
+            figures = self.attend() or figures
+            self.save_if_due(until)
+        self.publish_if_unjudged()
+        self.journal.curves()
+        if self.finished() and density_problem(self.model) is None:
+            self.draw_density()
+        return figures or self.tally.read()
+
+    def due_after(self, step: int) -> list[str]:
+        """The duties after a step."""
+        train = self.spec.train
+        intervals = zip(DUTIES, (train.log_every, train.validate_every, train.sample_every), strict=True)
+        return [name for name, every in intervals if every and step % every == 0]
+
+    def attend(self) -> dict[str, float]:
+        """Do what is due after a step. Where a signal asks to stop, or something fails, the step is saved first.
+
+        What was not done is saved with it, and done when the run goes on: the bits are those of an undisturbed run.
+        """
+        figures: dict[str, float] = {}
+        stop = self.processes.agree(self.request.signal)
+        try:
+            while self.due and (not stop or self.due[0] == "write_row"):
+                figures = getattr(self, self.due[0])() or figures
+                self.due = self.due[1:]
+                stop = stop or self.processes.agree(self.request.signal)
+        except Abandoned:
+            stop = self.request.signal
+        except Exception as error:
+            if self.processes.size == 1 or getattr(error, "agreed", False):
+                self.save_if_possible()
+            raise
+        if stop:
+            self.save()
+            self.publish_if_unjudged()
+            raise Interrupted(stop, str(self.directory), self.step, told=not self.processes.first)
+        return figures
+
+    def data_ready(self) -> None:
+        """Raise what reading the next step's data raises, in whichever process, while the last step can be saved."""
+        if self.train_source.resident:
+            return
+        turns = len(self.turns) * self.spec.train.accumulate
+        mine = self.data.fault(self.step * turns, turns)
+        faults = [fault for fault in self.processes.gather(mine and str(mine)) if fault]
+        if faults:
+            self.save_if_possible()
+            other = DataError(faults[0])
+            other.told = True
+            raise mine or other
+
+    def save_if_due(self, until: int) -> None:
+        """Save where a checkpoint is due, at the best step and at the end."""
+        every = self.spec.train.checkpoint_every
+        if (every and self.step % every == 0) or self.step in (until, self.best_step) or self.stalled():
+            self.save()
+
+    def save_if_possible(self) -> None:
+        """Save what was done in this session before an error ends it."""
+        if self.step > self.first:
+            with suppress(Exception):  # that error is what a user has to hear
+                self.save()
+
+    def one_step(self) -> None:
+        """Every player's turn, then what acts once a step."""
+        for index, turn in enumerate(self.turns):
+            clock = self.clocks[turn.player.name]
+            turn.take(self.runtime, self.batches(index, self.step), clock, self.step, self.sentinel, self.tally)
+        clock = self.clocks[self.turns[-1].player.name]
+        for actor in self.actors:
+            actor.after_step(clock)
+        self.model.after_step(clock)
+        self.averaged.update(self.step)
+        self.step += 1
+        self.now.add_(1)
+
+    def explained(self, error: Diverged) -> Diverged:
+        """The error, with what was first to have NaN or infinity in that step: a part of the model, or the data.
+
+        The weights are still what they were before it, so that the step can be seen once more, without gradients.
+        """
+        if self.runtime.divided:
+            return error
+        for index, turn in enumerate(self.turns):
+            clock = replace(self.clocks[turn.player.name], step=torch.tensor(error.step, device=self.now.device))
+            for batch in self.batches(index, error.step):
+                fault = first_not_finite(self.model, batch, partial(self.see, batch, clock))
+                if fault is not None:
+                    return error.since(str(fault), fault.advice)
+        return error
+
+    def see(self, batch: Batch, clock: Clock) -> None:
+        """The objective on a batch, not compiled."""
+        with self.runtime.autocast():
+            self.model.forward(self.runtime.arrange(batch), clock)
+
+    def batches(self, index: int, step: int) -> Iterator[Batch]:
+        """What one turn of a step is taken on; the noise of each batch is seeded when it is asked for."""
+        settings = self.spec.train
+        first = (step * len(self.turns) + index) * settings.accumulate
+        for t in range(first, first + settings.accumulate):
+            reseed(self.runtime.device, settings.seed, "train", t, *self.processes.stream)
+            batch = self.data.turn(t)
+            for change in self.augment:
+                batch = change(batch)
+            yield batch
+
+    def finished(self) -> bool:
+        return self.step >= self.spec.train.steps or self.stalled()
+
+    def stalled(self) -> bool:
+        """Whether validation has not improved for as long as the spec is patient."""
+        return self.spec.train.patience is not None and self.since_best >= self.spec.train.patience
+
+    # -- at intervals -----------------------------------------------------------------------------------------------
+
+    def write_row(self) -> dict[str, float]:
+        self.sentinel.read(self.tally.sums)
+        figures = _means(self.processes.gather(self.tally.read()))
+        nats = -figures["elbo"] if "elbo" in figures else figures.get("nll")
+        event, is_code = self.model.event, isinstance(self.model, Scores) and not self.model.density
+        if nats is not None and event.levels is not None and is_code:
+            figures["bits_per_dim"] = event.bits_per_dim(nats)
+        row = {"step": self.step, "split": "train", **figures, "lr": self.players[0].learning_rate()}
+        self.processes.once(lambda: self.journal.row(row))
+        self.tally.clear()
+        return figures
+
+    def validate(self) -> None:
+        """Measure the averaged weights on the held-out part, and publish them if they are the best."""
+        with self.request.repeatable("this validation"):
+            model = self.evaluated()
+            measured = self.processes.once(lambda: self.measure_held_out(model))
+        figures = {name: m.value for name, m in measured.items()}
+        self.processes.once(lambda: self.journal.row({"step": self.step, "split": "validation", **figures}))
+        best = self.spec.train.best
+        if best is None:
+            return
+        name, goal = chosen(best, self.spec.evaluate)
+        if name not in figures:
+            raise UsageError(f"train.best chooses by '{name}', which no metric gave{nearest(name, figures)}")
+        value = figures[name] if goal == "min" else -figures[name]
+        if math.isfinite(value) and (self.best is None or value < self.best):
+            self.processes.once(lambda: self.journal.publish(model, self.step))
+            self.best, self.best_step, self.since_best = value, self.step, 0
+        else:
+            self.since_best += 1
+            if self.best is None and self.stalled():
+                raise NeverFinite(self.step, name, self.since_best, told=not self.processes.first)
+            if not math.isfinite(value):
+                self.progress.note(f"warning: '{name}' is not finite at step {self.step}: it chooses no weights")
+
+    def measure_held_out(self, model: Model) -> Mapping[str, Measurement]:
+        return measure(model, self.spec.evaluate, self.held_source, self.spec.train.seed)
+
+    def evaluated(self) -> Model:
+        """A model with the averaged weights, in evaluation mode: made once a step, since statistics cost a pass."""
+        if self._evaluated is None or self._evaluated[0] != self.step:
+            with seeded(self.runtime.device, self.spec.train.seed, "recalibrate"):
+                model = self.averaged.model(self.data, self.clocks[self.players[0].player.name])
+            self._evaluated = self.step, model
+        return self._evaluated[1]
+
+    def publish_if_unjudged(self) -> None:
+        """Without a judge the latest weights are the run's model."""
+        if self.best is None:
+            self.journal.publish(self.evaluated(), self.step)
+
+    def show(self) -> None:
+        """Pictures of the averaged weights, and of how the loss was weighted so far."""
+        with self.request.repeatable("these pictures"):
+            model = self.evaluated()
+            self.processes.once(lambda: self.draw(model))
+
+    def draw(self, model: Model) -> None:
+        self.journal.picture(model, self.step)
+        self.journal.views(model, self.step, self.beside())
+        self.journal.curves()
+
+    def draw_density(self) -> None:
+        """What the averaged weights have learned, beside data."""
+        self.journal.density(self.evaluated(), self.step, next(self.beside().in_order(BESIDE)))
+
+    def beside(self) -> Source:
+        """What pictures are drawn beside: what was held out, or else trained on."""
+        return self.held_source if len(self.held_source) else self.train_source
+
+    def score(self) -> dict[str, Measurement]:
+        """Measure what was published on the test split, and write the figures into the share file."""
+        file = self.directory / run.MODEL
+        model, spec, header = open_share(file)
+        model = place(model, self.runtime.device, self.runtime.choices.channels_last)
+        measured = measure(model, spec.evaluate, all_of(self.splits["test"], self.runtime.device), spec.train.seed)
+        export_again(file, model, spec, header, metrics=protocol(measured, spec, "test"))
+        return measured
+
+    def standing(self) -> str:
+        """What is safe, and how to go on, once something has ended the run."""
+        saved = checkpoint.steps(self.directory / run.CHECKPOINTS)
+        if not run.is_run(self.directory):
+            kept = f"its checkpoint of step {self.kept}" if self.kept else "what it held"
+            return f"That was noticed at step {self.step}; {kept} went with it"
+        if self.finished() and self.step in saved:
+            return f"The run {self.directory} is trained and saved; score it with: zoo evaluate {self.directory}"
+        safe = f"is saved up to step {saved[-1]}" if saved else "has no checkpoint yet"
+        return f"The run stopped at step {self.step} and {safe}; go on with: zoo train --resume {self.directory}"
+
+    def describe(self) -> str:
+        """What the run is computed on, in words."""
+        choices = self.runtime.choices
+        compiled = "compiled" if choices.compile else "not compiled"
+        count = sum(p.numel() for p in self.model.parameters())
+        told = f"{count:,} parameters on {choices.device}, {choices.precision}, {compiled}"
+        batch = self.spec.train.batch
+        return told if self.processes.size == 1 else f"{told}, {self.processes.size} processes of batch {batch}"
+
+    # -- resume state -----------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Keep a checkpoint of all that the next step depends on; it is written while training goes on."""
+        self.sentinel.read(self.tally.sums)
+        self.processes.once(self.journal.sync)
+        self.keeper.keep(self.step, self.state(), set() if self.best_step is None else {self.best_step})
+        self.kept = self.step
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "average": self.averaged.weights,
+            "optimizers": {turn.player.name: turn.state() for turn in self.players},
+            "tally": self.processes.gather(self.tally.state()),
+            "best": self.best,
+            "best_step": self.best_step,
+            "since_best": self.since_best,
+            "due": self.due,
+            KEY: self.made_of,
+        }
+
+    def open_keeper(self) -> Keeper:
+        home = self.directory / run.CHECKPOINTS
+        if self.runtime.divided:
+            return Divided(home, self.processes)
+        return Writing(home) if self.processes.first else Replicated(home)
+
+    def another(self) -> Model:
+        """A second model like the trained one, and whole where that is divided."""
+        if not self.runtime.divided:
+            return copy.deepcopy(self.model)
+        model = build(self.spec, self.model.event)
+        return place(model, self.runtime.device, self.runtime.choices.channels_last)
+
+    def go_on_from(self, step: int) -> None:
+        """Take the state of a checkpoint that verifies, where it is one of this run."""
+        filled = {turn.player.name: turn.filled() for turn in self.players}
+        if not self.runtime.divided:
+            for turn in self.players:
+                turn.optimizer.state.clear()
+        present = self.state()
+        state = self.keeper.load(step, present)
+        restored_state.judge(self.keeper.directory / f"step-{step}", state, present, filled, step)
+        self.restore(state)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        for mine, saved in zip(self.averaged.weights, state["average"], strict=True):
+            mine.copy_(saved)
+        for turn in self.players:
+            turn.restore(state["optimizers"][turn.player.name])
+        self.tally.restore(state["tally"][self.processes.rank], self.runtime.device)
+        self.best, self.best_step, self.since_best = state["best"], state["best_step"], state["since_best"]
+        self.step, self.due = state["step"], [duty for duty in DUTIES if duty in state.get("due", ())]
+        self.kept = self.step
+        self.now.fill_(self.step)
+
+
+def _means(figures: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Each figure's mean over the processes."""
+    all_of = list(figures)
+    return {name: math.fsum(each[name] for each in all_of) / len(all_of) for name in all_of[0]}
