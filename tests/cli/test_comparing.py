@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_failing import TOY, invoke
+from toy_table import TOY, invoke
 
 import zoo
 from zoo.errors import UsageError

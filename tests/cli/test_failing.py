@@ -16,7 +16,8 @@ import pytest
 import torch
 import typer
 from fake_plugins import plugin, point
-from typer.testing import CliRunner, Result
+from toy_table import TOY, invoke
+from typer.testing import Result
 
 import zoo
 from zoo.cli import failures
@@ -60,17 +61,6 @@ COMMANDS = {
     "new spec": [["--like", "X"], ["--like", "nice", "X"]],
 }
 """Of every command the words in which ``X`` is something odd."""
-TOY = """\
-name: toy
-data: {type: table, train: rows.csv, dims: 2}
-model: {type: flow, base: standard_normal, transforms: [act_norm]}
-train: {steps: 1, batch: 2, optimizer: {type: adam, lr: 1.0e-3}}
-evaluate: [nll]
-"""
-
-
-def invoke(*args: str) -> Result:
-    return CliRunner().invoke(app, args)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from test_failing import TOY, invoke
+from toy_table import TOY, invoke
 
 import zoo
 from zoo.errors import UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_failing import TOY
+from toy_table import TOY
 from typer.testing import CliRunner, Result
 
 import zoo

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from test_failing import TOY
+from toy_table import TOY
 
 import zoo
 from zoo.cli import terminal

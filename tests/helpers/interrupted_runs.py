@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from run_equality import assert_same_run
+from small_runs import FLOW
 from subprocess_run import Child, fork
-from test_resume import FLOW
 
 import zoo
 from zoo.cli.app import app

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import pytest
 import torch
+from declared_model import declared
 from pydantic import PositiveInt
-from test_unfilled import declared
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from interrupted_runs import assert_refused, assert_survived, command, held_in, on_a_full_disk, size, start, where
 from run_equality import assert_same_run
+from small_runs import Told
 from subprocess_run import fork
-from test_resume import Told
 
 import zoo
 from zoo.run import checkpoint

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from golden_files import RUN, SHARE
 
 import zoo
 from zoo.format.header import read_header
@@ -13,9 +14,6 @@ from zoo.inference.evaluate import evaluate_file
 from zoo.run.directory import METRICS
 from zoo.share.verify import verify
 from zoo.training import api as training
-
-FORMAT_1 = Path(__file__).parents[1] / "golden" / "format-1"
-RUN, SHARE = FORMAT_1 / "run", FORMAT_1 / "vae.safetensors"
 
 
 @pytest.fixture

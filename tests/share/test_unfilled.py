@@ -6,19 +6,18 @@ import importlib
 import resource
 import sys
 from collections.abc import Callable
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 import torch
+from declared_model import declared
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 import zoo
 from zoo.assembly import build as assembly
-from zoo.errors import Problem
 from zoo.format.header import Header, TensorEntry
 from zoo.share import budget, skip_init
 from zoo.share.budget import Budget
@@ -119,21 +118,6 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list):
         return all(same(*pair) for pair in zip(one, other, strict=True))
     return bool(one == other)
-
-
-def declared(make: Callable[[], nn.Module]) -> zoo.Spec:
-    """A spec of a model that a function makes."""
-
-    def model(event: zoo.Event) -> nn.Module:
-        try:
-            return make()
-        except Exception as error:  # as a part does
-            raise zoo.SpecError(Problem(None, "model", str(error))) from error
-
-    return some_spec().model_copy(update={"model": model})
-
-
-some_spec = cache(partial(zoo.load_spec, "realnvp-2d"))
 
 
 def header(numbers: int) -> Header:

@@ -9,6 +9,7 @@ from textwrap import dedent
 
 import pytest
 from fake_plugins import installed, point
+from python_file import SCALE, SPEC
 from tampered_files import closed as write_share
 from tampered_files import meta_of, opened, sealed, with_meta
 from typer.testing import CliRunner, Result
@@ -20,41 +21,6 @@ from zoo.registry import registry
 from zoo.registry.registry import Plugin
 from zoo.share.file import reexport
 from zoo.training.api import resume
-
-SCALE = '''
-    """A first try."""
-
-    from __future__ import annotations
-
-    import torch
-    from torch import Tensor
-    from zoo import Bijection, Shape, component, sum_event
-
-    BY = 2.0
-
-
-    @component("scale")
-    class Scale(Bijection):
-        """Scales by a number."""
-
-        def __init__(self, shape: Shape, *, by: float = BY) -> None:
-            super().__init__(shape)
-            self.by = by
-
-        def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-            return x * self.by, sum_event(torch.full_like(x, self.by).log())
-
-        def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-            return z / self.by, -sum_event(torch.full_like(z, self.by).log())
-'''
-SPEC = """\
-name: try
-plugins: [./mine.py]
-data: {type: toy2d, figure: two_moons}
-model: {type: flow, base: standard_normal, transforms: [mine.scale, act_norm]}
-train: {steps: 4, batch: 8, optimizer: {type: adam, lr: 1.0e-3}, checkpoint_every: 2}
-evaluate: [nll]
-"""
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fake_plugins import installed
-from test_beside import SCALE, SPEC
+from python_file import SCALE, SPEC
 from typer.testing import CliRunner
 
 from zoo.cli.app import app

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from run_equality import assert_same_run
+from small_runs import FLOW
 from subprocess_run import Child, fork
-from test_resume import FLOW
+from two_processes import SIZE, finish, together
 
 import zoo
 from zoo.engine import launcher, slurm
@@ -28,35 +28,12 @@ from zoo.run.checkpoint import steps
 from zoo.spec import load_spec
 from zoo.training.player_step import Turn
 
-SIZE = 2
 STRATEGIES = ["ddp", "fsdp2"]
 
 
 def spec_of(strategy: str, base: Any = FLOW, **train: Any) -> zoo.Spec:
     settings = {"engine": {"compile": "off", "device": "cpu", "strategy": strategy}}
     return load_spec(base | settings | {"train": base["train"] | train})
-
-
-def together(work: Callable[[int], object]) -> list[Child]:
-    """Children that torchrun could have started, each doing its part."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def as_rank(rank: int) -> Callable[[], object]:
-        def run() -> object:
-            address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-            os.environ |= address | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(SIZE)}
-            return work(rank)
-
-        return run
-
-    return [fork(as_rank(rank)) for rank in range(SIZE)]
-
-
-def finish(children: list[Child], code: int = 0) -> None:
-    left = [child.wait() for child in children]
-    assert left == [code] * SIZE, "\n".join(child.said for child in children)
 
 
 def rows(run: Path) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_files import RUN
 from run_equality import assert_same_run
-from test_golden_files import RUN
-from test_resume import FLOW, Told, flow
+from small_runs import FLOW, Told, flow
 
 import zoo
 from zoo.document.yaml import write_yaml

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from run_equality import assert_same_run
+from small_runs import Told, flow
 
 import zoo
 from zoo.progress import Silent
@@ -22,35 +23,6 @@ from zoo.run import checkpoint
 from zoo.spec import load_spec, shipped_specs
 
 STEPS = 4
-FLOW: dict[str, Any] = {
-    "name": "small-flow",
-    "data": {"type": "toy2d", "figure": "two_moons", "size": 200, "test_size": 50},
-    "model": {
-        "type": "flow",
-        "base": "standard_normal",
-        "transforms": [
-            "act_norm",
-            {"type": "affine_coupling", "mask": "channel", "conditioner": {"type": "mlp", "width": 4, "dropout": 0.2}},
-            "batch_norm",
-        ],
-    },
-    "train": {
-        "steps": 8,
-        "batch": 24,
-        "optimizer": {"type": "adam", "lr": 0.01, "groups": [{"match": "*.log_scale", "lr": 0.1}]},
-        "schedule": "cosine",
-        "clip": 1.0,
-        "ema": 0.9,
-        "validation": 0.2,
-        "validate_every": 2,
-        "best": {"metric": "nll"},
-        "checkpoint_every": 3,
-        "log_every": 3,
-        "sample_every": 2,
-    },
-    "engine": {"compile": "off"},
-    "evaluate": ["nll"],
-}
 
 
 def quick(spec: str, device: str) -> zoo.Spec:
@@ -67,10 +39,6 @@ def quick(spec: str, device: str) -> zoo.Spec:
     train = small.train.model_copy(update=few | often)
     engine = small.engine.model_copy(update={"device": device, "compile": "off"})
     return small.model_copy(update={"train": train, "engine": engine, "evaluate": metrics})
-
-
-def flow(device: str, **train: Any) -> zoo.Spec:
-    return load_spec(FLOW | {"train": FLOW["train"] | train, "engine": {"compile": "off", "device": device}})
 
 
 @pytest.mark.parametrize("name", shipped_specs())
@@ -118,16 +86,6 @@ def test_other_seeds_differ(whole: Path, device: str, tmp_path: Path) -> None:
 def test_step_that_is_past_is_refused(whole: Path) -> None:
     with pytest.raises(zoo.UsageError, match="is at step 8 already"):
         zoo.resume(whole, steps=8)
-
-
-class Told(Silent):
-    """Keeps what a user is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 @pytest.mark.parametrize("damage", ["state.safetensors", "state.json", "manifest.json", "missing"])

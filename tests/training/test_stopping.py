@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from run_equality import assert_same_run
-from test_resume import FLOW, flow
+from small_runs import FLOW, flow
 from torch import Tensor
 
 import zoo

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 from run_equality import assert_same_run
-from test_processes import SIZE, finish, together
 from torch import Tensor
+from two_processes import SIZE, finish, together
 
 import zoo
 from zoo.engine.distributed import joined
