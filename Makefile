@@ -3,8 +3,9 @@ PYTHON ?= python3
 SPEC ?= specs/realnvp.yaml
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+LOWEST := .venv-lowest
 
-.PHONY: install train test test-slow lint types tests schema clean
+.PHONY: install train test test-slow test-lowest lint types tests schema clean
 
 train: install
 	$(BIN)/zoo train $(SPEC)
@@ -24,6 +25,14 @@ tests: install
 test-slow: install
 	$(BIN)/pytest -m slow
 
+# With the lowest versions that pyproject.toml declares; torch and what only tests need are those of .venv.
+test-lowest: install
+	test -x $(LOWEST)/bin/python || $(BIN)/python -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install setuptools wheel $$($(BIN)/python tests/helpers/lowest_versions.py requirements)
+	$(LOWEST)/bin/pip install --no-deps --no-build-isolation --editable .
+	$(BIN)/python tests/helpers/lowest_versions.py share $(LOWEST)
+	$(LOWEST)/bin/python -m pytest -n auto $$($(BIN)/python tests/helpers/lowest_versions.py tests)
+
 # What editors check specs/ against: it depends on what is installed.
 schema: install
 	$(BIN)/zoo schema -o zoo.schema.json
@@ -38,4 +47,4 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv $(LOWEST)
