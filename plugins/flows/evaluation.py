@@ -83,5 +83,5 @@ class InversionError(Metric):
 
 def _flow(model: Model) -> Flow:
     if not isinstance(model, Flow):
-        raise ValueError(f"the model {type(model).__name__} is no flow: there is nothing to invert")
+        raise ValueError(f"the model {type(model).__name__} is not a flow: there is nothing to invert")
     return model

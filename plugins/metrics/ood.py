@@ -43,7 +43,7 @@ class OutOfDistribution(Metric):
             same = ", ".join(different)
             raise ValueError(f"the model is of {ours}, '{self.data.name}' of {theirs}: choose data of the same {same}")
         if model.conditioned_on is not None:
-            raise ValueError(f"the model is of data given its {model.conditioned_on}, which other data does not have")
+            raise ValueError(f"the model is conditioned on its {model.conditioned_on}, which other data does not have")
 
     def check_data(self, batches: Iterable[Batch]) -> None:
         if not len(self.data().split("test")):

@@ -58,10 +58,10 @@ def told(context: Context | None, given: Tensor | None) -> Tensor | None:
     """What parts are told, ``[B, N]``, of what a batch says; ValueError where model and batch do not go together."""
     if context is None:
         if given is not None:
-            raise ValueError("this model is of data alone: it takes no context")
+            raise ValueError("this model is unconditional: it takes no context")
         return None
     if given is None:
-        raise ValueError(f"this model is of data given its {context.source}: it needs that as context")
+        raise ValueError(f"this model is conditioned on its {context.source}: it needs that as context")
     c: Tensor = context(given)
     return c
 

@@ -64,7 +64,7 @@ def continuous(model: Model, view: str) -> None:
 def unconditional(model: Model, view: str) -> None:
     """ValueError for a model whose codes say what they stand for only together with something else."""
     if model.conditioned_on is not None:
-        raise ValueError(f"{view} is of data alone, and this model's is given its {model.conditioned_on}")
+        raise ValueError(f"{view} needs an unconditional model; this one is conditioned on its {model.conditioned_on}")
 
 
 def pieces(data: Batch) -> list[Batch]:

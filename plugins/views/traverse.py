@@ -66,7 +66,7 @@ class Traverse(View):
         """A code ``[1, L]``, what is given with it, and the dimensions to sweep, each with its caption."""
         if data is None:
             if self.model.conditioned_on is not None:
-                raise ValueError(f"needs data: the model is of data given its {self.model.conditioned_on}")
+                raise ValueError(f"needs data: the model is conditioned on its {self.model.conditioned_on}")
             return self.codes.zeros(1), None, {i: f"z{i}" for i in range(min(self.most, self.codes.size))}
         measure, said = self._said(data)
         top = said.topk(min(self.most, self.codes.size))

@@ -238,7 +238,7 @@ USAGE: list[tuple[list[str], str]] = [
     (["sample", "RUN", "-n", "0"], "-n"),
     (["sample", "RUN", "-o", "x.jpg"], "'x.jpg' should end in one of .png, .npy, .pt, .csv"),
     (["sample", "RUN", "-o", "x"], "'x' should end in one of"),
-    (["export", "nowhere"], "nowhere is no run directory"),
+    (["export", "nowhere"], "nowhere is not a run directory"),
     (["compare"], "RUN_OR_FILE"),
     (["build"], "SPEC"),
     (["build", "realnvp-2d", "--what"], "--what"),

@@ -171,8 +171,8 @@ def test_a_conditional_model_is_told_what_its_data_is_given(unit: zoo.Event) -> 
     [
         ("reconstruct", Bare(EVENT), "needs a model that reconstructs, and 'Bare' does not"),
         ("traverse", Bare(EVENT), "needs a model that reconstructs"),
-        ("interpolate", Given(), "of data alone, and this model's is given its label"),
-        ("manifold", Given(), "of data alone"),
+        ("interpolate", Given(), "needs an unconditional model; this one is conditioned on its label"),
+        ("manifold", Given(), "unconditional"),
     ],
 )
 def test_what_a_view_is_not_of(name: str, model: zoo.Model, message: str) -> None:
@@ -194,7 +194,7 @@ def test_a_manifold_is_of_two_numbers() -> None:
 def test_some_views_need_data(name: str, unit: zoo.Event) -> None:
     with pytest.raises(ValueError, match="draw it of a run, or name data"):
         view(name, Halves(unit)).draw(4, 1.0)
-    with pytest.raises(ValueError, match="needs data: the model is of data given its label"):
+    with pytest.raises(ValueError, match="needs data: the model is conditioned on its label"):
         view("traverse", Given(unit)).draw(4, 1.0)
 
 

@@ -243,7 +243,7 @@ def test_draws_are_of_the_class_that_is_asked_for(run: Path, tmp_path: Path) -> 
     ("words", "said"),
     [
         (("--label", "10"), "there is no label 10: they go from 0 to 9"),
-        (("--features", "f.npy"), "--features says nothing to this model: it is conditioned on its label"),
+        (("--features", "f.npy"), "--features has no effect: this model is conditioned on its label"),
         (("--label", "1", "--view", "density"), "--label, --features and --mean are of draws"),
     ],
 )

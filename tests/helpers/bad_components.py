@@ -74,7 +74,7 @@ class NeedsValues(WrongShape):
 
 @component("vector_loss")
 class VectorLoss(Model):
-    """Its loss is no scalar."""
+    """Its loss is not a scalar."""
 
     def __init__(self, event: Event) -> None:
         super().__init__(event)

@@ -288,7 +288,7 @@ WRONG = [
 @pytest.mark.parametrize("address", WRONG)
 def test_what_is_no_address(address: str, hub: HubServer) -> None:
     told = refused("sample", address, code=2)
-    assert "OWNER/NAME" in told or "is no revision; one is a commit, a branch or a tag" in told
+    assert "OWNER/NAME" in told or "is not a revision; expected a commit, a branch or a tag" in told
     assert hub.requests == []
 
 
@@ -473,7 +473,7 @@ def test_a_branch_that_moves_meanwhile(file: Path, other: Path, hub: HubServer) 
 @pytest.mark.parametrize(
     ("args", "code", "told"),
     [
-        (["FILE", "moons"], 2, "'moons' is no repository of a hub; one is called OWNER/NAME"),
+        (["FILE", "moons"], 2, "'moons' is not a repository of a hub; expected OWNER/NAME"),
         (["FILE", "acme/moons@v1"], 2, "'acme/moons@v1' is no repository of a hub"),
         (["FILE", "hf://acme/moons"], 2, "is no repository of a hub"),
         (["FILE", "acme/moons", "--revision", "a..b"], 2, "'a..b' is no revision"),

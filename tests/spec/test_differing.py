@@ -211,7 +211,7 @@ def test_wrong_targets(run: zoo.Run, tmp_path: Path) -> None:
         "realnvp-2": "there is no spec, run or file realnvp-2; did you mean 'realnvp-2d'?",
         tmp_path: f"{tmp_path} is not a run: it has no model.safetensors",
         "nowhere.yaml": "there is no file nowhere.yaml",
-        "hf://nobody": "'nobody' is no repository of a hub; one is called OWNER/NAME",
+        "hf://nobody": "'nobody' is not a repository of a hub; expected OWNER/NAME",
     }
     for target, message in wrong.items():
         for pair in ((target, run.model), (run.model, target)):

@@ -115,18 +115,18 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("many", [1, 0], "should be greater than 0, not 0"),
     ("many", 3, "should be a list, not 3"),
     ("inner", {"note": "x"}, "'inner' needs 'size'"),
-    ("inner", {"size": 1, "siez": 2}, "'siez' is no parameter of 'inner'; did you mean 'size'?"),
+    ("inner", {"size": 1, "siez": 2}, "'siez' is not a parameter of 'inner'; did you mean 'size'?"),
     ("inner", 3, "should be a mapping, not 3"),
     ("net", "mpl", "no conditioner is called 'mpl'; did you mean 'mlp'?"),
     ("net", "channel", "'channel' is a mask, not a conditioner"),
-    ("net", {"type": "mlp", "widht": 3}, "'widht' is no parameter of conditioner 'mlp'; did you mean 'width'?"),
+    ("net", {"type": "mlp", "widht": 3}, "'widht' is not a parameter of conditioner 'mlp'; did you mean 'width'?"),
     ("net", {"width": 3}, "should be a conditioner: a name, or a mapping with a 'type'"),
     ("masks", ["channel", "mlp"], "'mlp' is a conditioner, a decoder and an encoder, not a mask"),
     ("masks", [{"type": "channel", "swap": 3}], "should be true or false, not 3"),
     ("either", "channle", "no mask is called 'channle'; did you mean 'channel'?"),
-    ("either", {"type": "channel", "swop": 1}, "'swop' is no parameter of mask 'channel'; did you mean 'swap'?"),
-    ("wdith", 3, "'wdith' is no parameter of gadget 'everything'; did you mean 'width'?"),
-    ("given", 3, "'given' is no parameter of gadget 'everything'"),
+    ("either", {"type": "channel", "swop": 1}, "'swop' is not a parameter of mask 'channel'; did you mean 'swap'?"),
+    ("wdith", 3, "'wdith' is not a parameter of gadget 'everything'; did you mean 'width'?"),
+    ("given", 3, "'given' is not a parameter of gadget 'everything'"),
 ]
 
 

@@ -129,7 +129,7 @@ def test_a_wrong_default_is_the_plugins_defect(write: Write) -> None:
     registry = registry_with(point("bad", write("wrong_default", text)))
     plugin = next(plugin for plugin in registry.plugins() if plugin.name == "bad")
     assert plugin.error is not None
-    assert "'widht' is no parameter of conditioner 'mlp'" in plugin.error
+    assert "'widht' is not a parameter of conditioner 'mlp'" in plugin.error
 
 
 def test_two_distributions_claim_a_name(write: Write) -> None:

@@ -181,7 +181,7 @@ def test_plain_values_are_a_spec_and_others_are_refused(plane: Path) -> None:
     assert load_spec(values).resolved() == load_spec(plane).resolved()
     with pytest.raises(SpecError, match="a spec holds plain values"):
         load_spec(values | {"name": object()})
-    with pytest.raises(SpecError, match="'nme' is no parameter of the spec; did you mean 'name'"):
+    with pytest.raises(SpecError, match="'nme' is not a parameter of the spec; did you mean 'name'"):
         load_spec(values | {"nme": 3})
 
 

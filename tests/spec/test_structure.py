@@ -34,7 +34,7 @@ MLP = {"type": "mlp", "width": 8}
 FLOW = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
 TRAIN = {"steps": 1, "batch": 1, "optimizer": "adam"}
 CASES = {
-    "unknown key": Case("realnvp-2d", "evaluations", ["nll"], GONE, "'evaluations' is no parameter of the spec"),
+    "unknown key": Case("realnvp-2d", "evaluations", ["nll"], GONE, "'evaluations' is not a parameter of the spec"),
     "unknown key of a record": Case("realnvp-2d", "train.step", 3, GONE, "no parameter of 'train'"),
     "unknown key of a record in a record": Case("realnvp-2d", "train.best.goals", "min", GONE, "'goals'"),
     "unknown parameter": Case("realnvp-2d", "data.nois", 0.1, GONE, "no parameter of dataset 'toy2d'"),

@@ -240,7 +240,7 @@ def test_places_are_kept() -> None:
 @pytest.mark.parametrize("content", [b"", b"# only a comment\n", b"null\n", b"- a\n- b\n", b"word\n", b"3\n"])
 def test_a_spec_is_a_mapping(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.yaml").write_bytes(content)
-    with pytest.raises(SpecError, match="is no mapping"):
+    with pytest.raises(SpecError, match="is not a mapping"):
         read_merged(tmp_path / "x.yaml")
 
 

@@ -196,7 +196,7 @@ def test_what_is_no_file_is_not_replaced(what: str, tmp_path: Path) -> None:
     target = tmp_path / "out"
     target.mkdir() if what == "directory" else os.mkfifo(target)
     before = target.stat()
-    with pytest.raises(zoo.ZooError, match="out could not be written: there is something that is no file"):
+    with pytest.raises(zoo.ZooError, match="out could not be written: it exists and is not a regular file"):
         write_whole(target, lambda aside: aside.touch())
     assert target.stat() == before
     assert_tidy(tmp_path)

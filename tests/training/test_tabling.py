@@ -283,14 +283,14 @@ def test_every_spec_is_checked_before_any_is_trained(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("seeds: 2", "seed: 2"), r"tiny.yaml:2:1  seed  'seed' is no parameter of the table; did you mean 'seeds'"),
+        (("seeds: 2", "seed: 2"), r"tiny.yaml:2:1  seed  'seed' is not a parameter of the table; did you mean 'seeds'"),
         (("seeds: 2", "seeds: 0"), r"tiny.yaml:2:8  seeds  should be"),
-        (("spec: deep.yaml, set", "sepc: deep.yaml, set"), r"'sepc' is no parameter of 'rows'; did you mean 'spec'"),
+        (("spec: deep.yaml, set", "sepc: deep.yaml, set"), r"'sepc' is not a parameter of 'rows'; did you mean 'spec'"),
         (("deep.yaml", "deeep.yaml"), r"tiny.yaml:5:12  rows\[1\].spec  there is no file deeep.yaml"),
         (("spec: deep.yaml", "spec: deep.yaml, name: Norm 100"), "'Norm 100' is called like 'Norm .100 %.'"),
         (("seeds: 2", "metrics: [nil]"), r"tiny.yaml:2:11  metrics\[0\]  no metric is called 'nil'"),
         (("nll: 1.5", "nll: low"), "tiny.yaml:4:.*should be a number"),
-        (("train.batch: 16", "train.bach: 16"), r"tiny.yaml:5:29  train.bach  'bach' is no parameter of 'train'"),
+        (("train.batch: 16", "train.bach: 16"), r"tiny.yaml:5:29  train.bach  'bach' is not a parameter of 'train'"),
     ],
 )
 def test_a_wrong_table_is_told_with_its_place(change: tuple[str, str], message: str, tmp_path: Path) -> None:

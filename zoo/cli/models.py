@@ -73,7 +73,8 @@ def sample(
         typer.Option(metavar="V", help="A picture of this kind instead of draws.", autocompletion=completion.views),
     ] = None,
     density: Annotated[
-        bool, typer.Option("--density", help="The learned density instead, beside a run's data: of one or two numbers.")
+        bool,
+        typer.Option("--density", help="The learned density instead, next to a run's data (1 or 2 numbers)."),
     ] = False,
     label: Annotated[int | None, typer.Option(min=0, help="Of this class, where a model is conditioned on it.")] = None,
     mean: Annotated[

@@ -137,9 +137,7 @@ def _spdx(licence: str) -> str:
     try:
         return canonicalize_license_expression(licence)
     except InvalidLicenseExpression:
-        raise UsageError(
-            f"{licence!r} is no licence as packages name it, by SPDX: such as {' or '.join(TEXTS)}"
-        ) from None
+        raise UsageError(f"{licence!r} is not an SPDX licence identifier, such as {' or '.join(TEXTS)}") from None
 
 
 def _template(*names: str) -> str:

@@ -201,7 +201,7 @@ class CsvFile(RowFile):
         try:
             yield from ((number, cells) for cells in csv.reader(text(), delimiter=self.delimiter) if cells)
         except csv.Error as error:
-            raise DataError(f"{self.path}:{number} is no line of cells: {error}") from None
+            raise DataError(f"{self.path}:{number} is not a line of cells: {error}") from None
 
     def _text(self) -> Iterator[tuple[int, str]]:
         try:
@@ -238,11 +238,11 @@ class NpyFile(RowFile):
             array: Any = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except OSError as error:
             reason = error.strerror or "its header is damaged"
-            raise DataError(f"{self.path} is no array of numbers: it cannot be read ({reason})") from None
+            raise DataError(f"{self.path} is not an array of numbers: it cannot be read ({reason})") from None
         except (ValueError, EOFError, OverflowError, SyntaxError, BadZipFile) as error:
-            raise DataError(f"{self.path} is no array of numbers: {error}") from None
+            raise DataError(f"{self.path} is not an array of numbers: {error}") from None
         if not isinstance(array, np.ndarray):
-            raise DataError(f"{self.path} is no array of numbers but an archive of several: save the one as .npy")
+            raise DataError(f"{self.path} is not an array of numbers but an archive of several: save the one as .npy")
         if array.ndim != 2 or array.shape[1] < 1 or array.dtype.kind not in "fiub":
             raise DataError(f"{self.path} is {array.dtype} {list(array.shape)}, not real numbers [N, D]")
         if not len(array):
@@ -261,7 +261,7 @@ def row_file(path: Path, header: bool | None = None, delimiter: str | None = Non
             return CsvFile(path, header, delimiter)
         case ".npy":
             return NpyFile(path)
-    raise DataError(f"{path} is no table: its name should end in .csv, .tsv or .npy")
+    raise DataError(f"{path} is not a table: its name must end in .csv, .tsv or .npy")
 
 
 def _delimiter(lines: Sequence[str]) -> str:

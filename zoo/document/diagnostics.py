@@ -80,7 +80,7 @@ def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
             case "extra_forbidden":
                 at = key_place(one.parent, one.key)
                 hint = nearest(one.key, one.known, missing)
-                found.append(Problem(at.mark, at.path, f"'{one.key}' is no parameter of {one.owner}{hint}"))
+                found.append(Problem(at.mark, at.path, f"'{one.key}' is not a parameter of {one.owner}{hint}"))
             case "missing":
                 continue
             case "zoo_part" if one.entry["ctx"]["problems"]:

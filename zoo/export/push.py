@@ -80,4 +80,4 @@ def _card(file: Path, model: Model, spec: Spec, header: Header, address: Address
         return card(spec, header.meta, address, parameters=count, picture=picture)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # The digest is over the tensors and the spec: what else the header says may be anything.
-        raise DamagedFile(f"{file} says something of itself that is no metadata of a share file: {error!r}") from None
+        raise DamagedFile(f"{file} has invalid metadata: {error!r}") from None

@@ -110,7 +110,7 @@ def judge(path: Path, raw: bytes, data: int) -> Header:
         text = canonical(entries)
         held = entries.pop("__metadata__", None)
         if not isinstance(held, dict) or held.keys() != {"zoo"} or not isinstance(held["zoo"], str):
-            raise Unsound("is no share file of zoo: its metadata is not the one key 'zoo'")
+            raise Unsound("is not a share file of zoo: its metadata is not the one key 'zoo'")
         tensors = {name: _entry(name, entry) for name, entry in entries.items()}
         _judge_offsets(tensors, data)
         meta = judge_metadata(_parsed(held["zoo"]), tensors)
@@ -140,17 +140,17 @@ def _parsed(text: str) -> dict[str, Any]:
     """A JSON object; `Unsound` where it is none, or would take more to parse than any model needs."""
     # The writer escapes what is not ASCII; other texts would take four times the memory.
     if not text.isascii():
-        raise Unsound("is no share file of zoo: its header is not ASCII")
+        raise Unsound("is not a share file of zoo: its header is not ASCII")
     if _pieces(text) > MAX_PIECES:
-        raise Unsound(f"is no share file of zoo: its header has more than {MAX_PIECES:,} pieces")
+        raise Unsound(f"is not a share file of zoo: its header has more than {MAX_PIECES:,} pieces")
     try:
         found = json.loads(
             text, object_pairs_hook=_unique, parse_int=_whole, parse_float=_finite, parse_constant=_finite
         )
     except (ValueError, RecursionError):
-        raise Unsound("is no share file of zoo: its header cannot be read") from None
+        raise Unsound("is not a share file of zoo: its header cannot be read") from None
     if not isinstance(found, dict):
-        raise Unsound("is no share file of zoo: its header is no mapping")
+        raise Unsound("is not a share file of zoo: its header is not a mapping")
     return found
 
 

@@ -49,7 +49,7 @@ class Metadata:
 def judge_metadata(meta: Any, tensors: Collection[str]) -> Metadata:
     """The metadata of a file with these tensors; `Unsound` where something in it is not sound."""
     if not isinstance(meta, dict) or type(meta.get("format")) is not int:
-        raise Unsound("is no share file of zoo: its metadata names no format")
+        raise Unsound("is not a share file of zoo: its metadata names no format")
     if meta["format"] > FORMAT:
         raise Unsound(f"has format {meta['format']}; this zoo reads format {FORMAT}: update zoo to open it")
     try:
@@ -57,7 +57,9 @@ def judge_metadata(meta: Any, tensors: Collection[str]) -> Metadata:
     except LookupError:
         raise Unsound(f"has format {meta['format']}, which this zoo cannot read any more") from None
     if odd := sorted(KEYS ^ set(values)):
-        raise Unsound(f"is no share file of zoo: its metadata {'lacks' if odd[0] in KEYS else 'has'} {shown(odd[0])}")
+        raise Unsound(
+            f"is not a share file of zoo: its metadata {'lacks' if odd[0] in KEYS else 'has'} {shown(odd[0])}"
+        )
     for _, flaw in flaws_in(values):
         raise Unsound(flaw)
     _require(isinstance(values["components"], list), "components")
@@ -94,7 +96,7 @@ def is_line(value: Any, most: int = 200) -> bool:
 
 def _require(sound: bool, what: str) -> None:
     if not sound:
-        raise Unsound(f"is no share file of zoo: its metadata has no sound '{what}'")
+        raise Unsound(f"is not a share file of zoo: its metadata has no sound '{what}'")
 
 
 Steps = tuple[str | int, ...]

@@ -79,7 +79,7 @@ def _look_up(address: Address) -> tuple[str, RepoSibling]:
         raise DamagedFile(f"{address}: {host()} tells no commit of it")
     file = next((file for file in info.siblings or () if file.rfilename == FILE), None)
     if file is None:
-        raise UsageError(f"{address.at(commit)} holds no {FILE}: it is no model of zoo")
+        raise UsageError(f"{address.at(commit)} holds no {FILE}: it is not a model of zoo")
     if file.size is None or _told_hash(file) is None:
         raise DamagedFile(f"{address.at(commit)}: {host()} tells no size and hash of its {FILE}")
     if file.size > MAX_BYTES:

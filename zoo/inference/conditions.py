@@ -22,8 +22,8 @@ def condition(model: Model, n: int, *, label: int | None = None, features: Path 
     source = model.conditioned_on
     for option, said, wanted in (("--label", label, "label"), ("--features", features, "features")):
         if said is not None and source != wanted:
-            has = "of data alone" if source is None else f"conditioned on its {source}"
-            raise UsageError(f"{option} says nothing to this model: it is {has}")
+            given = "unconditional" if source is None else f"conditioned on its {source}"
+            raise UsageError(f"{option} has no effect: this model is {given}")
     match source:
         case None:
             return None

@@ -57,8 +57,8 @@ class Weighting(Component, nn.Module, ABC):
     @staticmethod
     def _gives(weighting: Any, result: Any) -> str | None:
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
-            return "its answer is no pair of a loss and weights by name"
+            return "it does not return a pair of a loss and weights by name"
         wrong = [name for name, value in {"loss": result[0], **result[1]}.items() if value.dim() != 0]
-        return f"its '{wrong[0]}' is no scalar" if wrong else None
+        return f"its '{wrong[0]}' is not a scalar" if wrong else None
 
     contracts: ClassVar[Mapping[str, Contract]] = {"forward": Contract(_takes, _gives)}

@@ -23,7 +23,7 @@ def density_problem(model: Model) -> str | None:
     if not (isinstance(model, Scores) and isinstance(model, Samples)):
         return "needs a model that scores and samples"
     if model.conditioned_on is not None:
-        return f"needs a model of data alone, not of data given its {model.conditioned_on}"
+        return f"needs an unconditional model; this one is conditioned on its {model.conditioned_on}"
     if model.event.levels is not None or tuple(model.event.shape) not in {(1,), (2,)}:
         return f"needs continuous data of one or two numbers, not '{model.event.name}' of shape {model.event.shape}"
     return None

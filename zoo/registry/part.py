@@ -246,7 +246,7 @@ def _validate(kind: type[Component], value: Any, info: core_schema.ValidationInf
 def _declare(lookup: Lookup, kind: type[Component], node: Any) -> Part[Any]:
     if isinstance(node, Part):
         if not issubclass(node.cls, kind):
-            raise _Refused(f"{node.kind} '{node.name}' is no {kind_name(kind)}")
+            raise _Refused(f"{node.kind} '{node.name}' is not {a(kind_name(kind))}")
         return node
     if isinstance(node, Mapping) and not isinstance(node.get("type", ""), str):
         at = child_place(node, "type")

@@ -66,7 +66,7 @@ def read_python_file(entry: str, folder: Path) -> PythonFile:
     """The file that a spec in a folder names; PluginError where it cannot be one."""
     path = folder / entry
     if path.suffix != SUFFIX:
-        raise PluginError(f"'{entry}' is no Python file: its name ends in {SUFFIX}")
+        raise PluginError(f"'{entry}' is not a Python file: its name must end in {SUFFIX}")
     if not is_plugin_name(path.stem):
         raise PluginError(f"'{entry}': the name of the file stands before its components', so it has letters, digits, "
                           f"'-' and '_' alone")  # fmt: skip

@@ -80,7 +80,7 @@ def new_directory(spec: Spec, runs: Path, name: str | None) -> Path:
     called = name or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     if not _NAME.fullmatch(called):
         raise UsageError(
-            f"'{called}' is no name for a run: expected at most 128 letters, digits and . _ - + =, and first "
+            f"'{called}' cannot name a run: expected at most 128 letters, digits and . _ - + =, and first "
             "a letter or a digit"
         )
     directory = runs / spec.name / called

@@ -121,7 +121,7 @@ def respecified(file: Path, overrides: Sequence[str], metrics: Sequence[str] = (
 def reexport(run: Path, output: Path | None, licence: str | None, *, trust: bool = False) -> tuple[Path, str]:
     """Write a run's share file anew, verified, with the terms that it is shared under; its path and digest."""
     if not run.is_dir():
-        raise UsageError(f"{run} is no run directory")
+        raise UsageError(f"{run} is not a run directory")
     model, spec, header = open_share(file_to_open(run, trust=trust))
     _refuse_files(run, header)
     target = output or Path(f"{spec.name}.safetensors")

@@ -45,7 +45,7 @@ def build(folder: Path) -> Site:
     """
     require()
     if not _may_be_replaced(folder):
-        raise UsageError(f"{folder} holds something that is no site of zoo's: name another folder")
+        raise UsageError(f"{folder} exists and was not built by zoo docs: choose another folder")
     found, place = pages(), folder.absolute()
     try:
         make_directory(place.parent)

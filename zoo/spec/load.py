@@ -132,7 +132,7 @@ def read_mapping(path: Path, what: str, key: str) -> Entries:
         raise UsageError(f"{path} is not a text file; {what} is YAML in UTF-8") from None
     node = read_yaml(text, str(path), path)
     if not isinstance(node, Entries):
-        raise SpecError(Problem(place_of(node).mark, "", f"{path} is no mapping; {what} has keys such as '{key}'"))
+        raise SpecError(Problem(place_of(node).mark, "", f"{path} is not a mapping; {what} has keys such as '{key}'"))
     return node
 
 

@@ -80,7 +80,7 @@ class Train(Described):
     sample_every: PositiveInt | None = None
     """Steps between two pictures of samples."""
     views: list[Part[View]] = []
-    """Pictures that are drawn beside the samples, of held-out examples where there are some."""
+    """Pictures that are drawn next to the samples, of held-out examples where there are some."""
     sinks: list[Part[Sink]] = []
     """Where figures and pictures go, besides the run directory."""
 
@@ -110,7 +110,7 @@ class Engine(Described):
     """How several processes share a model: each has all of it, or each holds a part of every weight, gradient and
     moment, and the weights come together layer by layer."""
     requeue: bool = False
-    """Under SLURM: put the job back into the queue when it is told to stop; it goes on with its own run."""
+    """Under SLURM: put the job back into the queue when it has to stop; it goes on with its own run."""
 
 
 class Sample(Described):

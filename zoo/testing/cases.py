@@ -104,7 +104,7 @@ def declared_cases(cls: type[Component], **examples: Any) -> Iterator[Case]:
     """The declarations alone, with nothing from a parent."""
     registration = registration_of(cls)
     if registration is None:
-        raise TypeError(f"{cls.__qualname__} is no component: mark it with zoo.component")
+        raise TypeError(f"{cls.__qualname__} is not a component: mark it with zoo.component")
     for label, values in {registration.name: example_of(cls), **examples}.items():
         yield Case(label, part_of(installed(), cls, registration.name, values), ())
 

@@ -37,7 +37,7 @@ def recorded(directory: Path, step: int) -> Mapping[str, Any]:
     path = directory / run.CHECKPOINTS / f"step-{step}"
     found: Mapping[str, Any] | None = checkpoint.read_plain(path, KEY)
     if not is_record(found):
-        raise DamagedFile(f"{path}: '{KEY}' is no record of what a checkpoint was made of")
+        raise DamagedFile(f"{path}: '{KEY}' is not a record of what a checkpoint was made of")
     return found or {}
 
 

@@ -104,7 +104,7 @@ class CausalLayer(Component, nn.Module, ABC):
     def __init__(self, shape: Shape, colours: int = 1) -> None:
         super().__init__()
         if shape[0] % colours:
-            raise ValueError(f"a width of {shape[0]} is no multiple of the {colours} colours")
+            raise ValueError(f"a width of {shape[0]} is not a multiple of the {colours} colours")
         self.shape = shape
         self.colours = colours
 

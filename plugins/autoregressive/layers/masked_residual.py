@@ -43,7 +43,7 @@ class MaskedResidual(CausalLayer, TakesContext):
         super().__init__(shape, colours)
         C, half, side = shape[0], shape[0] // 2, kernel // 2
         if C % (2 * colours):
-            raise ValueError(f"halves the channels: a width of {C} is no multiple of {2 * colours}")
+            raise ValueError(f"halves the channels: a width of {C} is not a multiple of {2 * colours}")
         self.context = context
         self.into = Pointwise(C, half, colours=colours)
         self.conv = CausalConv(half, half, above=side, left=side, right=side, colours=colours)

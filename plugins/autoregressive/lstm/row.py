@@ -107,5 +107,7 @@ def hidden_of(shape: Shape, colours: int) -> int:
     6
     """
     if shape[0] % (2 * colours):
-        raise ValueError(f"its states have half of the channels: a width of {shape[0]} is no multiple of {2 * colours}")
+        raise ValueError(
+            f"its states have half of the channels: a width of {shape[0]} is not a multiple of {2 * colours}"
+        )
     return shape[0] // 2

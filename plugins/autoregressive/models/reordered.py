@@ -122,7 +122,7 @@ def _places(order: Named | tuple[int, ...], shape: Shape, seed: int) -> Tensor:
     if isinstance(order, tuple):
         given = torch.tensor(order, device="cpu")
         if not torch.equal(given.sort().values, places):
-            raise ValueError(f"'order' is no permutation: it should have each of 0 to {shape.size - 1} once")
+            raise ValueError(f"'order' is not a permutation: expected each of 0 to {shape.size - 1} once")
         return given
     if order == "shuffled":
         # Of Python's generators only random() is promised to draw the same in all versions.

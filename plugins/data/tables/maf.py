@@ -38,7 +38,7 @@ class MafFile:
         try:
             rows: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, EOFError) as error:
-            raise DataError(f"{path} is no array of numbers: {error}. {self.hint}") from error
+            raise DataError(f"{path} is not an array of numbers: {error}. {self.hint}") from error
         if not isinstance(rows, np.ndarray):
             raise DataError(f"{path} is an archive of arrays, expected one array. {self.hint}")
         if rows.ndim != 2 or rows.shape[1] != columns or not len(rows) or rows.dtype.kind not in "fiu":

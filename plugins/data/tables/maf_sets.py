@@ -41,7 +41,7 @@ class Power(MafSet):
 
 
 MAKE_GAS = (
-    'made beside ethylene_CO.pickle of {archive}, by: python -c "import numpy, pandas; '
+    'made next to ethylene_CO.pickle of {archive}, by: python -c "import numpy, pandas; '
     "data = pandas.read_pickle('ethylene_CO.pickle').drop(columns=['Meth', 'Eth', 'Time']); "
     "numpy.save('ethylene_CO.npy', data.to_numpy(float))\""
 )
@@ -145,7 +145,7 @@ class Miniboone(MafSet):
 
 
 MAKE_BSDS300 = (
-    'made beside BSDS300.hdf5 of {archive}, by: python -c "import h5py, numpy; '
+    'made next to BSDS300.hdf5 of {archive}, by: python -c "import h5py, numpy; '
     "f = h5py.File('BSDS300.hdf5'); [numpy.save(part + '.npy', f[part]) for part in ('train', 'validation', 'test')]\""
 )
 

@@ -110,7 +110,7 @@ class Table(Dataset):
         """The columns of a file that are modelled, and those that are given: the same as of ``train``."""
         modelled, given = self._positions(file)
         if len(modelled) != self._width():
-            beside = " beside its features" if given else ""
+            beside = " besides its features" if given else ""
             raise DataError(f"{file.path} has {len(modelled)} columns{beside}, not {self._width()}")
         first = self._file(self.train)
         if self._names(file) != self._names(first):
@@ -130,7 +130,7 @@ class Table(Dataset):
             raise DataError(f"{file.path}: 'columns' and 'features' both choose {file.title(min(both))}")
         modelled = [number for number in modelled if number not in given]
         if not modelled:
-            raise DataError(f"{file.path} has no column beside its features to model")
+            raise DataError(f"{file.path} has no column besides its features to model")
         return modelled, given
 
     def _file(self, path: str) -> RowFile:

@@ -18,7 +18,7 @@ class Windows(nn.Module):
     """Attention of each token of a grid to those of its window.
 
     With a ``shift`` the windows lie that far from the first corner; what they have of both borders of the grid, which
-    the shift makes neighbours, does not see each other. A grid that is no multiple of the window is filled up with
+    the shift makes neighbours, does not see each other. A grid that is not a multiple of the window is filled up with
     zeros, which are attended to, as in Swin and SAM.
 
     Args:

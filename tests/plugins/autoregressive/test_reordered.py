@@ -66,8 +66,8 @@ def test_the_lower_half_is_seen_where_rows_are_turned_around() -> None:
 @pytest.mark.parametrize(
     ("order", "more", "message"),
     [
-        ([0, 1, 2, 3, 4, 4], {}, "'order' is no permutation: it should have each of 0 to 5 once"),
-        ([0, 1, 2], {}, "'order' is no permutation: it should have each of 0 to 5 once"),
+        ([0, 1, 2, 3, 4, 4], {}, "'order' is not a permutation: expected each of 0 to 5 once"),
+        ([0, 1, 2], {}, "'order' is not a permutation: expected each of 0 to 5 once"),
         ("rows", {"seed": 1}, "'seed' is for 'order: shuffled'"),
         ("rows", {"event": zoo.Event("row", zoo.Shape(6), levels=2)}, "turns images around, not data of shape 6"),
     ],

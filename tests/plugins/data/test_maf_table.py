@@ -227,7 +227,7 @@ def test_other_files_are_refused(name: str, path: str, array: Array, said: str, 
     written(tmp_path / path, array)
     with pytest.raises(zoo.DataError, match=said) as caught:
         maf(name, tmp_path).split("test")
-    assert "is made beside" in str(caught.value) or "is taken as it is" in str(caught.value)
+    assert "is made next to" in str(caught.value) or "is taken as it is" in str(caught.value)
 
 
 @pytest.mark.parametrize(

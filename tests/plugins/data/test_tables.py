@@ -76,9 +76,9 @@ def test_wrong_choices_are_named(csv: Path, tmp_path: Path) -> None:
         table(csv, columns=["a", "b"], features=[1]).split("train")
     with pytest.raises(zoo.DataError, match=r"x\.csv has no column 'e': it has a, b, c, d"):
         table(csv, features=["e"]).split("train")
-    with pytest.raises(zoo.DataError, match=r"has no column beside its features to model"):
+    with pytest.raises(zoo.DataError, match=r"has no column besides its features to model"):
         _ = table(csv, features=["a", "b", "c", "d"]).event
-    with pytest.raises(zoo.DataError, match=r"has 3 columns beside its features, not 4"):
+    with pytest.raises(zoo.DataError, match=r"has 3 columns besides its features, not 4"):
         table(csv, features=["a"], dims=4).split("train")
     other = tmp_path / "y.csv"
     other.write_text("a,b,d,c\n1,2,3,4\n")

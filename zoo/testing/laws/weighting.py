@@ -99,7 +99,7 @@ def weights_are_figures(weighting: Weighting) -> None:
         _, weights = weighting(terms_of(weighting), clock_at(step))
         before = {name: value.clone() for name, value in weights.items()}
         for name, value in weights.items():
-            require(value.dim() == 0 and bool(value.isfinite()), f"the weight '{name}' is no finite scalar")
+            require(value.dim() == 0 and bool(value.isfinite()), f"the weight '{name}' is not a finite scalar")
             require(not value.requires_grad, f"the weight '{name}' leads back to a parameter: detach it")
         end_step(weighting, step)
         same = all(torch.equal(value, before[name]) for name, value in weights.items())

@@ -78,7 +78,7 @@ def hears_its_context(model: Causal) -> None:
     if deaf.any():
         first = shown(int(deaf.nonzero()[0]), event_of(model).shape)
         raise LawBroken(
-            f"the conditional of {first} is the same whatever the context: tell it to a part that it hears of"
+            f"the conditional of {first} does not depend on the context: pass the context to a part that uses it"
         )
 
 
