@@ -316,7 +316,10 @@ def test_a_link_that_leads_nowhere_hides_no_plugin(tmp_path: Path, monkeypatch: 
     (package / ".#parts.py").symlink_to("someone@host.1234")
     monkeypatch.syspath_prepend(tmp_path)
     (plugin,) = found([point("acme", "being_edited")])
-    assert plugin.stamp()
+    before = plugin.stamp()
+    (package / "parts.py").write_text("")
+    sources.cache_clear()
+    assert plugin.stamp() != before, "the other sources are seen as before"
     assert registry_with(point("acme", "being_edited")).find(zoo.Conditioner, "acme.spline")
 
 

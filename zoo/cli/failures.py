@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
 
 from .. import __version__
 from ..errors import PluginError, UsageError, ZooError, of_system, without_addresses
@@ -49,7 +48,6 @@ def told(error: BaseException) -> int:
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
     message, code = _message_of(error)
-    _abandon_if_full(sys.stdout)
     if message:
         whole = ". ".join([message, *getattr(error, "__notes__", ())])
         with suppress(OSError, ValueError):  # a terminal that hung up
@@ -129,15 +127,6 @@ def _report(error: BaseException) -> Path | None:
     except OSError:
         return None
     return file
-
-
-def _abandon_if_full(stream: TextIO) -> None:
-    """Where a stream takes nothing any more, drop what waits: Python would complain once more as it ends."""
-    try:
-        stream.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _in_escapes(error: UnicodeError) -> tuple[str | bytes, int]:
