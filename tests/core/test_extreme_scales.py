@@ -66,7 +66,7 @@ def test_batches_beyond_float32_are_normalised_in_training_and_stay_finite_after
     torch.testing.assert_close(norm.inverse(z)[0], x, rtol=1e-5, atol=1e14)
 
 
-@pytest.mark.parametrize("value", [-0.5, 1.5, math.inf])
+@pytest.mark.parametrize("value", [-0.5, 1.5, 1e30])
 def test_beyond_the_support_of_a_logit_the_density_is_zero(value: float) -> None:
     node = {"type": "flow", "base": "standard_normal", "transforms": ["logit", "act_norm"]}
     flow: Any = zoo.declare(zoo.Model, node)(zoo.Event("point", zoo.Shape(2)))

@@ -52,9 +52,9 @@ class RationalQuadraticSpline(Transformer):
     :math:`2 s^2 / (s + d)` within a bin, gets so small that a float32 :math:`y` no longer says what :math:`x` was.
     With the limits here it comes back to 1e-4 whatever :math:`h` is; others may fit sharper densities and lose that.
 
-    What lies beyond :math:`\pm b` it does not bend: put `standardize` first, and an ``affine`` map before the spline by
-    the transformer ``composed``, which moves a number to where it bends; a heavy-tailed base, ``student_t``, spares
-    outliers the square of their distance.
+    What lies beyond :math:`\pm b` it does not bend. Put `standardize` first, and by the transformer ``composed`` an
+    ``affine`` map before the spline, which moves a number to where it bends; a base with heavy tails, ``student_t``,
+    makes an outlier cost the logarithm of its distance.
 
     Raises ValueError where that many bins of the smallest size do not fit, or one is no possible derivative.
 
