@@ -23,3 +23,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def device() -> str:
     """The accelerator that is here, or the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture(autouse=True)
+def gradients_stay_on() -> Iterator[None]:
+    """What switches gradients off for a while switches them on again, whatever happens in between."""
+    yield
+    left_on = torch.is_grad_enabled()
+    torch.set_grad_enabled(True)
+    assert left_on, "gradients are switched off after the test"

@@ -125,5 +125,5 @@ def test_a_run_that_is_opened_has_the_figures_of_its_training(steps: int | None,
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path: Any) -> None:
-    with pytest.raises(zoo.UsageError, match="is no run"):
+    with pytest.raises(zoo.UsageError, match="is not a run"):
         zoo.Run(tmp_path)

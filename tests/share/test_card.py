@@ -79,12 +79,13 @@ def skeleton(body: str) -> list[tuple[str, str]]:
 
 def with_words(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The spec and metadata, with a stranger's words wherever words can be."""
-    published = [{"metric": text or "nll", "value": 3.49, "source": text, "note": text or "x"}]
-    figures = {text: {"value": 1.0, "n": 3, "kind": text}, "fid": {"value": None, "n": text, "kind": text}}
+    said = "nll" if "\x1b" in text else text  # no spec may hold controls
+    published = [{"metric": said or "nll", "value": 3.49, "source": said, "note": said or "x"}]
+    figures = {said: {"value": 1.0, "n": 3, "kind": text}, "fid": {"value": None, "n": text, "kind": text}}
     metrics = {"split": text, "declared": [{"type": text, text: [text]}], "figures": figures}
     odd = {"kind": text, "name": text, "distribution": text, "version": text}
     facts = {"data": text, "parent": text, "licence": text, "digest": text, "step": text, "seed": text}
-    spec = SPEC | {"description": text or "x", "published": published}
+    spec = SPEC | {"description": said or "x", "published": published}
     return spec, META | facts | {"metrics": metrics, "components": [*META["components"], odd]}
 
 

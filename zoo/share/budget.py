@@ -191,7 +191,7 @@ class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._budget = budget
 
     def __enter__(self) -> Any:
-        self._counts = sys.getprofile() is None
+        self._counts, self._gradients = sys.getprofile() is None, torch.is_grad_enabled()
         if self._counts:
             sys.setprofile(self._budget.step)
         return super().__enter__()  # type: ignore[no-untyped-call]
@@ -200,6 +200,8 @@ class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._counts:
             sys.setprofile(None)
         super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        # What was cut short may not have come to switch them on again.
+        torch.set_grad_enabled(self._gradients)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,16 @@ def csv(tmp_path: Path) -> Path:
         ({"features": ["b"]}, [0, 20, 30], [10]),
         ({"features": ["d", 1]}, [0, 20], [30, 10]),
         ({"columns": ["c"], "features": [3, "a"]}, [20], [30, 0]),
-        ({"columns": ["d", "a"], "features": ["b", "b"]}, [30, 0], [10, 10]),
+        ({"columns": ["d", "a"], "features": ["b"]}, [30, 0], [10]),
         ({"features": ["b"], "dims": 3}, [0, 20, 30], [10]),
-        ({"features": ["b", 1]}, [0, 20, 30], [10, 10]),
     ],
 )
 def test_given_columns_stand_beside_the_others(chosen: Any, row: Any, features: Any, csv: Path) -> None:
     data = table(csv, test=str(csv), **chosen)
     assert first(data) == {"row": row, "features": features}
-    assert data.event == zoo.Event("row", zoo.Shape(len(row)), features=len(features))
+    names = tuple({0: "a", 10: "b", 20: "c", 30: "d"}[value] for value in row)
+    known = None if "dims" in chosen else names  # declared by their number, columns are read from no file
+    assert data.event == zoo.Event("row", zoo.Shape(len(row)), features=len(features), columns=known)
     assert data.split("train").read(torch.tensor([1]))["features"].dtype == torch.float32
 
 
@@ -65,16 +67,16 @@ def test_a_row_keeps_its_own_features(split: Any, csv: Path) -> None:
 
 
 def test_an_event_with_given_columns_needs_no_file_where_it_is_declared() -> None:
-    assert table("absent.csv", columns=["a", "b"], features=["c", "d"]).event == HEAD
+    assert table("absent.csv", columns=["a", "b"], features=["c", "d"]).event == replace(HEAD, columns=("a", "b"))
     assert table("absent.csv", features=["c", "d"], dims=2).event == HEAD
 
 
 def test_wrong_choices_are_named(csv: Path, tmp_path: Path) -> None:
     with pytest.raises(zoo.SpecError, match=r"the column 'b' cannot be modelled and given"):
         table(csv, columns=["a", "b"], features=["c", "b"])
-    with pytest.raises(zoo.DataError, match=r"x\.csv: 'columns' and 'features' both choose 'b'"):
+    with pytest.raises(zoo.DataError, match=r"x\.csv: 'columns' and 'features' both choose column 1 'b'"):
         table(csv, columns=["a", "b"], features=[1]).split("train")
-    with pytest.raises(zoo.DataError, match=r"x\.csv has no column 'e': it has a, b, c, d"):
+    with pytest.raises(zoo.DataError, match=r"x\.csv has no column 'e'; known: a, b, c, d"):
         table(csv, features=["e"]).split("train")
     with pytest.raises(zoo.DataError, match=r"has no column besides its features to model"):
         _ = table(csv, features=["a", "b", "c", "d"]).event
@@ -86,6 +88,10 @@ def test_wrong_choices_are_named(csv: Path, tmp_path: Path) -> None:
         table(csv, features=["a"], test=str(other)).split("test")
     with pytest.raises(zoo.SpecError, match="features"):
         table(csv, features=[])
+    with pytest.raises(zoo.SpecError, match="'features' has 'b' twice"):
+        table(csv, features=["b", "b"])
+    with pytest.raises(zoo.DataError, match="column 1 'b' is chosen twice"):
+        table(csv, features=["b", 1]).split("train")
 
 
 # -- a flow of two columns given two others ----------------------------------------------------------------------------
