@@ -67,7 +67,7 @@ BLAMED = {
 
 @pytest.fixture
 def misfits(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry = registry_with(point("misfits", "misfits"))
+    registry = registry_with(point("misfits", "bad_components"))
     monkeypatch.setattr("zoo.spec.load.installed", lambda: registry)
 
 

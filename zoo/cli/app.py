@@ -116,7 +116,7 @@ def warn(
     line: str | None = None,
 ) -> None:
     """A warning as a user reads it: what is meant for programmers stays as Python shows it."""
-    ours = category.__module__.partition(".")[0] == __package__
+    ours = category.__module__.partition(".")[0] == __name__.partition(".")[0]
     text = f"warning: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno, line)
     print(text, end="", file=file or sys.stderr)
 

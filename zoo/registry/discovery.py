@@ -94,7 +94,7 @@ def _described(point: EntryPoint) -> Found:
         fault = f"its metadata cannot be read: {error}"
     if not is_plugin_name(point.name):
         fault = f"the name of a plugin has letters, digits, '-' and '_', not {point.name!r}"
-    elif point.value.partition(".")[0] == __package__:
+    elif point.value.partition(".")[0] == __name__.partition(".")[0]:
         fault = f"its module is {point.value}, which is part of zoo itself"
     elif name.lower() == HOME:
         fault = f"its distribution is called '{name}', as share files call zoo itself ({DISTRIBUTION})"

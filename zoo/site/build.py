@@ -13,14 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from . import spec_pages
+from ..catalogue.queries import catalogue, specs
 from ..distribution import install_hint
 from ..errors import PluginError, UsageError, ZooError
-from ..storage.atomic import make_directory, remove
-from .mathml import set_formulas
-from ..catalogue.queries import catalogue, specs
-from .component_pages import Reference
 from ..registry.registry import installed
+from ..storage.atomic import make_directory, remove
+from . import spec_pages
+from .component_pages import Reference
+from .mathml import set_formulas
 
 EXTRA = {"mkdocs": "mkdocs", "material": "mkdocs-material", "math_core": "math-core"}
 """What the extra ``docs`` brings: a module, and what installs it."""

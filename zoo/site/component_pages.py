@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from posixpath import dirname, relpath
 
 from ..catalogue.entries import Entry, Shelf
+from ..catalogue.markdown import fenced, line, markdown, table
+from ..catalogue.queries import Page
 from ..errors import a
 from ..interfaces import Causal, Component
-from ..catalogue.queries import Page
-from ..catalogue.markdown import fenced, line, markdown, table
 from ..registry.registry import Registry
 from ..testing import CAUSAL_LAWS
 from ..testing.check import KINDS

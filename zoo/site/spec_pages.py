@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
 
-from ..catalogue.queries import SpecLine
 from ..catalogue.markdown import fenced, line
-from .component_pages import Key, link, path_of
+from ..catalogue.queries import SpecLine
 from ..document.shipped import shipped_specs
-from ..spec import Spec, load_spec
 from ..document.yaml import write_yaml
+from ..spec import Spec, load_spec
+from .component_pages import Key, link, path_of
 
 FRONT = "models.md"
 
