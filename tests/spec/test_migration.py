@@ -283,7 +283,8 @@ def test_how_it_was_trained_may_gain_settings(file: Path, tmp_path: Path) -> Non
 
 
 WRONG = {
-    "another's": "from zoo import migration, Bijection\nfrom zoo.plugins.flows.bijections.normalization import ActNorm\n"
+    "another's": "from zoo import migration, Bijection\n"
+    "from zoo.plugins.flows.bijections.normalization import ActNorm\n"
     "@migration(ActNorm, before='9')\ndef step(old): return old\n",
     "twice": NEW + STEP + STEP.replace("factor_for_width", "again"),
     "no version": NEW + STEP.replace("0.3", "soon"),

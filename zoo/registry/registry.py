@@ -337,9 +337,8 @@ def _why(error: BaseException) -> str:
 
 
 def _is_ours(file: str) -> bool:
-    return file.startswith((str(Path(__file__).parents[1]), "<frozen importlib")) or file.endswith(
-        "importlib/__init__.py"
-    )
+    home = str(Path(__file__).parents[1])
+    return file.startswith((home, "<frozen importlib")) or file.endswith("importlib/__init__.py")
 
 
 def _check_version(module: ModuleType) -> None:

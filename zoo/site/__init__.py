@@ -1,1 +1,1 @@
-"""The documentation site."""
+"""The documentation site: pages of what is installed, and their rendering."""
