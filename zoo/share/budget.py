@@ -6,6 +6,7 @@ import importlib
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import CO_GENERATOR
 from itertools import zip_longest
 from types import FrameType
 from typing import Any, get_args
@@ -102,7 +103,9 @@ class Budget:
             self._importing += {"call": 1, "return": -1}.get(event, 0)
         elif not self._importing:
             self.steps -= 1
-            if self.steps < 0 and event.endswith("call") and not _is_delicate(frame, argument):
+            # A generator is called to be closed as well, where an exception would be lost.
+            told = event == "c_call" or (event == "call" and not frame.f_code.co_flags & CO_GENERATOR)
+            if self.steps < 0 and told and not _is_delicate(frame, argument):
                 raise Exceeded(MUCH_WORK)
 
     def run(self, operation: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
