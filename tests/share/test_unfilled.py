@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from unittest.mock import Mock
 
@@ -201,6 +203,47 @@ def finalizers_without_end() -> nn.Module:
     while True:
         Finalized()
         len("")
+
+
+class Block:
+    """Says whether it was left."""
+
+    inside = 0
+
+    def __enter__(self) -> None:
+        self.inside += 1
+
+    def __exit__(self, *raised: object) -> None:
+        str(raised)
+        self.inside -= 1
+
+
+@pytest.mark.parametrize("steps", range(100, 300, 3))
+def test_what_a_component_enters_is_left(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever in a block, or on the way into it or out of it, the build is ended."""
+    monkeypatch.setattr(budget, "STEPS", steps)
+    block, lock, dtype = Block(), Lock(), torch.get_default_dtype()
+
+    @contextmanager
+    def doubles() -> Iterator[None]:
+        torch.set_default_dtype(torch.float64)
+        try:
+            yield
+        finally:
+            len("")
+            torch.set_default_dtype(dtype)
+
+    def make() -> nn.Module:
+        while True:
+            with torch.no_grad(), block, doubles(), lock:
+                len("")
+
+    with pytest.raises(zoo.SpecError, match="far more work"):
+        build_unfilled(declared(make), header(0))
+    assert torch.is_grad_enabled()
+    assert not block.inside
+    assert not lock.locked()
+    assert torch.get_default_dtype() == dtype
 
 
 def piece_by_piece() -> nn.Module:

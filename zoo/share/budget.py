@@ -6,6 +6,7 @@ import importlib
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import CO_GENERATOR
 from itertools import zip_longest
 from types import FrameType
 from typing import Any, get_args
@@ -102,13 +103,15 @@ class Budget:
             self._importing += {"call": 1, "return": -1}.get(event, 0)
         elif not self._importing:
             self.steps -= 1
-            if self.steps < 0 and not _is_delicate(frame):
+            # A generator is called to be closed as well, where an exception would be lost.
+            told = event == "c_call" or (event == "call" and not frame.f_code.co_flags & CO_GENERATOR)
+            if self.steps < 0 and told and not _is_delicate(frame, argument):
                 raise Exceeded(MUCH_WORK)
 
     def run(self, operation: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         """The result of an operation of torch."""
         self.steps -= PER_OPERATION
-        if self.steps < 0:
+        if self.steps < 0 and not _is_delicate(sys._getframe(), None):
             raise Exceeded(MUCH_WORK)
         # What takes memory at once is asked before it does.
         self._afford(_bytes_of(operation, args, kwargs))
@@ -132,13 +135,16 @@ class Budget:
 _IMPORT = vars(importlib)["_bootstrap"]._find_and_load.__code__
 
 
-def _is_delicate(frame: FrameType | None) -> bool:
-    """Whether an exception would be lost here: in a finalizer, or where it leaves one that fails."""
-    while frame is not None and not (frame.f_code.co_name == "__del__" or frame.f_code is _WEAKLY):
+def _is_delicate(frame: FrameType | None, argument: Any) -> bool:
+    """Whether an exception would be lost here, in a finalizer, or would leave behind what a block is to give back."""
+    if getattr(argument, "__name__", None) in _DELICATE:
+        return True
+    while frame is not None and not (frame.f_code.co_name in _DELICATE or frame.f_code is _WEAKLY):
         frame = frame.f_back
     return frame is not None
 
 
+_DELICATE = ("__enter__", "__exit__", "__del__", "acquire", "release")
 _WEAKLY = StorageWeakRef.__init__.__code__
 
 
