@@ -114,7 +114,7 @@ def test_nothing_odd_ends_in_a_traceback(
     [
         ("folder.csv", "folder.csv"),
         ("archive.npy", "an archive of several"),
-        ("archive.npz", "archive.npz is no table"),
+        ("archive.npz", "archive.npz is not a table"),
         (f"{LONG}.csv", "the name is too long"),
     ],
 )

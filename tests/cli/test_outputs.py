@@ -118,7 +118,7 @@ def test_a_new_file_takes_the_place_of_no_link(tmp_path: Path) -> None:
     "name", ["..", ".", ".hidden", "-x", "@last", "~", "a/b", "../x", "a b", "n" * 129, "hf://a", "\x1b"]
 )
 def test_what_is_no_name_of_a_run(name: str) -> None:
-    with pytest.raises(UsageError, match="is no name for a run"):
+    with pytest.raises(UsageError, match="cannot name a run"):
         new_directory(zoo.load_spec("toy.yaml"), Path("runs"), name)
     assert sorted(Path("runs").iterdir()) == [Path("runs/toy")]
 

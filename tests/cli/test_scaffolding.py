@@ -139,8 +139,8 @@ REFUSED = {
     "a name of zoo's": (["flows"], "the plugin name 'flows' is that of zoo, which is installed: take another"),
     "a near kind": (["mine", "--kind", "bijektion"], "kind 'bijektion' to start from; did you mean 'bijection'?"),
     "no kind": (["mine", "--kind", "zzz"], "kind 'zzz' to start from; known: bijection, conditioner, dataset"),
-    "a licence": (["mine", "--licence", "Do what you want"], "'Do what you want' is no licence as packages name it"),
-    "quotes": (["mine", "--licence", 'MIT"\nx = "'], "is no licence as packages name it"),
+    "a licence": (["mine", "--licence", "Do what you want"], "'Do what you want' is not an SPDX licence identifier"),
+    "quotes": (["mine", "--licence", 'MIT"\nx = "'], "is not an SPDX licence identifier"),
 }
 
 

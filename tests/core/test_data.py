@@ -436,9 +436,9 @@ def test_faults_of_other_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(zoo.DataError, match=r"float64 \[2, 2, 2\], not real numbers"):
         _ = table(tmp_path / "cube.npy").event
     np.save(tmp_path / "objects.npy", np.array([[{}]]), allow_pickle=True)
-    with pytest.raises(zoo.DataError, match="no array of numbers"):
+    with pytest.raises(zoo.DataError, match="not an array of numbers"):
         _ = table(tmp_path / "objects.npy").event
-    with pytest.raises(zoo.DataError, match=r"should end in \.csv, \.tsv or \.npy"):
+    with pytest.raises(zoo.DataError, match=r"must end in \.csv, \.tsv or \.npy"):
         _ = table(saved(tmp_path / "x.txt", "")).event
     with pytest.raises(zoo.DataError, match="there is no"):
         _ = table(tmp_path / "absent.csv").event

@@ -171,7 +171,7 @@ def conditional() -> zoo.Model:
     [
         (Mute(zoo.Event("x", zoo.Shape(2))), "scores and samples"),
         (Normals(0.0, 0.0, 0.0), "'x' of shape 3"),
-        (conditional(), "given its label"),
+        (conditional(), "conditioned on its label"),
     ],
     ids=["mute", "three numbers", "conditional"],
 )

@@ -178,7 +178,7 @@ def test_what_is_no_site_stays(tmp_path: Path) -> None:
     for folder in (kept.parent, kept):
         done = CliRunner().invoke(app, ["docs", "-o", str(folder)])
         assert done.exit_code == 2
-        assert "holds something that is no site of zoo's: name another folder" in done.stderr
+        assert "exists and was not built by zoo docs: choose another folder" in done.stderr
     assert kept.read_text() == "years of work"
 
 

@@ -474,9 +474,9 @@ def test_a_branch_that_moves_meanwhile(file: Path, other: Path, hub: HubServer) 
     ("args", "code", "told"),
     [
         (["FILE", "moons"], 2, "'moons' is not a repository of a hub; expected OWNER/NAME"),
-        (["FILE", "acme/moons@v1"], 2, "'acme/moons@v1' is no repository of a hub"),
-        (["FILE", "hf://acme/moons"], 2, "is no repository of a hub"),
-        (["FILE", "acme/moons", "--revision", "a..b"], 2, "'a..b' is no revision"),
+        (["FILE", "acme/moons@v1"], 2, "'acme/moons@v1' is not a repository of a hub"),
+        (["FILE", "hf://acme/moons"], 2, "is not a repository of a hub"),
+        (["FILE", "acme/moons", "--revision", "a..b"], 2, "'a..b' is not a revision"),
         (["nowhere", "acme/moons"], 2, "there is no run or file nowhere"),
         (["DAMAGED", "acme/moons"], 5, "is damaged"),
         (["FILE", "others/moons"], 2, "does not allow it (You have no rights [31mthere.): log in"),
@@ -494,7 +494,7 @@ def test_what_is_not_pushed(args: list[str], code: int, told: str, file: Path, h
 def test_a_header_that_makes_no_card(hub: HubServer, tmp_path: Path) -> None:
     spec, metrics = load_spec(SPEC), {"declared": 5, "figures": {"nll": {"value": 1.0, "n": 3, "kind": "exact"}}}
     file = export(tmp_path / "odd.safetensors", spec, build(spec), step=0, data=None, metrics=metrics)
-    assert "is no metadata of a share file" in refused("push", file, "acme/moons", code=5)
+    assert "has invalid metadata" in refused("push", file, "acme/moons", code=5)
     assert hub.requests == []
 
 

@@ -246,6 +246,11 @@ def test_what_a_component_enters_is_left(steps: int, monkeypatch: pytest.MonkeyP
     assert torch.get_default_dtype() == dtype
 
 
+def wide(*sizes: int) -> Tensor:
+    """A number that looks like many."""
+    return torch.ones(1, 1).expand(*sizes)
+
+
 def piece_by_piece() -> nn.Module:
     pieces: list[Tensor] = []
     while True:
@@ -262,11 +267,11 @@ BOMBS = {
     "layers without end": (without_end, "far more work"),
     "calls without end": (calls_without_end, "far more work"),
     "finalizers without end": (finalizers_without_end, "far more work"),
-    "each to each": (lambda: Holder(c_at=torch.arange(1 << 16).unsqueeze(1) > torch.arange(1 << 16)), MEMORY),
+    "each to each": (lambda: Holder(c_at=wide(1, 1 << 21) > wide(1 << 21, 1)), MEMORY),
     "repeated": (lambda: Holder(c_at=torch.ones(9).repeat(1 << 40)), MEMORY),
     "padded": (lambda: Holder(c_at=nn.functional.pad(torch.ones(9), (0, 1 << 40))), MEMORY),
     "as large as another": (lambda: Holder(c_at=torch.ones(1).expand(1 << 40).clone()), MEMORY),
-    "a product": (lambda: Holder(c_at=torch.ones(1 << 16, 1) @ torch.ones(1, 1 << 16)), MEMORY),
+    "a product": (lambda: Holder(c_at=wide(1 << 21, 1) @ wide(1, 1 << 21)), MEMORY),
     "a window": (lambda: Holder(c_at=torch.hann_window(1 << 40)), MEMORY),
     "a constant": (lambda: Holder(c_at=torch.zeros(1 << 40)), MEMORY),
     "a parameter": (lambda: Holder(w=nn.Parameter(torch.empty(1 << 33))), MEMORY),

@@ -265,8 +265,8 @@ def test_plain_values_name_none(folder: Path) -> None:
     ("entries", "told"),
     [
         ("[./gone.py]", r"gone\.py cannot be read: No such file"),
-        ("[./mine.txt]", r"'\./mine\.txt' is no Python file"),
-        ("[./]", "is no Python file"),
+        ("[./mine.txt]", r"'\./mine\.txt' is not a Python file"),
+        ("[./]", "is not a Python file"),
         ("['./my file.py']", r"'\./my file\.py': the name of the file stands before its components'"),
         ("[./mine.py, ./other/mine.py]", r"'\./other/mine\.py' has the name of another"),
     ],

@@ -168,7 +168,7 @@ def test_what_a_child_raises_has_its_name() -> None:
 def test_a_part_is_a_declaration() -> None:
     part = zoo.declare(Mask, "channel")
     assert zoo.declare(Mask, part) is part
-    with pytest.raises(SpecError, match="mask 'channel' is no conditioner"):
+    with pytest.raises(SpecError, match="mask 'channel' is not a conditioner"):
         zoo.declare(Conditioner, part)
 
 

@@ -35,12 +35,12 @@ FLOW = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
 TRAIN = {"steps": 1, "batch": 1, "optimizer": "adam"}
 CASES = {
     "unknown key": Case("realnvp-2d", "evaluations", ["nll"], GONE, "'evaluations' is not a parameter of the spec"),
-    "unknown key of a record": Case("realnvp-2d", "train.step", 3, GONE, "no parameter of 'train'"),
+    "unknown key of a record": Case("realnvp-2d", "train.step", 3, GONE, "not a parameter of 'train'"),
     "unknown key of a record in a record": Case("realnvp-2d", "train.best.goals", "min", GONE, "'goals'"),
-    "unknown parameter": Case("realnvp-2d", "data.nois", 0.1, GONE, "no parameter of dataset 'toy2d'"),
+    "unknown parameter": Case("realnvp-2d", "data.nois", 0.1, GONE, "not a parameter of dataset 'toy2d'"),
     "unknown parameter in a repetition": Case("realnvp-2d", "model.transforms.0.of.0.maks", 1, GONE, "'maks'"),
     "unknown parameter of a part of a part": Case(
-        "realnvp-2d", "model.transforms.0.of.0.conditioner.hidden", 3, GONE, "no parameter of conditioner 'mlp'"
+        "realnvp-2d", "model.transforms.0.of.0.conditioner.hidden", 3, GONE, "not a parameter of conditioner 'mlp'"
     ),
     "unknown key of a group": Case(
         "realnvp-2d", "train.optimizer.groups", [{"match": "*", "rate": 1}], [{"match": "*"}], "'rate'"

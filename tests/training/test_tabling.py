@@ -217,7 +217,7 @@ def test_a_row_that_fails_is_a_row(changed: str, tmp_path: Path) -> None:
 def test_mistakes_of_all_rows_come_at_once(tmp_path: Path) -> None:
     odd = "rows:\n  - {spec: norm.yaml, name: odd, set: {%s}}\n"
     for first, second, told in (
-        ("train.stepz: 1", "train.bach: 16", ("'stepz' is no parameter", "'bach' is no parameter")),
+        ("train.stepz: 1", "train.bach: 16", ("'stepz' is not a parameter", "'bach' is not a parameter")),
         ("model.transforms: [squeeze]", "model.transforms: [reverse, squeeze]", ("tiny.yaml:4", "tiny.yaml:6")),
     ):
         text = TABLE.replace("rows:\n", odd % first).replace("train.batch: 16", second)

@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_told_with_its_line(
         (
             {"net": {**STACK, "width": 7}},
             zoo.Event("image", zoo.Shape(3, 4, 4), levels=4),
-            "no multiple of the 3 colours",
+            "not a multiple of the 3 colours",
         ),
         (
             {"net": "made", "inputs": "one_hot"},

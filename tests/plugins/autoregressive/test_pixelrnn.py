@@ -214,7 +214,7 @@ def test_training_and_evaluation_are_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_half_of_the_width_divides_into_colours(name: str) -> None:
-    with pytest.raises(zoo.SpecError, match="no multiple of 6"):
+    with pytest.raises(zoo.SpecError, match="not a multiple of 6"):
         layer_of(name, zoo.Shape(9, 4, 4), 3)
 
 

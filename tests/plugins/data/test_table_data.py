@@ -166,10 +166,10 @@ def array(*args: Any, **options: Any) -> Callable[[Path], Path]:
 ODD: list[tuple[Callable[[Path], Path], str]] = [
     (unreadable, r"x\.csv cannot be read \(Is a directory\)"),
     (archived, "an archive of several"),
-    (cut, "no array of numbers"),
-    (named("x.npz", b""), r"should end in \.csv, \.tsv or \.npy"),
-    (named("x.npy", b""), "no array of numbers"),
-    (named("x.npy", b"PK\x03\x04 no archive"), "no array of numbers"),
+    (cut, "not an array of numbers"),
+    (named("x.npz", b""), r"must end in \.csv, \.tsv or \.npy"),
+    (named("x.npy", b""), "not an array of numbers"),
+    (named("x.npy", b"PK\x03\x04 no archive"), "not an array of numbers"),
     (named("x.csv", b"a,b\n1,\xff\n"), r"x\.csv:2 is not text in UTF-8"),
     (named("x.csv", b"a,b\n1,\x002\n"), r"x\.csv:2"),
     (named("x.csv", b""), "is empty"),
@@ -179,7 +179,7 @@ ODD: list[tuple[Callable[[Path], Path], str]] = [
     (array([1.0, 2.0]), r"float64 \[2\], not real numbers"),
     (array([[1j, 2.0]]), "complex128"),
     (array([["a", "b"]]), "not real numbers"),
-    (array([[{}]]), "no array of numbers"),
+    (array([[{}]]), "not an array of numbers"),
     (array(np.zeros((0, 2))), "has no rows"),
     (array(np.zeros((2, 0))), "not real numbers"),
 ]
