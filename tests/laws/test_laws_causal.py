@@ -200,7 +200,7 @@ DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
     "examples_leak": (IMAGE, stack("astray.normed_by_hand"), "nothing_leaks", "in evaluation mode .* another example"),
     "context_ignored": (
         IMAGE, stack(told("astray.deaf_to_context"), context="one_hot"), "hears_its_context",
-        r"of \(0, 0, 0\) is the same whatever the context",
+        r"of \(0, 0, 0\) does not depend on the context",
     ),
     "stepper": (
         IMAGE, stack("astray.one_column_late"), "draws_agree",
