@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import typer
-from fake_plugins import plugin, point
+from fake_plugins import installed, plugin, point
 from toy_table import TOY, invoke
 from typer.testing import Result
 
@@ -245,7 +245,8 @@ def test_a_plugin_that_fails_is_named(here: Path) -> None:
         .replace("name: toy", "name: toy\nplugins: [./mine.py]")
     )
     Path("toy.yaml").write_text(text)
-    result = invoke("train", "toy.yaml")
+    with installed():
+        result = invoke("train", "toy.yaml")
     assert result.exit_code == 4, result.stderr
     assert "the plugin mine.py failed: KeyError: 'no such key'; report it to its authors with" in result.stderr
 

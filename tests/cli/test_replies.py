@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_plugins import installed
 from toy_table import TOY
 from typer.testing import CliRunner, Result
 
@@ -67,12 +68,13 @@ def test_what_is_not_finite_is_null_and_counted(run: str) -> None:
 def test_a_plugin_that_prints_spoils_no_object(run: str) -> None:
     Path("mine.py").write_text(PRINTS)
     Path("loud.yaml").write_text(TOY.replace("act_norm", "act_norm, mine.loud") + "plugins: [./mine.py]\n")
-    for words in (["build", "loud.yaml"], ["train", "loud.yaml", "--name", "y"]):
-        result = CliRunner().invoke(app, [*words, "--json"])
-        assert isinstance(strict(result.stdout), dict)
-        assert "forward" in result.stderr
-    Path("mine.py").write_text(PRINTS.replace("imported", "imported again"))
-    assert "imported" not in CliRunner().invoke(app, ["show", "loud.yaml"]).stdout
+    with installed():  # its file is in no other test's registry
+        for words in (["build", "loud.yaml"], ["train", "loud.yaml", "--name", "y"]):
+            result = CliRunner().invoke(app, [*words, "--json"])
+            assert isinstance(strict(result.stdout), dict)
+            assert "forward" in result.stderr
+        Path("mine.py").write_text(PRINTS.replace("imported", "imported again"))
+        assert "imported" not in CliRunner().invoke(app, ["show", "loud.yaml"]).stdout
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])
