@@ -163,7 +163,10 @@ class Written(Journal):
             draw_picture(drawn_by(view), model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def curves(self) -> None:
-        series = changing(weights_in(self.log.path))
+        try:
+            series = changing(weights_in(self.log.path))
+        except OSError as error:
+            raise ZooError(f"{self.log.path} could not be read: {error.strerror}") from None
         if series:
             image = curves(series, "weights of the loss, by step")
             write_whole(self.directory / run.SAMPLES / WEIGHTS, lambda aside: write_png(image, aside))
