@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import zoo
-from zoo.cli.app import app
+from zoo.cli.app import JOURNEY, app
 from zoo.spec import shipped_specs
 
 ZOO = str(Path(sys.executable).parent / "zoo")
@@ -335,3 +335,8 @@ def test_a_terminal_sees_a_live_bar(colour: bool, tmp_path: Path) -> None:
     assert "train nll" in seen
     assert "\x1b[2K" in seen or "\x1b[1A" in seen or "\r" in seen
     assert ("\x1b[38;" in seen or "\x1b[3" in seen) == colour
+
+
+def test_help_lists_every_command_in_the_order_of_use() -> None:
+    lines = invoke("--help").stdout.partition("Commands:")[2].splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "] == list(JOURNEY)

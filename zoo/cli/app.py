@@ -12,22 +12,35 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__
 from . import completion, failures
 from .replies import reply
 from .terminal import following
 
-if TYPE_CHECKING:
-    pass
-
 # A process that ends need not look for cycles among all of torch's objects: that took over half a second.
 atexit.register(gc.freeze)
 
+JOURNEY = (
+    "list", "show", "build", "train", "evaluate", "sample", "encode", "compare", "table", "diff",
+    "export", "verify", "push", "data", "new", "plugins", "schema", "docs",
+)  # fmt: skip
+"""The commands in the order in which a user meets them."""
+
+
+class InOrder(TyperGroup):
+    """Lists the commands in the order of the journey, whichever module brings them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=JOURNEY.index)
+
+
 app = typer.Typer(
+    cls=InOrder,
     help="A zoo of deep generative models: declare one in YAML, train it, score it, sample it, share it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

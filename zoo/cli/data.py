@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from .app import (
     data,
     print_json,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @command("fetch", data)
