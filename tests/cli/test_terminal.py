@@ -100,6 +100,15 @@ def test_a_meter_says_what_and_how_far(live: bool, clock: Time, capsys: pytest.C
     assert said.endswith("\r" if live else "left\n")
 
 
+def test_what_is_short_leaves_no_line(clock: Time, capsys: pytest.CaptureFixture[str]) -> None:
+    meter = Meter(live=False)
+    clock.now += 60
+    with hearing(meter), doing("scoring nll"):
+        for _ in counted(range(4), 4):
+            clock.now += 1
+    assert capsys.readouterr().err == ""
+
+
 def test_after_the_steps_the_bar_says_what_is_scored(clock: Time, capsys: pytest.CaptureFixture[str]) -> None:
     bar = Bar(Console(file=io.StringIO(), width=80, force_terminal=True))
     bar.start("flow", Path("runs/x"), 0, 10, "cpu")

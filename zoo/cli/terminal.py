@@ -64,11 +64,13 @@ class Meter:
         self._activity, self._done, self._pace = "", 0.0, Pace(0.0)
 
     def __call__(self, done: int, of: int) -> None:
+        now = time.monotonic()
         if self._activity != activity() or done / of < self._done:
             self._activity, self._pace = activity(), Pace(0.0)
+            if not self._live:  # a line stays: what has just begun is worth one only once it takes long
+                self._said = now
         self._done = done / of
         self._pace.reached(self._done)
-        now = time.monotonic()
         if now - self._said > (SECONDS_BETWEEN_DRAWS if self._live else SECONDS_BETWEEN_LINES):
             self._said = now
             self._say(f"{self._activity}: {100 * done // of} %  {self._pace.left(1.0)}")
