@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from zoo.registry.part import Part, example_of
 from zoo.registry.registry import installed
 from zoo.spec import chosen, load_spec
 from zoo.spec.spec import Best
+from zoo.storage.lock import held
 
 METRICS = sorted(name for kind, name in installed().components() if kind == "metric")
 FEW: Mapping[str, Mapping[str, Any]] = {"dci": {"trees": 2}, "iwae": {"samples": 5}}
@@ -122,6 +125,17 @@ def test_a_run_that_is_opened_has_the_figures_of_its_training(steps: int | None,
     assert opened.metrics == run.metrics and opened.metrics
     assert (opened.directory, opened.steps, opened.split) == (run.directory, run.steps, run.split)
     assert opened.seconds == pytest.approx(run.seconds, abs=1.0) and opened.seconds > 0
+
+
+def test_a_run_that_was_killed_is_not_running(tmp_path: Path) -> None:
+    """A kill leaves run.json as it was: the lock, which the kernel gives back, tells."""
+    run = zoo.train(moons(), runs=tmp_path, steps=1)
+    assert run.status == "stopped"
+    file = run.directory / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"status": "running"}))
+    with held(run.directory / "resolved.yaml"):
+        assert zoo.Run(run.directory).status == "running"
+    assert zoo.Run(run.directory).status == "killed"
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path: Any) -> None:

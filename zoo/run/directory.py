@@ -29,6 +29,7 @@ from ..registry.python_file import PythonFile, is_python_file
 from ..registry.registry import installed
 from ..spec import Spec, bring_python_files, load_spec
 from ..storage.atomic import remove, sync, write_new, write_whole
+from ..storage.lock import is_held
 
 CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
     "checkpoints", "metrics.jsonl", "model.safetensors", trust.RESOLVED, "run.json", "samples"
@@ -68,6 +69,15 @@ class Run:
         self.steps = facts.get("step", 0) if steps is None else steps
         self.seconds = facts.get("seconds", 0.0) if seconds is None else seconds
         self.metrics, self.split = _measured(self.directory) if metrics is None else (metrics, split)
+
+    @property
+    def status(self) -> str:
+        """``running``, ``finished``, ``stopped`` (by ``steps``), ``interrupted`` (by a signal) or ``failed``.
+
+        ``killed`` where ``run.json`` says that it is running, and no process trains it; empty where it never started.
+        """
+        said = str(_facts(self.directory).get("status", ""))
+        return "killed" if said == "running" and not is_held(self.directory / RESOLVED) else said
 
     @property
     def model(self) -> Path:

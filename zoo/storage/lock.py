@@ -36,3 +36,17 @@ def held(file: Path) -> Iterator[None]:
             # A file system without locks is no reason not to train.
             pass
         yield
+
+
+def is_held(file: Path) -> bool:
+    """Whether a process has the lock of a file now."""
+    if fcntl is None:
+        return False
+    try:
+        with file.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
