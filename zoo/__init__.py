@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Clock,
         Completes,
         Component,
+        Condition,
         Conditioner,
         Contract,
         DataDependent,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         View,
         Weighting,
         component,
+        map_condition,
         misshapen,
         sum_event,
         unseen_share,
@@ -114,15 +116,15 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "NOT_A_SIZE", "AfterStep", "Augmentation", "Batch", "BatchStatistics", "Bijection", "Causal", "Clock", "Completes",
-    "Component", "Conditioner", "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset", "Decoder",
-    "Decodes", "Distribution", "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory", "Known",
-    "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
+    "Component", "Condition", "Conditioner", "Contract", "DamagedFile", "DataDependent", "DataError", "Dataset",
+    "Decoder", "Decodes", "Distribution", "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory",
+    "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
     "ParameterGroup", "Part", "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run",
     "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Settings", "Shape", "Sink",
     "Solves", "Spec", "SpecError", "TakesContext", "Terms", "UsageError", "VariationalBound", "View", "Weighting",
     "ZooError", "advanced", "build", "component", "declare", "density_picture", "density_problem", "heat_map",
-    "image_grid", "image_problem", "install_hint", "load", "load_spec", "mean_over_processes", "migration", "misshapen",
-    "named", "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
+    "image_grid", "image_problem", "install_hint", "load", "load_spec", "map_condition", "mean_over_processes",
+    "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, init=False)
 class Shape:
-    """The sizes of one event: ``(C, H, W)`` for an image, ``(D,)`` for a vector.
+    """The sizes of one event: ``(C, H, W)`` for an image, ``(D,)`` for a vector, ``()`` for a single number.
 
     A tuple times two is six numbers, silently; here the channels are doubled by name.
 
@@ -22,8 +22,8 @@ class Shape:
     dims: tuple[int, ...]
 
     def __init__(self, *dims: int) -> None:
-        if not dims or any(d < 1 for d in dims):
-            raise ValueError(f"a shape has at least one size and all are positive, not {dims}")
+        if any(d < 1 for d in dims):
+            raise ValueError(f"the sizes of a shape must be positive, got {dims}")
         object.__setattr__(self, "dims", tuple(int(d) for d in dims))
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from operator import itemgetter
 from typing import final
 
 import torch
 from torch import Tensor
 
-from zoo import Causal, Event, Known, Model, Sampler, advanced, component
+from zoo import Causal, Condition, Event, Known, Model, Sampler, advanced, component, map_condition
 
 
 class AncestralSampler(Sampler, ABC):
@@ -24,7 +25,7 @@ class AncestralSampler(Sampler, ABC):
         self.causal: Causal = model
 
     @abstractmethod
-    def draw(self, u: Tensor, context: Tensor | None, temperature: float, known: Known | None) -> Tensor:
+    def draw(self, u: Tensor, context: Condition | None, temperature: float, known: Known | None) -> Tensor:
         """The data that uniforms stand for, ``[n, *shape]``."""
 
     @final
@@ -32,7 +33,7 @@ class AncestralSampler(Sampler, ABC):
     def sample(
         self,
         n: int,
-        context: Tensor | None = None,
+        context: Condition | None = None,
         temperature: float = 1.0,
         u: Tensor | None = None,
         known: Known | None = None,
@@ -54,7 +55,7 @@ class Naive(AncestralSampler):
         super().__init__(model)
         self.ranks = self.causal.ranks()
 
-    def draw(self, u: Tensor, context: Tensor | None, temperature: float, known: Known | None) -> Tensor:
+    def draw(self, u: Tensor, context: Condition | None, temperature: float, known: Known | None) -> Tensor:
         ranks = self.ranks.reshape(tuple(self.model.event.shape)).to(u.device)
         x = torch.zeros(u.shape[0], *ranks.shape, dtype=torch.uint8, device=u.device)
         if known is not None:
@@ -83,7 +84,7 @@ class Cached(AncestralSampler):
         if not self.causal.kept:
             raise ValueError("a part of the model cannot go number by number: take 'jacobi'")
 
-    def draw(self, u: Tensor, context: Tensor | None, temperature: float, known: Known | None) -> Tensor:
+    def draw(self, u: Tensor, context: Condition | None, temperature: float, known: Known | None) -> Tensor:
         return self.causal.unroll(u, context, temperature, known)
 
 
@@ -106,13 +107,13 @@ class Jacobi(AncestralSampler):
         super().__init__(model)
         self.event = model.event
 
-    def draw(self, u: Tensor, context: Tensor | None, temperature: float, known: Known | None) -> Tensor:
+    def draw(self, u: Tensor, context: Condition | None, temperature: float, known: Known | None) -> Tensor:
         return fixed_point(self.causal, self.event, u, context, temperature, known)
 
 
 @torch.no_grad()
 def fixed_point(
-    model: Causal, event: Event, u: Tensor, context: Tensor | None, temperature: float, known: Known | None
+    model: Causal, event: Event, u: Tensor, context: Condition | None, temperature: float, known: Known | None
 ) -> Tensor:
     """The data that a causal model's draw leaves as they are."""
     n = u.shape[0]
@@ -120,9 +121,9 @@ def fixed_point(
     x = x if event.levels is None or event.levels <= 256 else x.long()
     moving = torch.arange(n, device=u.device)
     for _ in range(event.shape.size + 1):
-        told = None if context is None else context[moving]
+        rows = itemgetter(moving)
         before = x[moving]
-        after = model.redraw(before, u[moving], told, temperature)
+        after = model.redraw(before, u[moving], map_condition(rows, context), temperature)
         if known is not None:
             after = torch.where(known.mask[moving], before, after)
         x[moving] = after

@@ -6,7 +6,7 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from zoo import Batch, Clock, Encoder, Event, Model, Part, Predicts, Shape, Terms, component
+from zoo import Batch, Clock, Condition, Encoder, Event, Model, Part, Predicts, Shape, Terms, component
 
 from ..nets.mlp import perceptron
 
@@ -49,7 +49,7 @@ class Classifier(Model, Predicts):
         loss = cross_entropy(logits, label, reduction="none")
         return Terms(loss.mean(), {"cross_entropy": loss, "accuracy": (logits.argmax(1) == label).to(loss.dtype)})
 
-    def predict(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def predict(self, x: Tensor, context: Condition | None = None) -> Tensor:
         like = next(self.head.parameters())
         logits: Tensor = self.head(self.encoder(self.event.unit(x, like.dtype)))
         return logits

@@ -12,6 +12,7 @@ from zoo import (
     Batch,
     Bijection,
     Clock,
+    Condition,
     Decodes,
     Distribution,
     Event,
@@ -24,7 +25,7 @@ from zoo import (
     named,
 )
 
-from ..shared.context import Context, check_context, told
+from ..shared.context import Context, check_context, vectors_of
 from .bijections.chain import Chain
 from .dequantization import Dequantization
 from .objectives import Objective
@@ -101,38 +102,38 @@ class Flow(Model, Scores, Reconstructs, Decodes):
         self.base = base(self.transforms.out_shape)
         self.context = context(event) if context else None
         check_context(self.context, nn.ModuleList([self.transforms, self.base]))
-        self.conditioned_on = self.context.source if self.context else None
+        self.conditioned_on = self.context.sources if self.context else None
         self.objective = objective(event, self.transforms)
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:
         terms: Terms = self.objective(self, batch, clock)
         return terms
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         c = self.condition(context)
         z, log_det = self._transform(x, c)
         return self.base.log_prob(z, c) + log_det
 
-    def transform(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def transform(self, x: Tensor, context: Condition | None = None) -> tuple[Tensor, Tensor]:
         """``x -> (z, log_det)``: the latent of data, dequantised where it is discrete."""
         return self._transform(x, self.condition(context))
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
         return self.transform(x, context)[0]
 
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
         return self.event.unit(self.decode(z, context), z.dtype)
 
-    def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def draw_latent(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         return self.base.sample(n, self.condition(context), temperature)
 
-    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, context: Condition | None = None) -> Tensor:
         x = self.transforms.decode(z, self.condition(context))
         return x if self.dequantize is None else self.dequantize.inverse(x)
 
-    def condition(self, context: Tensor | None) -> Tensor | None:
+    def condition(self, context: Condition | None) -> Tensor | None:
         """What the parts are told, ``[B, N]``, of what a batch says."""
-        return told(self.context, context)
+        return vectors_of(self.context, context)
 
     def continuous(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """``x -> (v, log_det)``: data with a density, as the transforms take it; None where it had one already."""

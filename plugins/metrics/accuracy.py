@@ -39,7 +39,7 @@ class Accuracy(Metric):
         predictor = _predicts(model)
 
         def right(batch: Batch) -> Tensor:
-            context = None if model.conditioned_on == LABEL else model.given(batch)
+            context = {name: x for name, x in (model.given(batch) or {}).items() if name != LABEL} or None
             return predictor.predict(batch[model.event.name], context).argmax(1) == batch[LABEL]
 
         hits = per_example(batches, right)

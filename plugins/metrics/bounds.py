@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Literal
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
-from zoo import Batch, DataError, Encodes, Measurement, Metric, Model, VariationalBound, component
+from zoo import (
+    Batch,
+    Condition,
+    DataError,
+    Encodes,
+    Measurement,
+    Metric,
+    Model,
+    VariationalBound,
+    component,
+    map_condition,
+)
 
 from .likelihood import bounds
 from .spread import Spread
@@ -110,12 +122,12 @@ class ImportanceWeighted(Metric):
         def estimates(batch: Batch) -> Tensor:
             x, context = batch[model.event.name], model.given(batch)
             rows = torch.split(torch.arange(x.shape[0], device=x.device), max(PAIRS // self.chunk, 1))
-            return torch.cat([self._estimate(bounded, x[r], None if context is None else context[r]) for r in rows])
+            return torch.cat([self._estimate(bounded, x[r], map_condition(itemgetter(r), context)) for r in rows])
 
         nats = -per_example(batches, estimates)
         return {"nll_iwae": Measurement.mean_of(nats, "bound")}
 
-    def _estimate(self, bounded: VariationalBound, x: Tensor, context: Tensor | None) -> Tensor:
+    def _estimate(self, bounded: VariationalBound, x: Tensor, context: Condition | None) -> Tensor:
         """``[B]``, in nats."""
         total, drawn = x.new_full((x.shape[0],), -math.inf, dtype=torch.get_default_dtype()), 0
         while drawn < self.samples:

@@ -42,8 +42,10 @@ class OutOfDistribution(Metric):
         if different := [field for field in ours.differences(theirs) if field not in ("name", "columns")]:
             same = ", ".join(different)
             raise ValueError(f"the model is of {ours}, '{self.data.name}' of {theirs}: choose data of the same {same}")
-        if model.conditioned_on is not None:
-            raise ValueError(f"the model is conditioned on its {model.conditioned_on}, which other data does not have")
+        if model.conditions:
+            raise ValueError(
+                f"the model is conditioned on its {' and '.join(model.conditions)}, which other data does not have"
+            )
 
     def check_data(self, batches: Iterable[Batch]) -> None:
         if not len(self.data().split("test")):

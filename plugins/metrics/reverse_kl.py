@@ -43,8 +43,10 @@ class ReverseKL(Metric):
         if not scores(model).exact:
             raise ValueError(f"the likelihood of {type(model).__name__} is not exact")
         _samples(model)
-        if model.conditioned_on is not None:
-            raise ValueError(f"needs an unconditional model; this one is conditioned on its {model.conditioned_on}")
+        if model.conditions:
+            raise ValueError(
+                f"needs an unconditional model; this one is conditioned on its {' and '.join(model.conditions)}"
+            )
         if model.event.shape.size not in POINTS:
             raise ValueError(f"log Z is an integral over one or two numbers, not over {model.event.shape.size}")
         energy = self.energy(model.event.shape)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from zoo import Component, Contract, Event, Shape, TakesContext, component, misshapen
+from zoo import Component, Condition, Contract, Event, Part, Shape, TakesContext, component, misshapen
 
 from .events import classes_of
 
@@ -18,11 +18,11 @@ from .events import classes_of
 class Context(Component, nn.Module, ABC):
     """What a batch says beside the data, as a vector for every part that declares a ``context`` of its ``size``.
 
-    Shapes: the batch's entry ``[B, ...]`` to ``[B, size]``.
+    Shapes: entries of a batch ``{name: [B, ...]}`` to ``[B, size]``.
     """
 
-    source: ClassVar[str]
-    """The entry of a batch that it is made from."""
+    sources: tuple[str, ...]
+    """The entries of a batch that it is made from."""
 
     def __init__(self, event: Event, size: int) -> None:
         super().__init__()
@@ -30,8 +30,8 @@ class Context(Component, nn.Module, ABC):
         self.size = size
 
     @abstractmethod
-    def forward(self, given: Tensor) -> Tensor:
-        """The vectors, from the batch's entry."""
+    def forward(self, given: Condition) -> Tensor:
+        """The vectors, from the entries of a batch."""
 
     @staticmethod
     def _takes(context: Any, args: tuple[Any, ...]) -> str | None:
@@ -54,14 +54,14 @@ def check_context(context: Context | None, parts: nn.Module) -> None:
         raise ValueError(f"no part takes its context: declare 'context: {context.size}' on the conditioners")
 
 
-def told(context: Context | None, given: Tensor | None) -> Tensor | None:
-    """What parts are told, ``[B, N]``, of what a batch says; ValueError where model and batch do not go together."""
+def vectors_of(context: Context | None, given: Condition | None) -> Tensor | None:
+    """The vectors of a condition, ``[B, N]``, for the parts of a model; ValueError where it does not take this one."""
     if context is None:
         if given is not None:
             raise ValueError("this model is unconditional: it takes no context")
         return None
     if given is None:
-        raise ValueError(f"this model is conditioned on its {context.source}: it needs that as context")
+        raise ValueError(f"this model is conditioned on its {' and '.join(context.sources)}: it needs that as context")
     c: Tensor = context(given)
     return c
 
@@ -72,22 +72,22 @@ class Embedding(Context):
 
     A vector has ``size`` numbers, the ``context`` that conditioners declare. ValueError for data without labels.
 
-    Shapes: labels ``[B]`` to ``[B, size]``.
+    Shapes: ``label`` ``[B]`` to ``[B, size]``.
 
     >>> import torch, zoo
     >>> embedding = Embedding(zoo.Event("point", zoo.Shape(2), classes=3), size=4)
-    >>> embedding(torch.tensor([2, 0])).shape
+    >>> embedding({"label": torch.tensor([2, 0])}).shape
     torch.Size([2, 4])
     """
 
-    source = "label"
+    sources = ("label",)
 
     def __init__(self, event: Event, *, size: PositiveInt = 16) -> None:
         super().__init__(event, size)
         self.vectors = nn.Embedding(classes_of(event), size)
 
-    def forward(self, given: Tensor) -> Tensor:
-        c: Tensor = self.vectors(given.long())
+    def forward(self, given: Condition) -> Tensor:
+        c: Tensor = self.vectors(given["label"].long())
         return c
 
 
@@ -97,23 +97,23 @@ class OneHot(Context):
 
     A linear function of it has parameters of its own for each class. ValueError for data without labels.
 
-    Shapes: labels ``[B]`` to ``[B, classes]``.
+    Shapes: ``label`` ``[B]`` to ``[B, classes]``.
 
     >>> import torch, zoo
     >>> one_hot = OneHot(zoo.Event("point", zoo.Shape(2), classes=3))
-    >>> one_hot(torch.tensor([2, 0])).tolist()
+    >>> one_hot({"label": torch.tensor([2, 0])}).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
 
-    source = "label"
+    sources = ("label",)
     vectors: Tensor
 
     def __init__(self, event: Event) -> None:
         super().__init__(event, classes_of(event))
         self.register_buffer("vectors", torch.eye(self.size), persistent=False)
 
-    def forward(self, given: Tensor) -> Tensor:
-        return self.vectors.index_select(0, given.long())
+    def forward(self, given: Condition) -> Tensor:
+        return self.vectors.index_select(0, given["label"].long())
 
 
 @component("feature_vector")
@@ -122,15 +122,15 @@ class FeatureVector(Context):
 
     ValueError for data without ``features``.
 
-    Shapes: ``[B, features]``, unchanged.
+    Shapes: ``features`` ``[B, N]``, unchanged.
 
     >>> import torch, zoo
     >>> features = FeatureVector(zoo.Event("row", zoo.Shape(2), features=3))
-    >>> features(torch.ones(1, 3)).tolist()
+    >>> features({"features": torch.ones(1, 3)}).tolist()
     [[1.0, 1.0, 1.0]]
     """
 
-    source = "features"
+    sources = ("features",)
     like: Tensor
 
     def __init__(self, event: Event) -> None:
@@ -140,5 +140,31 @@ class FeatureVector(Context):
         # The vectors have the dtype of this number; its value is of no account.
         self.register_buffer("like", torch.zeros(()), persistent=False)
 
-    def forward(self, given: Tensor) -> Tensor:
-        return given.to(self.like.dtype)
+    def forward(self, given: Condition) -> Tensor:
+        return given["features"].to(self.like.dtype)
+
+
+@component("concat", example={"of": ["one_hot", "embedding"]})
+class Concatenated(Context):
+    r"""Concatenation of several contexts, :math:`c = (c_1, \dots, c_n)`: labels and features at once.
+
+    Args:
+        of: The contexts, in the order of their vectors.
+
+    Shapes: the entries of all, to ``[B, size]``, the sum of their sizes.
+
+    >>> import torch, zoo
+    >>> both = zoo.declare(Context, {"type": "concat", "of": ["one_hot", "feature_vector"]})
+    >>> context = both(zoo.Event("row", zoo.Shape(2), classes=2, features=1))
+    >>> context({"label": torch.tensor([1]), "features": torch.tensor([[0.5]])}).tolist()
+    [[0.0, 1.0, 0.5]]
+    """
+
+    def __init__(self, event: Event, *, of: Annotated[list[Part[Context]], Field(min_length=1)]) -> None:
+        parts = [part(event) for part in of]
+        super().__init__(event, sum(part.size for part in parts))
+        self.of = nn.ModuleList(parts)
+        self.sources = tuple(dict.fromkeys(source for part in parts for source in part.sources))
+
+    def forward(self, given: Condition) -> Tensor:
+        return torch.cat([part(given) for part in self.of], dim=1)

@@ -10,6 +10,7 @@ from torch import Tensor
 from zoo import (
     Batch,
     Clock,
+    Condition,
     Decoder,
     Encoder,
     Event,
@@ -64,10 +65,10 @@ class Autoencoder(Model, Reconstructs):
         nll = -self.likelihood.log_prob(x, self.decoder(self.encode(x)))
         return Terms(nll.mean(), {"nll": nll})
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
         like = next(self.decoder.parameters())
         z: Tensor = self.encoder(self.event.unit(x, like.dtype))
         return z
 
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
         return self.likelihood.mean(self.decoder(z))

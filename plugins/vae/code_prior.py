@@ -10,6 +10,7 @@ from torch import Tensor
 from zoo import (
     Batch,
     Clock,
+    Condition,
     Event,
     Model,
     Part,
@@ -84,29 +85,29 @@ class CodePrior(Model, Scores, SamplesMeans, Reconstructs):
         terms: Terms = self.prior({**batch, self.codes.name: codes}, clock)
         return Terms(terms.loss, {f"code_{name}": term for name, term in terms.logs.items()}, terms.weights)
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         codes = self._codes(x)
         log_p: Tensor = self.autoencoder.log_likelihood(x, self._as_coded(codes))
         of_codes: Tensor = self.prior.log_prob(codes, context)
         return log_p + of_codes
 
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         codes = self.prior.sample(n, context, temperature)
         x: Tensor = self.autoencoder.draw_given(self._as_coded(codes.long()), temperature)
         return x
 
     @torch.no_grad()
-    def sample_mean(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample_mean(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         codes = self.prior.sample(n, context, temperature)
         x: Tensor = self.event.of_unit(self.autoencoder.mean_given(self._as_coded(codes.long())))
         return x
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
         z: Tensor = self.autoencoder.encode(x, context)
         return z
 
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
         x: Tensor = self.autoencoder.expect(z, context)
         return x
 

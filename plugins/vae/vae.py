@@ -13,6 +13,7 @@ from torch import Tensor
 from zoo import (
     Batch,
     Clock,
+    Condition,
     Decoder,
     Decodes,
     Distribution,
@@ -129,10 +130,10 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes, SamplesMeans):
         by_dimension = kl if kl.dim() == 2 else None
         return LatentTerms(nll, kl if by_dimension is None else kl.sum(1), by_dimension, self.event.shape.size)
 
-    def terms(self, x: Tensor, context: Tensor | None = None) -> LatentTerms:
+    def terms(self, x: Tensor, context: Condition | None = None) -> LatentTerms:
         return self.latent_terms(x)
 
-    def log_weights(self, x: Tensor, n: int, context: Tensor | None = None) -> Tensor:
+    def log_weights(self, x: Tensor, n: int, context: Condition | None = None) -> Tensor:
         return self.importance(x, self.posterior.draw(self.answer(x), n))
 
     def importance(self, x: Tensor, draws: Draws) -> Tensor:
@@ -156,22 +157,22 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes, SamplesMeans):
 
     # -- codes and draws --------------------------------------------------------------------------------------------
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
         return self.posterior.mean(self.answer(x))
 
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
         return self.likelihood.mean(self.decoder(z))
 
-    def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def draw_latent(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         prior = self.prior
         z = prior.sample(n, self, temperature) if isinstance(prior, Prior) else prior.sample(n, None, temperature)
         return torch.cat((z.flatten(1), self.likelihood.noise(n, temperature)), dim=1)
 
-    def sample_mean(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample_mean(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         z = self.draw_latent(n, context, temperature)[:, : self.latent.size]
         return self.event.of_unit(self.expect(torch.unflatten(z, 1, tuple(self.latent)), context))
 
-    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, context: Condition | None = None) -> Tensor:
         latent, noise = torch.split(z, [self.latent.size, self.likelihood.noise_size], dim=1)
         return self.likelihood.draw(self.decoder(torch.unflatten(latent, 1, tuple(self.latent))), noise)
 

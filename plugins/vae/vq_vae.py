@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo import (
     Batch,
     Clock,
+    Condition,
     Decoder,
     Decodes,
     Encoder,
@@ -107,7 +108,7 @@ class VQVAE(Model, Quantizes, Decodes, SamplesMeans):
         answer: Quantized = self.quantizer(self.encoder(self.event.unit(x, like.dtype)))
         return answer
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         log_p: Tensor = self.likelihood.log_prob(x, self.decoder(self.quantize(x).z))
         return log_p - self.kl
 
@@ -131,13 +132,13 @@ class VQVAE(Model, Quantizes, Decodes, SamplesMeans):
         z: Tensor = self.quantizer.embed(codes)
         return z
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
         return self.quantize(x).z
 
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
         return self.likelihood.mean(self.decoder(z))
 
-    def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def draw_latent(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         noise = self.likelihood.noise(n, temperature)
         codes = torch.randint(self.quantizer.size, (n, *self.latent.dims[1:]), device=noise.device)
         return torch.cat((self.embed(codes).flatten(1), noise), dim=1)
@@ -145,11 +146,11 @@ class VQVAE(Model, Quantizes, Decodes, SamplesMeans):
     def mean_given(self, codes: Tensor) -> Tensor:
         return self.expect(self.embed(codes))
 
-    def sample_mean(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample_mean(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         z = self.draw_latent(n, context, temperature)[:, : self.latent.size]
         return self.event.of_unit(self.expect(torch.unflatten(z, 1, self.latent.dims), context))
 
-    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, context: Condition | None = None) -> Tensor:
         latent, noise = torch.split(z, [self.latent.size, self.likelihood.noise_size], dim=1)
         return self.likelihood.draw(self.decoder(torch.unflatten(latent, 1, self.latent.dims)), noise)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from operator import itemgetter
 
 import torch
 from torch import Tensor
 
-from zoo import Batch, Model, Quantizes, Reconstructs, image_grid, image_problem
+from zoo import Batch, Condition, Model, Quantizes, Reconstructs, image_grid, image_problem, map_condition
 
 PIECE = 500
 """Examples or codes that a model is given at a time."""
@@ -44,11 +44,13 @@ class Codes:
         event, model = self.model.event, self.reconstructs
         return torch.cat([model.encode(part[event.name], self.model.given(part)).flatten(1) for part in pieces(data)])
 
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
         """The images that codes ``[N, size]`` stand for, on the scale of `zoo.Event.unit`."""
         z = torch.unflatten(z, 1, self.shape) if len(self.shape) > 1 else z
-        told = repeat(None) if context is None else iter(torch.split(context, PIECE))
-        return torch.cat([self.reconstructs.expect(part, next(told)) for part in torch.split(z, PIECE)])
+        parts = torch.split(torch.arange(z.shape[0], device=z.device), PIECE)
+        return torch.cat(
+            [self.reconstructs.expect(z[rows], map_condition(itemgetter(rows), context)) for rows in parts]
+        )
 
     def picture(self, images: Tensor, columns: int, captions: list[str] | None = None) -> Tensor:
         """Images on the scale of `zoo.Event.unit`, so many in a row, as one ``[3, H, W]`` of bytes."""
@@ -63,8 +65,10 @@ def continuous(model: Model, view: str) -> None:
 
 def unconditional(model: Model, view: str) -> None:
     """ValueError for a model whose codes say what they stand for only together with something else."""
-    if model.conditioned_on is not None:
-        raise ValueError(f"{view} needs an unconditional model; this one is conditioned on its {model.conditioned_on}")
+    if model.conditions:
+        raise ValueError(
+            f"{view} needs an unconditional model; this one is conditioned on its {' and '.join(model.conditions)}"
+        )
 
 
 def pieces(data: Batch) -> list[Batch]:

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from zoo import Batch, Model, VariationalBound, View, component
+from zoo import Batch, Condition, Model, VariationalBound, View, component, map_condition
 
 from .base import Codes, continuous, first, pieces
 
@@ -59,14 +59,14 @@ class Traverse(View):
         for row, dimension in zip(rows, dimensions, strict=True):
             row[:, dimension] = values
         swept = rows.flatten(0, 1)
-        told = None if context is None else context.expand(swept.shape[0], *context.shape[1:])
-        return self.codes.picture(self.codes.expect(swept, told), self.steps, list(captions.values()))
+        context = map_condition(lambda x: x.expand(swept.shape[0], *x.shape[1:]), context)
+        return self.codes.picture(self.codes.expect(swept, context), self.steps, list(captions.values()))
 
-    def _start(self, data: Batch | None) -> tuple[Tensor, Tensor | None, dict[int, str]]:
+    def _start(self, data: Batch | None) -> tuple[Tensor, Condition | None, dict[int, str]]:
         """A code ``[1, L]``, what is given with it, and the dimensions to sweep, each with its caption."""
         if data is None:
-            if self.model.conditioned_on is not None:
-                raise ValueError(f"needs data: the model is conditioned on its {self.model.conditioned_on}")
+            if self.model.conditions:
+                raise ValueError(f"needs data: the model is conditioned on its {' and '.join(self.model.conditions)}")
             return self.codes.zeros(1), None, {i: f"z{i}" for i in range(min(self.most, self.codes.size))}
         measure, said = self._said(data)
         top = said.topk(min(self.most, self.codes.size))

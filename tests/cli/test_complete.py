@@ -31,10 +31,10 @@ class Filled(zoo.Model, zoo.Completes):
     def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
         raise NotImplementedError
 
-    def complete(self, known: zoo.Known, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def complete(self, known: zoo.Known, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
         assert context is not None
         self.told.append(known)
-        return torch.where(known.mask, known.x, context.remainder(2).reshape(-1, 1, 1, 1)).to(torch.uint8)
+        return torch.where(known.mask, known.x, context["label"].remainder(2).reshape(-1, 1, 1, 1)).to(torch.uint8)
 
     def unseen(self, known: Tensor) -> Tensor:
         """Whatever is known in the last row."""

@@ -134,7 +134,7 @@ class Dots(zoo.Model, zoo.Samples):
     def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
         raise NotImplementedError
 
-    def sample(self, n: int, context: torch.Tensor | None = None, temperature: float = 1.0) -> torch.Tensor:
+    def sample(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> torch.Tensor:
         return torch.zeros(n, *self.event.shape)
 
 

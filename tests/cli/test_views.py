@@ -39,23 +39,23 @@ class Halves(zoo.Model, zoo.Reconstructs):
     def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
         return zoo.Terms(self.like * 0.0, {})
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         code = 8.0 * (torch.stack([x[..., LEFT].mean((1, 2, 3)), x[..., RIGHT].mean((1, 2, 3))], 1) - 0.5)
-        return code if context is None else code + context.unsqueeze(1)
+        return code if context is None else code + context["label"].unsqueeze(1)
 
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        z = z if context is None else z - context.unsqueeze(1)
+    def expect(self, z: Tensor, context: zoo.Condition | None = None) -> Tensor:
+        z = z if context is None else z - context["label"].unsqueeze(1)
         return (0.5 + z / 8.0).repeat_interleave(SIDE // 2, 1).reshape(-1, 1, 1, SIDE).expand(-1, 1, SIDE, SIDE)
 
 
 class Divergent(Halves, zoo.VariationalBound):
     """Tells its dimensions apart: the second number says the most, though it varies less."""
 
-    def terms(self, x: Tensor, context: Tensor | None = None) -> zoo.LatentTerms:
+    def terms(self, x: Tensor, context: zoo.Condition | None = None) -> zoo.LatentTerms:
         kl_dim = torch.tensor([[1.0, 2.5]]).expand(x.shape[0], 2)
         return zoo.LatentTerms(kl_dim.sum(1), kl_dim.sum(1), kl_dim, x[0].numel())
 
-    def log_weights(self, x: Tensor, n: int, context: Tensor | None = None) -> Tensor:
+    def log_weights(self, x: Tensor, n: int, context: zoo.Condition | None = None) -> Tensor:
         return -self.terms(x).kl.expand(n, -1)
 
 

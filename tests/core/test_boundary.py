@@ -39,7 +39,7 @@ def of_data(model: zoo.Model) -> list[str]:
     return [method for capability, method in ASKED.items() if isinstance(model, capability)]
 
 
-def example(model: zoo.Model) -> tuple[Tensor, Tensor | None]:
+def example(model: zoo.Model) -> tuple[Tensor, zoo.Condition | None]:
     batch = model.event.example(N, "cpu")
     return batch[model.event.name], model.given(batch)
 
@@ -83,7 +83,8 @@ def test_what_has_one_meaning_is_converted(name: str) -> None:
         for form, convert in list(forms.items())[: len(forms) if method == of_data(model)[0] else 1]:
             assert torch.equal(answer(model, method, convert(x), context), expected), (method, form)
         if context is not None:
-            same = [context.numpy(), context.tolist(), context.double(), context.int()]
+            (own,) = context.values()
+            same = [own, own.numpy(), own.tolist(), own.double(), own.int(), {"label": own.tolist()}]
             assert all(torch.equal(answer(model, method, x, other), expected) for other in same)
             one = torch.full((N,), 2)
             assert torch.equal(answer(model, method, x, 2), answer(model, method, x, one))
@@ -127,15 +128,17 @@ def test_data_that_the_model_is_not_of_is_refused(name: str) -> None:
                 answer(model, method, wrong, context)
 
 
-def wrong_contexts(model: zoo.Model, context: Tensor | None, method: str) -> Iterator[tuple[str, Any]]:
+def wrong_contexts(model: zoo.Model, context: zoo.Condition | None, method: str) -> Iterator[tuple[str, Any]]:
     if context is None:
         yield "was given; expected none", torch.zeros(N, dtype=torch.int64)
         return
     classes = model.event.classes or 0
     if method != "predict":
         yield f"is missing; expected a label from 0 to {classes - 1}", None
-    yield "has shape [2]", context[:2]
-    yield "has shape [3, 1]", context[:, None]
+    yield "has shape [2]", context["label"][:2]
+    yield "has shape [3, 1]", context["label"][:, None]
+    yield "has the unknown entry 'image'; expected a mapping with label", {**context, "image": torch.zeros(N)}
+    yield "has no entry 'label'; expected a mapping with label", {}
     yield f"has values from {classes} to {classes}", classes
     yield "has values from -1", -1
     yield "has numbers that are not whole (0.5)", 0.5
@@ -160,7 +163,7 @@ def test_how_many_draws_and_how_warm(name: str) -> None:
         return
     _, context = example(model)
     draws = answer(model, "sample", np.int64(N), context, 1)
-    nothing = answer(model, "sample", 0, None if context is None else context[:0])
+    nothing = answer(model, "sample", 0, zoo.map_condition(lambda x: x[:0], context))
     assert nothing.shape == (0, *model.event.shape) and nothing.dtype == draws.dtype and nothing.device == draws.device
     for n in (-1, 2.0, "3", None, True):
         with refused(f"sample: n is {n!r}; expected a whole number, 0 or more"):
@@ -188,7 +191,7 @@ def test_what_is_known(name: str) -> None:
     same: list[Any] = [(x, full), (x.tolist(), full.numpy()), (x, full.int()), (x, mask), (hidden, full)]
     for known in same:
         assert torch.equal(answer(model, "complete", known, context), expected)
-    nothing = answer(model, "complete", zoo.Known(x[:0], full[:0]), None if context is None else context[:0])
+    nothing = answer(model, "complete", zoo.Known(x[:0], full[:0]), zoo.map_condition(lambda x: x[:0], context))
     assert nothing.shape == (0, *model.event.shape) and nothing.dtype == expected.dtype
     for message, known in (
         ("known is torch.uint8", x),
@@ -243,16 +246,16 @@ class Loose(zoo.Model, zoo.Scores, zoo.Encodes):
     def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
         return zoo.Terms(-self.log_prob(batch["point"] + torch.nan).mean() + self.encode(batch["point"]).sum(), {})
 
-    def log_prob(self, data: Tensor, hint: Tensor | None = None) -> Tensor:
+    def log_prob(self, data: Tensor, hint: zoo.Condition | None = None) -> Tensor:
         self.seen.append(data.dtype)
         return self.scale.sum() * data.sum(1)
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         return self.scale * x
 
 
 class Louder(Loose):
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         return 2 * super().encode(x / 0)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -116,25 +118,28 @@ def test_a_convolutional_context_is_an_image_too() -> None:
 # -- contexts ----------------------------------------------------------------------------------------------------------
 
 DIGITS = zoo.Event("point", zoo.Shape(2), classes=N, features=N)
-CONTEXTS: list[Any] = ["one_hot", {"type": "embedding", "size": N}, "feature_vector"]
+BOTH = {"type": "concat", "of": [{"type": "embedding", "size": 1}, "feature_vector"]}
+CONTEXTS: list[Any] = ["one_hot", {"type": "embedding", "size": N}, "feature_vector", BOTH]
 
 
 def flow(context: Any = "one_hot", conditioner: Any = MLP, base: Any = "standard_normal") -> Any:
     node = {"type": "flow", "base": base, "transforms": [COUPLING | {"mask": "channel", "conditioner": conditioner}]}
-    return zoo.declare(zoo.Model, node | ({"context": context} if context else {}))(DIGITS)
+    event = replace(DIGITS, features=N - 1) if context is BOTH else DIGITS
+    return zoo.declare(zoo.Model, node | ({"context": context} if context else {}))(event)
 
 
 @pytest.mark.parametrize("context", CONTEXTS, ids=str)
 def test_a_flow_scores_trains_and_draws_under_each_context(context: Any) -> None:
     model = flow(context)
     perturb(model, seed=0)
-    batch = DIGITS.example(6, "cpu")
+    batch = model.event.example(6, "cpu")
     told = model.given(batch)
+    flipped = zoo.map_condition(lambda x: x.flip(0), told)
     assert torch.equal(model.log_prob(batch["point"], told), -model(batch, clock()).logs["nll"])
     torch.manual_seed(0)
     one = model.sample(6, told)
     torch.manual_seed(0)
-    assert not torch.allclose(one, model.sample(6, told.flip(0)))
+    assert not torch.allclose(one, model.sample(6, flipped))
     z, log_det = model.transform(batch["point"], told)
     assert torch.allclose(model.decode(z, told), batch["point"], atol=1e-5)
     assert torch.allclose(model.base.log_prob(z) + log_det, model.log_prob(batch["point"], told))
@@ -151,8 +156,10 @@ def test_the_density_is_normalised_under_each_context(context: Any) -> None:
     perturb(model, seed=0, scale=0.1)
     axis = torch.linspace(-15, 15, 801, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
-    for told in model.given(DIGITS.example(2, "cpu")):
-        p = model.log_prob(grid, told.expand(len(grid), *told.shape)).exp().reshape(801, 801)
+    for i in range(2):
+        rows = torch.full((len(grid),), i)
+        told = zoo.map_condition(itemgetter(rows), model.given(model.event.example(2, "cpu")))
+        p = model.log_prob(grid, told).exp().reshape(801, 801)
         assert abs(torch.trapezoid(torch.trapezoid(p, axis), axis) - 1.0) < 1e-5
 
 
@@ -228,7 +235,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_draws_are_of_the_class_that_is_asked_for(run: Path, tmp_path: Path) -> None:
     drawn: dict[str, Tensor] = {}
     for label in ("3", "4", None):
-        asked = [] if label is None else ["--label", label]
+        asked = {"3": ["--given", "label=3"], "4": ["--label", "4"], None: []}[label]
         assert command("sample", run, "-n", "20", "-o", tmp_path / "x.npy", *asked).exit_code == 0
         drawn[str(label)] = torch.from_numpy(np.load(tmp_path / "x.npy"))
     model: Any = zoo.load(run / "model.safetensors")
@@ -236,15 +243,18 @@ def test_draws_are_of_the_class_that_is_asked_for(run: Path, tmp_path: Path) -> 
     # Each row of the noise is the same: of the draws in turn those of the third class are its own.
     assert torch.equal(drawn["None"][3::10], drawn["3"][3::10])
     assert torch.equal(drawn["None"][4::10], drawn["4"][4::10])
-    assert model.conditioned_on == "label"
+    assert model.conditions == ("label",)
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--label", "10"), "there is no label 10: they go from 0 to 9"),
-        (("--features", "f.npy"), "--features has no effect: this model is conditioned on its label"),
-        (("--label", "1", "--view", "density"), "--label, --features and --mean are of draws"),
+        (("--label", "10"), "'10' is not a value of 'label': expected whole numbers from 0 to 9"),
+        (("--features", "f.npy"), "'features' has no effect: this model is conditioned on label"),
+        (("--given", "labels=1"), "'labels' has no effect: this model is conditioned on label"),
+        (("--given", "label"), "--given label: expected KEY=VALUE or KEY=FILE"),
+        (("--label", "1", "--given", "label=2"), "--given label=1: 'label' was given before"),
+        (("--label", "1", "--view", "density"), "--given, --label, --features and --mean apply to draws"),
     ],
 )
 def test_a_wrong_question_is_answered_with_what_is_right(run: Path, words: tuple[str, ...], said: str) -> None:

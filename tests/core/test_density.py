@@ -36,11 +36,11 @@ class Normals(zoo.Model, zoo.Scores, zoo.Samples):
         loss = -self.log_prob(batch["x"]).mean()
         return zoo.Terms(loss, {"nll": loss})
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         z = (x - self.mean) / self.scale
         return -(0.5 * z.square() + math.log(self.scale) + 0.5 * math.log(2.0 * math.pi)).sum(1)
 
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
         return self.mean + temperature * self.scale * torch.randn(n, len(self.mean))
 
 
@@ -144,7 +144,7 @@ def test_data_is_left_and_density_right_in_one_frame() -> None:
 
 def test_density_that_is_not_finite_everywhere_is_drawn() -> None:
     class Broken(Normals):
-        def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        def log_prob(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
             return torch.where(x[:, 0] > 0, super().log_prob(x), torch.nan)
 
     torch.manual_seed(0)

@@ -28,7 +28,7 @@ class Known(zoo.Model, zoo.Scores):
         loss = -self.log_prob(batch[self.event.name]).mean()
         return zoo.Terms(loss, {"nll": loss})
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         assert not torch.is_grad_enabled()
         self.seen += len(x)
         noise = self.noise * torch.randn(len(x))
@@ -98,7 +98,7 @@ def test_what_is_exact_is_evaluated_once() -> None:
 
 def test_averages_are_taken_in_float64() -> None:
     class Large(Known):
-        def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        def log_prob(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
             return x[:, 0]
 
     x = torch.full((20_000, 2), 16_777_216.0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from zoo import Known, Shape, component
+from zoo import Condition, Known, Shape, component
 
 if TYPE_CHECKING:
     from plugins.autoregressive.causal.layer import CausalLayer, Seen, Stepper, Streams
@@ -237,7 +237,7 @@ class ForgetsWhatIsKnown(Autoregressive):
 
     @torch.no_grad()
     def unroll(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         return super().unroll(u, context, temperature)
 
@@ -248,7 +248,7 @@ class PutsBackWhatIsKnown(Autoregressive):
 
     @torch.no_grad()
     def unroll(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         x = super().unroll(u, context, temperature)
         return x if known is None else torch.where(known.mask, known.x.to(x.dtype), x)
@@ -260,7 +260,7 @@ class WarmBySteps(Autoregressive):
 
     @torch.no_grad()
     def unroll(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         return super().unroll(u, context, 1.0, known)
 

@@ -38,11 +38,11 @@ class Sound(zoo.Model, zoo.Scores, zoo.Samples):
         nll = -self.log_prob(batch[self.event.name])
         return zoo.Terms(nll.mean(), {"nll": nll})
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         table = (self.weight + self.centre).log_softmax(-1).expand(len(x), *self.weight.shape)
         return zoo.sum_event(table.gather(-1, x.long().unsqueeze(-1)).squeeze(-1))
 
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
         p = ((self.weight + self.centre) / temperature).softmax(-1).flatten(0, -2)
         return torch.multinomial(p, n, replacement=True).t().reshape(n, *self.event.shape)
 
@@ -86,41 +86,41 @@ class LearnsOnce(Sound):
 
 
 class Flat(Sound):
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
         return super().sample(n).flatten(1)
 
 
 class Grey(Sound):
     """Draws numbers where the data has levels."""
 
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
         return super().sample(n) / 4.0
 
 
 class TooBright(Sound):
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
         return super().sample(n) + 1
 
 
 class Averaged(Sound):
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         return super().log_prob(x).mean().expand(len(x))
 
 
 class Dithered(Sound):
     """Calls exact what is an estimate."""
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         return super().log_prob(x) + torch.randn(len(x))
 
 
 class Summed(Sound):
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         return super().log_prob(x).sum()
 
 
 class Drifts(Sound):
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         if not torch.is_grad_enabled():
             self.centre.add_(0.1)
         return super().log_prob(x)

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, is_zipfile
@@ -20,6 +21,7 @@ from torch import Tensor
 from typer.testing import CliRunner, Result
 
 import zoo
+from zoo import map_condition
 from zoo.assembly import build as assembly
 from zoo.cli.app import app
 from zoo.engine.randomness import seeded
@@ -114,8 +116,8 @@ def test_a_draw_is_its_decoded_latent(name: str) -> None:
         assert len(z) == 5
         assert torch.equal(drawn, decoded)
         norms.append(float(z.norm()))
-        told = [None] * 5 if context is None else context.unsqueeze(1)
-        rows = torch.cat([model.decode(row, own) for row, own in zip(z.unsqueeze(1), told, strict=True)])
+        own = [map_condition(itemgetter(slice(i, i + 1)), context) for i in range(5)]
+        rows = torch.cat([model.decode(row, given) for row, given in zip(z.unsqueeze(1), own, strict=True)])
         assert torch.allclose(rows.double(), decoded.double(), atol=1e-5), "a draw depends on other rows"
     assert 0 < norms[1] < norms[0]
 
@@ -329,10 +331,10 @@ class Generator(zoo.Model, zoo.Decodes):
     def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
         raise NotImplementedError
 
-    def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def draw_latent(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
         return temperature * torch.randn(n, 2)
 
-    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, context: zoo.Condition | None = None) -> Tensor:
         return self.g(z)
 
 

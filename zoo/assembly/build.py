@@ -14,8 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..document.nodes import Place
 from ..engine.randomness import seeded
-from ..errors import Problem, SpecError, UsageError, ZooError
-from ..event import ENTRIES, Event, require_same_event
+from ..errors import Problem, SpecError, UsageError, ZooError, listed
+from ..event import Event, require_same_event
 from ..interfaces import BatchStatistics, Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
 from ..interfaces.boundary import trusted
 from ..plot.images import has_picture
@@ -57,6 +57,8 @@ def event_of(spec: Spec) -> Event:
     dataset = spec.data()
     try:
         event: Event = dataset.event
+        if not len(event.shape):
+            raise ValueError(f"the shape of '{event.name}' must have at least one size: [1] for a single number")
         return event
     except ValueError as error:
         raise SpecError(spec.data.problem(str(error))) from None
@@ -65,10 +67,10 @@ def event_of(spec: Spec) -> Event:
 def require_data_of(model: Model, spec: Spec, metrics: Sequence[Part[Metric]] = ()) -> None:
     """UsageError unless the data of a spec is what a model is of, and has what metrics need of each example."""
     event, data = event_of(spec), f"data '{spec.data.name}'"
-    needs = set() if model.conditioned_on is None else {model.conditioned_on}
+    needs = {*model.conditions}
     for part in metrics:
         for entry in part().needs:
-            if entry in ENTRIES and getattr(event, ENTRIES[entry]) is None:
+            if entry not in event.entries:
                 raise UsageError(f"metric '{part.name}' needs the {entry} of each example, and {data} has none")
             needs.add(entry)
     require_same_event(model.event, event, needs, (f"model '{spec.model.name}'", data))
@@ -166,8 +168,10 @@ def check_pictures(model: Model, spec: Spec) -> Iterator[Problem]:
     if not isinstance(model, Samples):
         if not spec.train.views:
             yield Problem(None, "train.sample_every", f"model '{spec.model.name}' does not sample")
-    elif model.conditioned_on not in (None, "label"):
-        text = f"model '{spec.model.name}' draws what is given {model.conditioned_on}, and training has none to give"
+    elif {*model.conditions} - {"label"}:
+        text = (
+            f"samples of model '{spec.model.name}' need {listed(model.conditions)}, which is not available in training"
+        )
         yield Problem(None, "train.sample_every", text)
     elif not has_picture(model.event):
         yield Problem(None, "train.sample_every", f"data of shape {model.event.shape} has no picture")

@@ -76,12 +76,20 @@ def sample(
         bool,
         typer.Option("--density", help="The learned density instead, next to a run's data (1 or 2 numbers)."),
     ] = False,
-    label: Annotated[int | None, typer.Option(min=0, help="Of this class, where a model is conditioned on it.")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE|FILE",
+            help="What draws are conditioned on: label=3, image=cat.png. One example for all, or one for each.",
+        ),
+    ] = None,
+    label: Annotated[int | None, typer.Option(min=0, help="Short for --given label=N.")] = None,
     mean: Annotated[
         bool, typer.Option("--mean", help="The mean of each draw, without the noise of the likelihood.")
     ] = False,
     features: Annotated[
-        Path | None, typer.Option(help="Given these: a .npy or .csv file with one row of features, or one a draw.")
+        Path | None,
+        typer.Option(help="Short for --given features=FILE: a .npy or .csv file of one row, or one a draw."),
     ] = None,
     sets: Set = None,
     device: Device = None,
@@ -91,9 +99,12 @@ def sample(
     """Draw from a model."""
     if density and view is not None:
         raise UsageError("--density is a picture and --view is another: one of the two")
-    if (density or view is not None) and (label is not None or features is not None or mean):
-        raise UsageError("--label, --features and --mean are of draws: no picture takes them")
+    short = {"label": label, "features": features}
+    said = [*(given or []), *(f"{name}={value}" for name, value in short.items() if value is not None)]
+    if (density or view is not None) and (said or mean):
+        raise UsageError("--given, --label, --features and --mean apply to draws, not to pictures")
 
+    from ..inference.conditions import parse_given
     from ..inference.sample import ENDINGS, Means, sample_file
     from ..inference.views import density_file, view_file
     from ..registry.outputs import output as to_write
@@ -107,7 +118,7 @@ def sample(
         drawn = view_file(target, where, view, **how)
     else:
         way = Means if mean else None
-        drawn = sample_file(target, where, label=label, features=features, way=way, **how)
+        drawn = sample_file(target, where, given=parse_given(said), way=way, **how)
     if as_json:
         print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
     else:

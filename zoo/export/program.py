@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engine.randomness import seeded
-from ..errors import UsageError, nearest
+from ..errors import UsageError, listed, nearest
 from ..interfaces import Decodes, Model, Samples, Scores
 
 
@@ -89,8 +89,10 @@ def program_of(model: Model, name: str | None = None) -> Program:
     if name is not None and name not in PROGRAMS:
         raise UsageError(f"there is no function '{name}'{nearest(name, PROGRAMS)}")
     called = model.declaration.name if model.declaration else type(model).__name__
-    if model.conditioned_on is not None:
-        raise UsageError(f"model '{called}' is conditioned on its {model.conditioned_on}: a program takes one input")
+    if model.conditions:
+        raise UsageError(
+            f"model '{called}' is conditioned on its {listed(model.conditions)}: a program takes one input"
+        )
     reasons = []
     for kind in PROGRAMS.values() if name is None else (PROGRAMS[name],):
         program = kind(model).eval()

@@ -64,7 +64,7 @@ def push(
 
 def _draw(model: Model, spec: Spec, path: Path) -> bool:
     """Draws as a picture, where the model samples and they have one."""
-    if not isinstance(model, Samples) or not has_picture(model.event) or model.conditioned_on not in (None, "label"):
+    if not isinstance(model, Samples) or not has_picture(model.event) or {*model.conditions} - {"label"}:
         return False
     on = find_device("auto")
     prepare(spec, on)

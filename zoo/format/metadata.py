@@ -17,7 +17,9 @@ KEYS = {
 }  # fmt: skip
 MAX_DEPTH = 64
 MAX_EVENT = 1 << 28
-"""Numbers of one example."""
+"""Numbers of one example, in all of its entries."""
+MAX_ENTRIES, MAX_PIECE = 64, 200
+"""Of one event: further entries, and characters of a piece of text."""
 MAX_VALUES, MAX_PARTS = 50_000, 5_000
 """Of one spec: values of all kinds, and components."""
 
@@ -214,22 +216,40 @@ def _judge_facts(values: Mapping[str, Any]) -> None:
 
 
 def _event(value: Any) -> Event:
-    """The event; what its keys were before there were more of them, it lacks: those are None."""
+    """The event of a file, with all of its entries."""
+    fields_of = _event_fields(value)
+    _require(0 < len(fields_of["shape"]) <= 8, "event")
+    also = fields_of["also"] or []
+    _require(isinstance(also, list) and len(also) <= MAX_ENTRIES, "event")
+    entries = [_event_fields(entry) for entry in also]
+    _require(all(len(entry["shape"]) <= 8 and not entry["also"] for entry in entries), "event")
+    _require(sum(math.prod(each["shape"]) for each in (fields_of, *entries)) <= MAX_EVENT, "event")
+    try:
+        return Event.from_dict(fields_of)
+    except ValueError as error:
+        raise Unsound(f"describes an event that cannot be: {shown(str(error))}") from None
+
+
+def _event_fields(written: Any) -> dict[str, Any]:
+    """The fields of an event or an entry; those that a file lacks, since they were added later, are None."""
     known = {field.name for field in fields(Event)}
-    _require(isinstance(value, dict) and {"name", "shape"} <= value.keys() <= known, "event")
-    value = dict.fromkeys(known) | value
+    _require(isinstance(written, dict) and {"name", "shape"} <= written.keys() <= known, "event")
+    value: dict[str, Any] = dict.fromkeys(known) | written
     shape, span, factors, columns = value["shape"], value["range"], value["factors"], value["columns"]
     _require(isinstance(value["name"], str) and bool(_WORD.fullmatch(value["name"])), "event")
-    _require(isinstance(shape, list) and 0 < len(shape) <= 8 and all(_counts(size) for size in shape), "event")
-    _require(math.prod(shape) <= MAX_EVENT, "event")
-    counts = [value[key] for key in ("levels", "classes", "vocabulary", "features") if value[key] is not None]
+    _require(isinstance(shape, list) and all(_counts(size) for size in shape), "event")
+    counts = [value[key] for key in ("levels", "classes", "features") if value[key] is not None]
     _require(factors is None or (isinstance(factors, dict) and all(is_line(name) for name in factors)), "event")
     _require(all(_counts(count) for count in [*counts, *(factors or {}).values()]), "event")
     bounds = span if isinstance(span, list) else [] if span is None else [None]
     _require(len(bounds) in (0, 2) and all(type(bound) in (int, float) for bound in bounds), "event")
     named = isinstance(columns, list) and len(columns) == shape[-1] and all(map(is_line, columns))
     _require(columns is None or named, "event")
-    return Event.from_dict(value)
+    pieces, padding = value["vocabulary"], value["padding"]
+    texts = isinstance(pieces, list) and all(isinstance(piece, str) and len(piece) <= MAX_PIECE for piece in pieces)
+    _require(pieces is None or texts, "event")
+    _require(padding is None or type(padding) in (int, float), "event")
+    return value
 
 
 def _counts(value: Any) -> bool:

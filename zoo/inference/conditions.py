@@ -1,55 +1,70 @@
-"""What draws are conditioned on: a label, features of a file, or each class in turn."""
+"""The condition of draws: entries that a user gives, or each class in turn."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.row_file import row_file
-from ..errors import DataError, UsageError
-from ..interfaces import Model
+from ..errors import DataError, UsageError, listed
+from ..event import Event
+from ..interfaces import Condition, Model
+from .given import read_entry
 
 
-def condition(model: Model, n: int, *, label: int | None = None, features: Path | None = None) -> Tensor | None:
-    """The context of ``n`` draws, on the CPU; None for a model of data alone.
+def parse_given(texts: Sequence[str]) -> dict[str, str]:
+    """The entries of ``--given KEY=VALUE`` options; UsageError for one without a key, or twice the same.
 
-    One ``label`` or one row of ``features`` is that of all draws. Where neither is said labels are taken in turn.
-    Raises `zoo.UsageError` for what does not go with the model.
+    >>> parse_given(["label=3", "image=cat.png"])
+    {'label': '3', 'image': 'cat.png'}
     """
-    source = model.conditioned_on
-    for option, said, wanted in (("--label", label, "label"), ("--features", features, "features")):
-        if said is not None and source != wanted:
-            given = "unconditional" if source is None else f"conditioned on its {source}"
-            raise UsageError(f"{option} has no effect: this model is {given}")
-    match source:
-        case None:
-            return None
-        case "label":
-            return _labels(model.event.classes or 0, n, label)
-        case "features" if features is not None:
-            return _rows(features, model.event.features or 0, n)
-    raise UsageError(f"this model's draws are conditioned on {source}: say which, by --features FILE")
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (equals and name and value):
+            raise UsageError(f"--given {text}: expected KEY=VALUE or KEY=FILE, as label=3")
+        if name in found:
+            raise UsageError(f"--given {text}: '{name}' was given before")
+        found[name] = value
+    return found
 
 
-def placeholder(model: Model, n: int) -> Tensor | None:
-    """A context of the right form, where what it says is of no account."""
-    return None if model.conditioned_on is None else model.event.example(n, "cpu")[model.conditioned_on]
+def condition(model: Model, n: int, given: Mapping[str, str] | None = None) -> Condition | None:
+    """The condition of ``n`` draws, on the CPU; None for an unconditional model.
+
+    ``given`` has a value or a file for each entry, of one example for all draws or of one for each. A label that is not
+    given is each class in turn. UsageError for an entry that is missing, or that the model does not take.
+    """
+    given = dict(given or {})
+    for name in given:
+        if name not in model.conditions:
+            takes = f"is conditioned on {listed(model.conditions)}" if model.conditions else "is unconditional"
+            raise UsageError(f"'{name}' has no effect: this model {takes}")
+    return {name: _entry(model, name, given.get(name), n) for name in model.conditions} or None
 
 
-def _labels(classes: int, n: int, label: int | None) -> Tensor:
-    if label is None:
-        return torch.arange(n).remainder(classes)
-    if not 0 <= label < classes:
-        raise UsageError(f"there is no label {label}: they go from 0 to {classes - 1}")
-    return torch.full((n,), label)
+def placeholder(model: Model, n: int) -> Condition | None:
+    """A condition of the right form, without any meaning."""
+    return model.given(model.event.example(n, "cpu"))
 
 
-def _rows(path: Path, columns: int, n: int) -> Tensor:
-    file = row_file(path)
-    rows = file.rows()[:, file.positions()]
-    if rows.shape[1] != columns or rows.shape[0] not in (1, n):
-        raise DataError(f"{path} has {rows.shape[0]} rows of {rows.shape[1]} features, not 1 or {n} of {columns}")
-    return torch.from_numpy(rows.astype(np.float32)).expand(n, -1)
+def _entry(model: Model, name: str, text: str | None, n: int) -> Tensor:
+    entry = model.event.entries.get(name)
+    if entry is None:
+        raise UsageError(f"this model is conditioned on '{name}', which its event does not describe")
+    if text is None:
+        if name != "label":
+            raise UsageError(f"draws of this model need '{name}': give it with --given {name}={_example(entry)}")
+        return torch.arange(n).remainder(entry.levels or 1)
+    x = read_entry(entry, text)
+    if len(x) not in (1, n):
+        raise DataError(f"'{text}' has {len(x)} examples of '{name}'; expected 1, or {n}: one for each draw")
+    return x.expand(n, *entry.shape)
+
+
+def _example(entry: Event) -> str:
+    """What could be written for an entry."""
+    if entry.vocabulary is not None:
+        return "TEXT"
+    return "IMAGE.png" if len(entry.shape) == 3 else "FILE.npy" if len(entry.shape) else "NUMBER"

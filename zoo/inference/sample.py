@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch import Tensor
 from ..engine.randomness import seeded
 from ..engine.runtime import find_device, place, prepare
 from ..errors import SpecError, UsageError
-from ..interfaces import Model, Sampler, Samples, SamplesMeans
+from ..interfaces import Condition, Model, Sampler, Samples, SamplesMeans, map_condition
 from ..interfaces.boundary import trusted
 from ..plot.images import picture, shown_of, write_png
 from ..progress import counted
@@ -47,14 +47,14 @@ def draw(
     n: int,
     temperature: float,
     seed: int,
-    context: Tensor | None = None,
+    context: Condition | None = None,
     sampler: Way | None = None,
 ) -> Tensor:
     """``n`` draws of a model in a file of the form that its ending names; the same seed gives the same file."""
     write = writer(path, model)
     if ending(path) == ".png" and (shown := shown_of(n, model.event)) < n:
         warnings.warn(f"{path} shows {shown} of {n} draws: a .npy, .pt or .csv file has all", Thinned, stacklevel=2)
-        n, context = shown, None if context is None else context[:shown]
+        n, context = shown, map_condition(lambda x: x[:shown], context)
     x = sample(model, n, temperature=temperature, seed=seed, context=context, sampler=sampler)
     write_whole(path, lambda aside: write(x, aside))
     return x
@@ -67,10 +67,10 @@ def sample(
     *,
     temperature: float,
     seed: int,
-    context: Tensor | None = None,
+    context: Condition | None = None,
     sampler: Way | None = None,
 ) -> Tensor:
-    """``n`` draws, ``[n, *shape]``, on the CPU; without a context those of a model of labels take each in turn."""
+    """``n`` draws, ``[n, *shape]``, on the CPU; without a context each class in turn."""
     if not isinstance(model, Samples):
         raise UsageError(f"'{_called(model)}' does not sample")
     device = device_of(model)
@@ -79,9 +79,14 @@ def sample(
     pieces = []
     with trusted(), seeded(device, seed, "sample"):
         for start in counted(range(0, n, BATCH), -(-n // BATCH)):
-            told = None if context is None else context[start : start + BATCH].to(device)
-            pieces.append(way.sample(min(BATCH, n - start), told, temperature).cpu())
+            part = _some(context, slice(start, start + BATCH), device)
+            pieces.append(way.sample(min(BATCH, n - start), part, temperature).cpu())
     return torch.cat(pieces)
+
+
+def _some(context: Condition | None, rows: slice, device: torch.device) -> Condition | None:
+    """Some rows of a condition, on the device of the model."""
+    return map_condition(lambda x: x[rows].to(device), context)
 
 
 class Means(Sampler):
@@ -93,7 +98,7 @@ class Means(Sampler):
         super().__init__(model)
         self.means = model
 
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         return self.means.sample_mean(n, context, temperature)
 
 
@@ -140,14 +145,13 @@ def sample_file(
     temperature: float | None = None,
     overrides: Sequence[str] = (),
     device: str = "auto",
-    label: int | None = None,
-    features: Path | None = None,
+    given: Mapping[str, str] | None = None,
     trust: bool = False,
     way: Way | None = None,
 ) -> Drawn:
-    """Draw from a run or a share file into a file; what is not said, its spec says."""
+    """Draw from a run or a share file into a file; what is not said, its spec says. ``given`` as in `condition`."""
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
-    context = condition(opened.model, opened.n, label=label, features=features)
+    context = condition(opened.model, opened.n, given)
     began = time.monotonic()
     how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": way or opened.spec.sample.way}
     drawn = draw(opened.model, output, seed=seed, context=context, **how)

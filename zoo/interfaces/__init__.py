@@ -35,7 +35,7 @@ from .energy import Energy
 from .likelihood import Likelihood
 from .mask import Mask
 from .metric import Measurement, Metric
-from .model import Batch, Clock, Model, Player, Terms
+from .model import Batch, Clock, Condition, Model, Player, Terms, map_condition
 from .optimizer import Optimizer, ParameterGroup, Schedule
 from .sampler import Sampler
 from .sink import Sink
@@ -44,10 +44,10 @@ from .weighting import LatentTerms, Weighting
 
 __all__ = [
     "AfterStep", "Augmentation", "Batch", "BatchStatistics", "Bijection", "Causal", "Clock", "Completes", "Component",
-    "Conditioner", "Contract", "DataDependent", "Dataset", "Decoder", "Decodes", "Distribution", "Encoder", "Encodes",
-    "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model",
-    "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
+    "Condition", "Conditioner", "Contract", "DataDependent", "Dataset", "Decoder", "Decodes", "Distribution", "Encoder",
+    "Encodes", "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric",
+    "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
     "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Sink", "Solves", "TakesContext",
-    "Terms", "VariationalBound", "View", "Weighting", "component", "misshapen", "sum_event", "unseen_share",
-    "wrong_context",
+    "Terms", "VariationalBound", "View", "Weighting", "component", "map_condition", "misshapen", "sum_event",
+    "unseen_share", "wrong_context",
 ]  # fmt: skip

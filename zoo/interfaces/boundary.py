@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UsageError
+from ..errors import UsageError, listed
 from ..event import Event
-from .model import Model
+from .model import Condition, Model
 
 Method = Callable[..., Any]
 M = TypeVar("M", bound=Method)
@@ -126,7 +126,7 @@ def _checking(method: Method, boundary: _Boundary) -> Method:
             given = checked.converted(dict(zip(parameters, args, strict=False)) | kwargs, parameters)
             if checked.of_nothing(given):
                 return checked.nothing()
-            graph = boundary.trains or any(isinstance(x, Tensor) and x.requires_grad for x in given.values())
+            graph = boundary.trains or any(x.requires_grad for x in _tensors(given))
             with torch.set_grad_enabled(torch.is_grad_enabled() and graph):
                 positional = [given[name] for name in parameters[: len(args)]]
                 return method(self, *positional, *args[len(parameters) :], **{name: given[name] for name in kwargs})
@@ -181,11 +181,9 @@ class _Call:
             elif size[0] == 1 and shape[1:] == size[1:]:
                 hint = f": for images without a channel give {argument}[:, None]"
             raise self.refused(argument, f"has shape {list(shape)}", expected + hint)
-        if event.levels is None:
-            if self.model.rounds:  # itself, and later: a time in seconds is more than float32 holds
-                return self.in_range(argument, x, event.range).to(x.dtype if x.is_floating_point() else torch.float64)
-            return self.numbers(argument, x, event.range)
-        return self.integers(argument, x, event.levels, torch.uint8 if event.levels <= 256 else torch.int64)
+        if event.levels is None and self.model.rounds:  # itself, and later: a time in seconds exceeds float32
+            return self.in_range(argument, x, event.range).to(x.dtype if x.is_floating_point() else torch.float64)
+        return self.values(argument, x, event)
 
     def known(self, value: Any) -> Known:
         """Data where it is known; what stands elsewhere is not used, and replaced where it is no data."""
@@ -251,41 +249,54 @@ class _Call:
             raise self.refused("temperature", f"is {value!r}", "a number above 0")
         return float(number)
 
-    def context(self, value: Any, n: int) -> Tensor | None:
-        """What the model is conditioned on, for each of ``n``."""
-        source, event = self.model.conditioned_on, self.model.event
+    def context(self, value: Any, n: int) -> Condition | None:
+        """Every entry that the model is conditioned on, for each of ``n``."""
+        names = self.model.conditions
         if value is None:
-            # The classes are what is asked for: a model of data given its label may be told none.
-            if source is None or (self.method, source) == ("predict", "label"):
+            # Classes are what `predict` is asked for: the label may be missing there.
+            names = tuple(name for name in names if (self.method, name) != ("predict", "label"))
+            if not names:
                 return None
-            expected = {"label": f"a label from 0 to {(event.classes or 0) - 1}, or one for each of the {n}"}
-            raise self.refused("context", "is missing", expected.get(source, f"the {source} of each of the {n}"))
-        match source:
-            case None:
-                raise self.refused("context", "was given", "none: the model is not conditioned")
-            case "label":
-                return self.labels(value, event.classes or 0, n)
-            case "features":
-                return self.features(value, event.features or 0, n)
-        return self.tensor("context", value, f"the {source} of each of the {n}")
+            raise self.refused("context", "is missing", " and ".join(self.expected(name, n) for name in names))
+        if not names:
+            raise self.refused("context", "was given", "none: the model is not conditioned")
+        if not isinstance(value, Mapping):
+            if len(names) > 1:
+                raise self.refused("context", f"is {_kind(value)}", f"a mapping with {listed(names)}")
+            return {names[0]: self.entry(names[0], "context", value, n)}
+        for name in [*value, *names]:
+            if (name in value) != (name in names):
+                got = f"has the unknown entry '{name}'" if name in value else f"has no entry '{name}'"
+                raise self.refused("context", got, f"a mapping with {listed(names)}")
+        return {name: self.entry(name, f"context['{name}']", value[name], n) for name in names}
 
-    def labels(self, value: Any, classes: int, n: int) -> Tensor:
-        expected = f"a label from 0 to {classes - 1}, or a tensor [{n}] of them"
-        label = self.tensor("context", value, expected)
-        if label.dim() == 0:
-            label = label.expand(n)
-        if tuple(label.shape) != (n,):
-            raise self.refused("context", f"has shape {list(label.shape)}", expected)
-        return self.integers("context", label, classes, torch.int64)
+    def expected(self, name: str, n: int) -> str:
+        """What an entry of a condition must be, in words."""
+        entry = self.model.event.entries.get(name)
+        if entry is None:
+            return f"the {name} of each of the {n}"
+        sizes = ", ".join(map(str, entry.shape))
+        if name == "label":
+            return f"a label from 0 to {entry.levels - 1}, or a tensor [{n}] of them"
+        return f"{name} [{', '.join([str(n), *([sizes] if sizes else [])])}], or [{sizes}] for all"
 
-    def features(self, value: Any, size: int, n: int) -> Tensor:
-        expected = f"features [{n}, {size}], or [{size}] for all"
-        rows = self.tensor("context", value, expected)
-        if tuple(rows.shape) == (size,):
-            rows = rows.expand(n, size)
-        if tuple(rows.shape) != (n, size):
-            raise self.refused("context", f"has shape {list(rows.shape)}", expected)
-        return self.numbers("context", rows, None)
+    def entry(self, name: str, argument: str, value: Any, n: int) -> Tensor:
+        """One entry of a condition, as the event describes it; one example of it is expanded to ``n``."""
+        expected, entry = self.expected(name, n), self.model.event.entries.get(name)
+        x = self.tensor(argument, value, expected)
+        if entry is None:
+            return x
+        if tuple(x.shape) == tuple(entry.shape):
+            x = x.expand(n, *entry.shape)
+        if tuple(x.shape) != (n, *entry.shape):
+            raise self.refused(argument, f"has shape {list(x.shape)}", expected)
+        return self.values(argument, x, entry)
+
+    def values(self, argument: str, x: Tensor, event: Event) -> Tensor:
+        """The values of data or of an entry of a condition: in range, and of the type that a model takes."""
+        if event.levels is None or event.dtype is None:
+            return self.numbers(argument, x, event.range)
+        return self.integers(argument, x, event.levels, event.dtype)
 
     def tensor(self, argument: str, value: Any, expected: str) -> Tensor:
         """A tensor of real numbers on the model's device."""
@@ -358,6 +369,15 @@ class _Call:
         x = event.example(0, device)[event.name]
         means = self.method == "sample_mean" or event.levels is None
         return x.to(torch.get_default_dtype() if like is None else like.dtype) if means else x
+
+
+def _tensors(given: Mapping[str, Any]) -> Iterator[Tensor]:
+    """The tensors among arguments, those of a condition too."""
+    for value in given.values():
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _tensors(value)
 
 
 def _extremes(x: Tensor) -> tuple[float, float] | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import UsageError
 from ..event import Event
 from .boundary import Capability, Known, objective, readout
-from .model import Clock
+from .model import Clock, Condition
 from .weighting import LatentTerms
 
 
@@ -31,10 +31,11 @@ class Scores(Capability, ABC):
 
     @objective
     @abstractmethod
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         """:math:`\\log p(x)` of data as the event describes it, ``[B, *shape] -> [B]``, in nats.
 
-        The ``context`` is what the model is conditioned on, as it is in a batch: labels ``[B]``, features ``[B, N]``.
+        The ``context`` has the entries that the model is conditioned on, as they are in a batch: ``{"label": [B]}``,
+        ``{"image": [B, C, H, W], "text": [B, L]}``. Callers may give the tensor alone where there is one entry.
         """
 
 
@@ -43,7 +44,7 @@ class Samples(Capability, ABC):
 
     @readout
     @abstractmethod
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         """``n`` draws, data as the event describes it, ``[n, *shape]``; the context as in `Scores.log_prob`."""
 
 
@@ -52,7 +53,7 @@ class SamplesMeans(Samples, ABC):
 
     @readout
     @abstractmethod
-    def sample_mean(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample_mean(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         """As `sample`, without the noise of the likelihood: floating point numbers on the scale of the data."""
 
 
@@ -71,18 +72,18 @@ class Decodes(Samples, ABC):
 
     @readout
     @abstractmethod
-    def draw_latent(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def draw_latent(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         """``n`` latents, ``[n, ...]``; the temperature scales their spread about the mode."""
 
     @readout
     @abstractmethod
-    def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, context: Condition | None = None) -> Tensor:
         """``z -> x``: data as the event describes it, ``[n, *shape]``."""
 
     @readout
     @final
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         return self.decode(self.draw_latent(n, context, temperature), context)
 
 
@@ -91,7 +92,7 @@ class Completes(Capability, ABC):
 
     @readout
     @abstractmethod
-    def complete(self, known: Known, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def complete(self, known: Known, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         """Data ``[n, *shape]`` that agrees with what is known, the rest drawn."""
 
     @abstractmethod
@@ -122,7 +123,7 @@ class Encodes(Capability, ABC):
 
     @readout
     @abstractmethod
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
         """The codes of data, ``[B, *shape] -> [B, ...]``: one each, such as the mean of a posterior."""
 
 
@@ -131,12 +132,12 @@ class Reconstructs(Encodes, ABC):
 
     @readout
     @abstractmethod
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
         """The mean data of codes as `encode` gives them, ``[B, ...] -> [B, *shape]``, on the scale of `Event.unit`."""
 
     @readout
     @final
-    def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def reconstruct(self, x: Tensor, context: Condition | None = None) -> Tensor:
         """The mean data of the codes of data, ``[B, *shape]``, on the scale of `Event.unit`."""
         return self.expect(self.encode(x, context), context)
 
@@ -178,12 +179,12 @@ class VariationalBound(Scores, ABC):
 
     @objective
     @abstractmethod
-    def terms(self, x: Tensor, context: Tensor | None = None) -> LatentTerms:
+    def terms(self, x: Tensor, context: Condition | None = None) -> LatentTerms:
         """The two sides of the bound for each example, by a draw of its latent."""
 
     @objective
     @abstractmethod
-    def log_weights(self, x: Tensor, n: int, context: Tensor | None = None) -> Tensor:
+    def log_weights(self, x: Tensor, n: int, context: Condition | None = None) -> Tensor:
         r""":math:`\log p(x, z) - \log q(z \mid x)` of at least ``n`` draws of each latent, ``[S, B]``.
 
         The logarithm of the mean of their exponentials is a lower bound, the tighter the more draws.
@@ -191,7 +192,7 @@ class VariationalBound(Scores, ABC):
 
     @objective
     @final
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         terms = self.terms(x, context)
         return -(terms.nll + terms.kl)
 
@@ -201,7 +202,7 @@ class Predicts(Capability, ABC):
 
     @readout
     @abstractmethod
-    def predict(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def predict(self, x: Tensor, context: Condition | None = None) -> Tensor:
         """The logits of the classes, ``[B, *shape] -> [B, classes]``."""
 
 

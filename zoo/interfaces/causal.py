@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .boundary import Known
 from .capabilities import Completes, Samples, Scores, unseen_share
+from .model import Condition
 
 
 class Causal(Completes, Scores, Samples, ABC):
@@ -40,7 +41,7 @@ class Causal(Completes, Scores, Samples, ABC):
         """Which numbers the conditional of each depends on, as declared: booleans ``[D, D]``, a row for each."""
 
     @abstractmethod
-    def conditionals(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def conditionals(self, x: Tensor, context: Condition | None = None) -> Tensor:
         r""":math:`\log p(x_i = k \mid x_{<i})` of every level, ``[B, *shape, levels]``.
 
         ``x`` may be floating point numbers, for gradients to reach.
@@ -51,29 +52,29 @@ class Causal(Completes, Scores, Samples, ABC):
         """What ``n`` draws are made of: numbers between 0 and 1, a row for each draw."""
 
     @abstractmethod
-    def redraw(self, x: Tensor, u: Tensor, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def redraw(self, x: Tensor, u: Tensor, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         """Each number drawn anew from the numbers before it in ``x``, ``[n, *shape]``, by its own of the uniforms."""
 
     @abstractmethod
     def unroll(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         """The draws that uniforms stand for, ``[n, *shape]``, one number after the other."""
 
     @abstractmethod
     def draw(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         """The same, by whatever way is the fastest."""
 
     @final
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         return self.draw(self.uniforms(n), context, temperature)
 
     @final
     @torch.no_grad()
-    def complete(self, known: Known, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def complete(self, known: Known, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         return self.draw(self.uniforms(known.x.shape[0]), context, temperature, known)
 
     @final

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 Batch = Mapping[str, Tensor]
 """Named tensors with one first size, the batch: ``image``, ``label``, ``tokens`` ..."""
+
+Condition = Mapping[str, Tensor]
+"""What densities and draws are conditioned on: entries of a batch by name, each as its event describes it."""
+
+
+def map_condition(change: Callable[[Tensor], Tensor], condition: Condition | None) -> Condition | None:
+    """The condition with each tensor changed; None for an unconditional model.
+
+    >>> map_condition(lambda x: x[:1], {"label": torch.tensor([3, 1])})
+    {'label': tensor([3])}
+    """
+    return None if condition is None else {name: change(x) for name, x in condition.items()}
 
 
 @dataclass(frozen=True)
@@ -83,16 +95,23 @@ class Model(Component, nn.Module, ABC):
     def forward(self, batch: Batch, clock: Clock) -> Terms:
         """The training objective on one batch."""
 
-    conditioned_on: str | None = None
-    """The entry of a batch that densities and draws are conditioned on (``label``), unless they are of data alone."""
+    conditioned_on: str | Sequence[str] | None = None
+    """The entries of a batch that densities and draws are conditioned on: ``"label"``, ``("image", "text")``."""
 
     rounds: bool = False
     """Whether data in float64 is rounded to the model's dtype within: where it is not, that is done before."""
 
     @final
-    def given(self, batch: Batch) -> Tensor | None:
-        """What the model is told of a batch beside the data: the ``context`` of `Scores` and `Samples`."""
-        return None if self.conditioned_on is None else batch[self.conditioned_on]
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The names of the entries in `conditioned_on`; none of an unconditional model."""
+        named = self.conditioned_on or ()
+        return (named,) if isinstance(named, str) else tuple(named)
+
+    @final
+    def given(self, batch: Batch) -> Condition | None:
+        """The condition that a batch has for this model: the ``context`` of `Scores` and `Samples`."""
+        return {name: batch[name] for name in self.conditions} or None
 
     def players(self) -> Sequence[Player]:
         """Who is trained in turn; a hook for models with more than one objective."""
@@ -114,8 +133,8 @@ class Model(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(model: Any, args: tuple[Any, ...]) -> str | None:
-        missing = {model.event.name, model.conditioned_on} - {None, *args[0]}
-        return f"the batch has no '{missing.pop()}'" if missing else None
+        missing = [name for name in (model.event.name, *model.conditions) if name not in args[0]]
+        return f"the batch has no '{missing[0]}'" if missing else None
 
     @staticmethod
     def _gives(model: Any, result: Any) -> str | None:

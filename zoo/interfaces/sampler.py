@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from .component import Component
-from .model import Model
+from .model import Condition, Model
 
 
 class Sampler(Component, ABC):
@@ -17,5 +17,5 @@ class Sampler(Component, ABC):
         self.model = model
 
     @abstractmethod
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         """``n`` draws, as `zoo.Samples.sample` gives them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..errors import listed
 from ..interfaces import Batch, Model, Samples, Scores
 from .axes import Span, framed, in_a_row
 from .histogram import chart
@@ -22,8 +23,8 @@ def density_problem(model: Model) -> str | None:
     """Why a model has no picture of its density; None where it has one."""
     if not (isinstance(model, Scores) and isinstance(model, Samples)):
         return "needs a model that scores and samples"
-    if model.conditioned_on is not None:
-        return f"needs an unconditional model; this one is conditioned on its {model.conditioned_on}"
+    if model.conditions:
+        return f"needs an unconditional model; this one is conditioned on its {listed(model.conditions)}"
     if model.event.levels is not None or tuple(model.event.shape) not in {(1,), (2,)}:
         return f"needs continuous data of one or two numbers, not '{model.event.name}' of shape {model.event.shape}"
     return None

@@ -47,8 +47,9 @@ def judge_sizes(spec: Spec, event: Event, entries: Mapping[str, TensorEntry]) ->
                     part.problem(f"'{key}' is {declared:,}: its file's tensors explain sizes up to {most:,}")
                 )
     facts: dict[str, int | None] = {"shape": event.shape.size, "levels": event.levels, "classes": event.classes}
-    facts |= {"vocabulary": event.vocabulary, "features": event.features}
-    facts |= {"factors": math.prod((event.factors or {}).values())}
+    facts |= {"features": event.features, "factors": math.prod((event.factors or {}).values())}
+    facts |= {f"{entry.name}.shape": entry.shape.size for entry in event.also}
+    facts |= {f"{entry.name}.levels": entry.levels for entry in event.also}
     for key, size in facts.items():
         if size is not None and size > most:
             told = f"has {size:,} as its '{key}': the file's tensors explain sizes up to {most:,}"

@@ -40,6 +40,8 @@ def small_events(event: Event) -> Iterator[Event]:
     """
     C, *sizes = event.shape
     levels = None if event.levels is None else min(event.levels, LEVELS)
+    if levels is not None and event.padding is not None:
+        event = replace(event, padding=min(event.padding, levels - 1))
     for sides in SIDES if len(sizes) == 2 else ():
         shape = Shape(C, *(min(pair) for pair in zip(sides, sizes, strict=True)))
         yield replace(event, shape=shape, levels=levels)

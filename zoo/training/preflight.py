@@ -75,16 +75,11 @@ def check_metric_data(metric: Part[Metric], examples: Examples, numbers: Tensor)
 
 def misfits(event: Event, batch: Batch) -> Iterator[str]:
     """In what a batch is not of an event: missing entries, shapes, types and values."""
-    needed = {event.name: True, "label": event.classes, "features": event.features, "factors": event.factors}
-    missing = [name for name, declared in needed.items() if declared is not None and name not in batch]
-    yield from (f"a batch has no '{name}': it has {', '.join(batch)}" for name in missing)
-    if event.name in batch:
-        yield from _values(event.name, batch[event.name], event)
-    if event.classes is not None and "label" in batch:
-        yield from _numbers_below("label", batch["label"], event.classes)
-    for name, width in (("features", event.features), ("factors", event.factors and len(event.factors))):
-        if width is not None and name in batch and batch[name].shape[1:] != (width,):
-            yield f"'{name}' has shape {[*batch[name].shape[1:]]}, expected [{width}]"
+    for name, entry in event.entries.items():
+        if name in batch:
+            yield from _values(name, batch[name], entry)
+        else:
+            yield f"a batch has no '{name}': it has {', '.join(batch)}"
 
 
 def _values(name: str, x: Tensor, event: Event) -> Iterator[str]:

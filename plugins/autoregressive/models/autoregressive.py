@@ -9,6 +9,7 @@ from zoo import (
     Batch,
     Causal,
     Clock,
+    Condition,
     Event,
     Known,
     Model,
@@ -21,7 +22,7 @@ from zoo import (
 )
 
 from ...nets.masked.net import AutoregressiveNet
-from ...shared.context import Context, check_context, told
+from ...shared.context import Context, check_context, vectors_of
 from ...shared.events import levels_of
 from ..causal.sites import at_sites, from_sites
 from ..heads.base import Head
@@ -70,7 +71,7 @@ class Autoregressive(Model, Causal):
         self.net = net(event.shape, self.head.count, self.head.together, self.inputs.features)
         self.context = context(event) if context else None
         check_context(self.context, self.net)
-        self.conditioned_on = self.context.source if self.context else None
+        self.conditioned_on = self.context.sources if self.context else None
 
     @property
     def kept(self) -> bool:  # type: ignore[override]
@@ -81,14 +82,14 @@ class Autoregressive(Model, Causal):
         nll = -self.log_prob(batch[self.event.name], self.given(batch))
         return Terms(nll.mean(), {"nll": nll})
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         log_p: Tensor = self.head.log_prob(x, self.answer(x, context))
         return sum_event(log_p)
 
-    def answer(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def answer(self, x: Tensor, context: Condition | None = None) -> Tensor:
         """The parameters of all sites, ``[B, count, *sites]``, in at least float32."""
         dtype = next(self.net.parameters()).dtype
-        h: Tensor = self.net(self.inputs(x, dtype), told(self.context, context))
+        h: Tensor = self.net(self.inputs(x, dtype), vectors_of(self.context, context))
         return h if h.dtype == dtype else h.to(dtype)
 
     # -- the order, and the conditionals ----------------------------------------------------------------------------
@@ -107,7 +108,7 @@ class Autoregressive(Model, Causal):
             seen[:, k].scatter_(1, places[:, :k], True)
         return from_sites(seen.movedim(-1, 0), self.event.shape).flatten(1).t()
 
-    def conditionals(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def conditionals(self, x: Tensor, context: Condition | None = None) -> Tensor:
         log_p: Tensor = self.head.log_probs(x, self.answer(x, context))
         return log_p
 
@@ -118,7 +119,7 @@ class Autoregressive(Model, Causal):
         return torch.rand(n, self.net.sites.size, self.head.uniforms, dtype=like.dtype, device=like.device)
 
     @torch.no_grad()
-    def redraw(self, x: Tensor, u: Tensor, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def redraw(self, x: Tensor, u: Tensor, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         h = self.answer(x, context).flatten(2).transpose(1, 2)  # [n, sites, count]
         before = at_sites(x.long(), self.head.together).flatten(0, 1)
         known = Known(before, torch.ones_like(before, dtype=torch.bool))
@@ -127,7 +128,7 @@ class Autoregressive(Model, Causal):
 
     @torch.no_grad()
     def unroll(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         n, sites = u.shape[:2]
         uniform = u.unbind(1)
@@ -145,11 +146,11 @@ class Autoregressive(Model, Causal):
             x = self.inputs.values(value, h.dtype)
             return x.squeeze(1) if x.shape[1] == 1 else x
 
-        self.net.unroll(solve, n, told(self.context, context))
+        self.net.unroll(solve, n, vectors_of(self.context, context))
         return self._data(torch.stack([drawn[i] for i in range(sites)], dim=1))
 
     def draw(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         if self.kept and u.shape[0] > self.net.few:
             return self.unroll(u, context, temperature, known)

@@ -11,13 +11,16 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from zoo import Batch, Causal, Clock, Event, Known, Model, Part, Shape, Terms, component, named, sum_event
+from zoo import Batch, Causal, Clock, Condition, Event, Known, Model, Part, Shape, Terms, component, named, sum_event
 
 from ...nets.masked.net import AutoregressiveNet
 from ...shared.context import Context
 from ..heads.base import Head
 from ..inputs import Inputs
 from .autoregressive import Autoregressive
+
+PART = "small image"
+"""The name of the small image in the condition of the large one."""
 
 
 class Upsampled(nn.Module):
@@ -30,11 +33,11 @@ class Upsampled(nn.Module):
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.6.
 
-    Shapes: levels ``[B, C, h, w]`` to ``[B, size, H, W]``, where a pixel becomes ``scale`` times as many each way, and
-    what is over is cut off.
+    Shapes: levels ``[B, C, h, w]``, under the name ``PART``, to ``[B, size, H, W]``, where a pixel becomes ``scale``
+    times as many each way, and what is over is cut off.
     """
 
-    source: ClassVar[str] = "small image"
+    sources: ClassVar[tuple[str, ...]] = (PART,)
 
     def __init__(self, inputs: Part[Inputs], scale: int, size: int, event: Event) -> None:
         super().__init__()
@@ -45,9 +48,9 @@ class Upsampled(nn.Module):
         self.everywhere = nn.Linear(size, size, bias=False)
         self.sizes = tuple(event.shape)[1:]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, given: Condition) -> Tensor:
         H, W = self.sizes
-        a = self.conv(self.inputs(x, self.conv.weight.dtype))
+        a = self.conv(self.inputs(given[PART], self.conv.weight.dtype))  # [B, size, h, w]
         large: Tensor = self.up(relu(a))[:, :, :H, :W]
         everywhere: Tensor = self.everywhere(a.mean((2, 3)))
         return large + everywhere[..., None, None]
@@ -129,9 +132,9 @@ class MultiScale(Model, Causal):
     def after_step(self, clock: Clock) -> None:
         self.small.after_step(clock)
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         part = self._part(x)
-        log_p = self.large.head.log_prob(x, self.large.answer(x, part))
+        log_p = self.large.head.log_prob(x, self.large.answer(x, {PART: part}))
         return self.small.log_prob(part, context) + sum_event(log_p.masked_fill(self.drawn_first, 0.0))
 
     # -- the order, and the conditionals ----------------------------------------------------------------------------
@@ -152,9 +155,9 @@ class MultiScale(Model, Causal):
         seen[first.unsqueeze(1), first] = self.small.sees()
         return seen
 
-    def conditionals(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def conditionals(self, x: Tensor, context: Condition | None = None) -> Tensor:
         part = self._part(x)
-        return self._with(self.large.conditionals(x, part), self.small.conditionals(part, context))
+        return self._with(self.large.conditionals(x, {PART: part}), self.small.conditionals(part, context))
 
     # -- draws ------------------------------------------------------------------------------------------------------
 
@@ -162,27 +165,27 @@ class MultiScale(Model, Causal):
         return torch.cat([self.small.uniforms(n).flatten(1), self.large.uniforms(n).flatten(1)], dim=1)
 
     @torch.no_grad()
-    def redraw(self, x: Tensor, u: Tensor, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def redraw(self, x: Tensor, u: Tensor, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         first, rest = self._split(u)
         part = self._part(x)
-        large = self.large.redraw(x, rest, part, temperature)
+        large = self.large.redraw(x, rest, {PART: part}, temperature)
         return self._with(large, self.small.redraw(part, first, context, temperature))
 
     @torch.no_grad()
     def unroll(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         first, rest = self._split(u)
         part = self.small.unroll(first, context, temperature, self._known_part(known))
-        return self.large.unroll(rest, part, temperature, self._known(part, known))
+        return self.large.unroll(rest, {PART: part}, temperature, self._known(part, known))
 
     @torch.no_grad()
     def draw(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         first, rest = self._split(u)
         part = self.small.draw(first, context, temperature, self._known_part(known))
-        return self.large.draw(rest, part, temperature, self._known(part, known))
+        return self.large.draw(rest, {PART: part}, temperature, self._known(part, known))
 
     # -- the small image and the large one --------------------------------------------------------------------------
 

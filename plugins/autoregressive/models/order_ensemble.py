@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import itemgetter
 from random import Random
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from zoo import (
     Batch,
     Clock,
     Completes,
+    Condition,
     Event,
     Known,
     Model,
@@ -24,13 +26,14 @@ from zoo import (
     Terms,
     advanced,
     component,
+    map_condition,
     named,
     sum_event,
     unseen_share,
 )
 
 from ...nets.masked.net import AnyOrder, AutoregressiveNet
-from ...shared.context import Context, check_context, told
+from ...shared.context import Context, check_context, vectors_of
 from ...shared.events import levels_of
 from ..heads.base import Head
 from ..inputs import Inputs
@@ -98,7 +101,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         self.net: Any = net(event.shape, self.head.count, self.head.together, self.inputs.features)
         self.context = context(event) if context else None
         check_context(self.context, self.net)
-        self.conditioned_on = self.context.source if self.context else None
+        self.conditioned_on = self.context.sources if self.context else None
         if not isinstance(self.net, AnyOrder):
             raise ValueError(f"takes nets of any order, and '{net.name}' has one")
         self.orders = orders
@@ -111,13 +114,13 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         nll = -self.log_prob_in(batch[self.event.name], ranks, self.given(batch))
         return Terms(nll.mean(), {"nll": nll})
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         of_each = torch.stack([self.log_prob_in(x, ranks, context) for ranks in self.ranks], dim=1)
         return of_each.logsumexp(1) - math.log(self.orders)
 
-    def log_prob_in(self, x: Tensor, ranks: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob_in(self, x: Tensor, ranks: Tensor, context: Condition | None = None) -> Tensor:
         r""":math:`\log p(x \mid \pi)`, ``[B]``, where ``ranks`` says when each number comes."""
-        return sum_event(self._conditionals_in(x, ranks, told(self.context, context)))
+        return sum_event(self._conditionals_in(x, ranks, vectors_of(self.context, context)))
 
     def _conditionals_in(self, x: Tensor, ranks: Tensor, c: Tensor | None) -> Tensor:
         """The log-probability of each number given those before it, ``[B, *event.shape]``."""
@@ -127,18 +130,18 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         return log_p
 
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         chosen = torch.randint(self.orders, (n,), device=self.ranks.device)
         nothing = torch.zeros(n, *self.event.shape, dtype=torch.int64, device=self.ranks.device)
         return self._drawn(chosen, Known(nothing, nothing.bool()), context, temperature)
 
     @torch.no_grad()
-    def complete(self, known: Known, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def complete(self, known: Known, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         x = known.x.to(torch.int64, copy=True)
         ways = self._ways(known.mask) if temperature == 1.0 else torch.full((len(x),), math.inf)
         for many in sorted(set(ways[ways > 1].tolist())):
             rows = (ways == many).nonzero().squeeze(1).to(x.device)
-            given, c = Known(known.x[rows].long(), known.mask[rows]), None if context is None else context[rows]
+            given, c = Known(known.x[rows].long(), known.mask[rows]), map_condition(itemgetter(rows), context)
             x[rows] = self._enumerated(given, c) if many <= COUNTED else self._chosen(given, c, temperature)
         return self._as_levels(x)
 
@@ -151,21 +154,21 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         ways = self.levels ** (~known).flatten(1).sum(1, dtype=torch.float64).cpu()
         return torch.where(ways <= COUNTED, ways, math.inf)
 
-    def _enumerated(self, known: Known, context: Tensor | None) -> Tensor:
+    def _enumerated(self, known: Known, context: Condition | None) -> Tensor:
         """Draws among all ways to complete examples that have equally many."""
         missing = (~known.mask).flatten(1).nonzero()[:, 1].view(len(known.x), -1)
         levels = torch.arange(self.levels, device=missing.device)
         ways = torch.cartesian_prod(*[levels] * missing.shape[1]).view(-1, missing.shape[1])
         x = known.x.flatten(1).unsqueeze(1).repeat(1, len(ways), 1)
         x.scatter_(2, missing.unsqueeze(1).expand(-1, len(ways), -1), ways.expand(len(x), -1, -1))
-        c = None if context is None else context.repeat_interleave(len(ways), 0)
+        c = map_condition(lambda x: x.repeat_interleave(len(ways), 0), context)
         log_p = self.log_prob(x.view(-1, *self.event.shape), c).view(len(x), -1)
         chosen = torch.multinomial(log_p.double().softmax(1), 1).squeeze(1)
         return x[torch.arange(len(x), device=x.device), chosen].view_as(known.x)
 
-    def _chosen(self, known: Known, context: Tensor | None, temperature: float) -> Tensor:
+    def _chosen(self, known: Known, context: Condition | None, temperature: float) -> Tensor:
         """One candidate of each order, and of these one by how likely its order finds what is known."""
-        c = told(self.context, context)
+        c = vectors_of(self.context, context)
         flat = Known(known.x.flatten(1), known.mask.flatten(1))
         best = torch.full((len(known.x),), -math.inf, dtype=torch.float64, device=known.x.device)
         x = known.x
@@ -179,9 +182,9 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
             advanced(k + 1, self.orders)
         return x
 
-    def _drawn(self, chosen: Tensor, known: Known, context: Tensor | None, temperature: float) -> Tensor:
+    def _drawn(self, chosen: Tensor, known: Known, context: Condition | None, temperature: float) -> Tensor:
         """Draws, each in the order that is chosen for it."""
-        c = told(self.context, context)
+        c = vectors_of(self.context, context)
         x = torch.empty(chosen.shape[0], *self.event.shape, dtype=torch.int64, device=self.ranks.device)
         for k, ranks in enumerate(self.ranks):
             rows = (chosen == k).nonzero().squeeze(1)
@@ -195,7 +198,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
     def _as_levels(self, x: Tensor) -> Tensor:
         return x.to(torch.uint8) if self.levels <= 256 else x
 
-    def _drawn_in(self, ranks: Tensor, known: Known, context: Tensor | None, temperature: float) -> Tensor:
+    def _drawn_in(self, ranks: Tensor, known: Known, c: Tensor | None, temperature: float) -> Tensor:
         """Draws ``[n, D]`` in one order."""
         n, D = known.x.shape
         like = next(self.net.parameters())
@@ -208,7 +211,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
             drawn[i] = value.squeeze(1)
             return self.inputs.values(value, h.dtype).squeeze(1)
 
-        self.net.unroll_in(ranks, solve, n, context)
+        self.net.unroll_in(ranks, solve, n, c)
         return torch.stack([drawn[i] for i in range(D)], dim=1)
 
 

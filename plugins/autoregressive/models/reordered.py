@@ -9,7 +9,7 @@ import torch
 from pydantic import NonNegativeInt
 from torch import Tensor
 
-from zoo import NOT_A_SIZE, Batch, Causal, Clock, Event, Known, Model, Part, Shape, Terms, component
+from zoo import NOT_A_SIZE, Batch, Causal, Clock, Condition, Event, Known, Model, Part, Shape, Terms, component
 
 Named = Literal["rows", "columns", "both", "shuffled"]
 
@@ -72,7 +72,7 @@ class Reordered(Model, Causal):
         terms: Terms = self.model({**batch, self.event.name: self._moved(batch[self.event.name])}, clock)
         return terms
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         log_p: Tensor = self.model.log_prob(self._moved(x), context)
         return log_p
 
@@ -85,7 +85,7 @@ class Reordered(Model, Causal):
         seen: Tensor = self.model.sees()[back][:, back]
         return seen
 
-    def conditionals(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def conditionals(self, x: Tensor, context: Condition | None = None) -> Tensor:
         log_p: Tensor = self.model.conditionals(self._moved(x), context)
         return log_p.flatten(1, -2).index_select(1, self.back).view_as(log_p)
 
@@ -93,16 +93,16 @@ class Reordered(Model, Causal):
         u: Tensor = self.model.uniforms(n)
         return u
 
-    def redraw(self, x: Tensor, u: Tensor, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def redraw(self, x: Tensor, u: Tensor, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         return self._moved_back(self.model.redraw(self._moved(x), u, context, temperature))
 
     def unroll(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         return self._moved_back(self.model.unroll(u, context, temperature, self._known(known)))
 
     def draw(
-        self, u: Tensor, context: Tensor | None = None, temperature: float = 1.0, known: Known | None = None
+        self, u: Tensor, context: Condition | None = None, temperature: float = 1.0, known: Known | None = None
     ) -> Tensor:
         return self._moved_back(self.model.draw(u, context, temperature, self._known(known)))
 

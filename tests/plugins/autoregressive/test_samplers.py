@@ -101,9 +101,9 @@ def test_draws_are_of_what_they_are_given(way: str) -> None:
     of = model(net, LABELLED, context="one_hot")
     u, draw = uniforms(of, 6), sampler(way, of).sample
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
-    x = draw(6, labels, u=u)
-    assert torch.equal(x[1:2], sampler("naive", of).sample(1, labels[1:2], u=u[1:2]))
-    assert not torch.equal(x, draw(6, labels.flip(0), u=u))
+    x = draw(6, {"label": labels}, u=u)
+    assert torch.equal(x[1:2], sampler("naive", of).sample(1, {"label": labels[1:2]}, u=u[1:2]))
+    assert not torch.equal(x, draw(6, {"label": labels.flip(0)}, u=u))
 
 
 def test_a_layer_without_a_stepper_is_drawn_all_at_once() -> None:

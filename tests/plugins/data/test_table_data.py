@@ -193,7 +193,7 @@ def test_odd_files_are_refused_wherever_numbers_are_read(
     with pytest.raises(zoo.DataError, match=message):
         table(path).split("train")
     with pytest.raises(zoo.DataError, match=message):
-        condition(given(), 1, features=path)
+        condition(given(), 1, {"features": str(path)})
 
 
 # The features of --features.
@@ -212,19 +212,19 @@ def given() -> zoo.Model:
     [("1,2\n", "utf-8"), ("1,2\n", "utf-8-sig"), ("1;2\n", "utf-8"), ("a,b\n1,2\n", "utf-8-sig"), ("1\t2", "utf-8")],
 )
 def test_features_are_read_as_tables_are(tmp_path: Path, text: str, encoding: str) -> None:
-    found = condition(given(), 3, features=saved(tmp_path / "f.csv", text, encoding))
+    found = condition(given(), 3, {"features": str(saved(tmp_path / "f.csv", text, encoding))})
     assert found is not None
-    assert (found.dtype, found.tolist()) == (torch.float32, [[1.0, 2.0]] * 3)
+    assert (found["features"].dtype, found["features"].tolist()) == (torch.float32, [[1.0, 2.0]] * 3)
 
 
 def test_a_first_row_that_is_not_finite_is_no_header(tmp_path: Path) -> None:
     with pytest.raises(zoo.DataError, match=r"f\.csv:1 column 0 is not a finite number"):
-        condition(given(), 1, features=saved(tmp_path / "f.csv", "nan,nan\n1,2\n"))
+        condition(given(), 1, {"features": str(saved(tmp_path / "f.csv", "nan,nan\n1,2\n"))})
 
 
 def test_features_of_another_size_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(zoo.DataError, match="has 2 rows of 2 features, not 1 or 3 of 2"):
-        condition(given(), 3, features=saved(tmp_path / "f.csv", "1,2\n3,4\n"))
+    with pytest.raises(zoo.DataError, match="has 2 examples of 'features'; expected 1, or 3"):
+        condition(given(), 3, {"features": str(saved(tmp_path / "f.csv", "1,2\n3,4\n"))})
 
 
 # Precision.

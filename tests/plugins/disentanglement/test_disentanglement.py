@@ -341,7 +341,7 @@ class Telling(zoo.Model, zoo.Encodes):
     def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
         return zoo.Terms(torch.zeros(()), {})
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         assert not torch.is_grad_enabled()
         self.seen += x.shape[0]
         return (x - 1.5).unsqueeze(2)

@@ -36,20 +36,20 @@ class LinearGaussian(zoo.Model, zoo.VariationalBound, zoo.Reconstructs):
     def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
         return zoo.Terms(torch.zeros(()), {})
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         return x @ self.columns / SCALE**2 / self.precision
 
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def expect(self, z: Tensor, context: zoo.Condition | None = None) -> Tensor:
         return z @ self.columns.T
 
-    def terms(self, x: Tensor, context: Tensor | None = None) -> zoo.LatentTerms:
+    def terms(self, x: Tensor, context: zoo.Condition | None = None) -> zoo.LatentTerms:
         mean = self.encode(x)
         error = (x - self.expect(mean)).square().sum(1) + (self.columns.square().sum(0) * self.std**2).sum()
         nll = 0.5 * error / SCALE**2 + 1.5 * math.log(2 * math.pi * SCALE**2)
         kl = 0.5 * (mean.square() + self.std**2 - 1.0) - self.std.log()
         return zoo.LatentTerms(nll, kl.sum(1), kl, 3)
 
-    def log_weights(self, x: Tensor, n: int, context: Tensor | None = None) -> Tensor:
+    def log_weights(self, x: Tensor, n: int, context: zoo.Condition | None = None) -> Tensor:
         assert not torch.is_grad_enabled()
         self.asked.append(n * x.shape[0])
         mean = self.encode(x)
@@ -120,7 +120,7 @@ class Listed(LinearGaussian):
         self.weights = weights
         self.read = 0
 
-    def log_weights(self, x: Tensor, n: int, context: Tensor | None = None) -> Tensor:
+    def log_weights(self, x: Tensor, n: int, context: zoo.Condition | None = None) -> Tensor:
         self.read += n
         return self.weights[self.read - n : self.read, None].expand(n, x.shape[0])
 
@@ -169,7 +169,7 @@ def test_the_variance_of_batches_is_that_of_all() -> None:
 
 def test_parts_that_are_not_told_apart_have_no_active_ones() -> None:
     class Whole(LinearGaussian):
-        def terms(self, x: Tensor, context: Tensor | None = None) -> zoo.LatentTerms:
+        def terms(self, x: Tensor, context: zoo.Condition | None = None) -> zoo.LatentTerms:
             return super().terms(x, context)._replace(kl_dim=None)
 
     assert list(measured("elbo", Whole(), points(9))) == ["elbo", "reconstruction", "kl"]
@@ -195,10 +195,10 @@ def test_levels_are_compared_on_the_unit_scale() -> None:
 
         forward = Mute.forward
 
-        def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        def encode(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
             return torch.zeros(x.shape[0], 1)
 
-        def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        def expect(self, z: Tensor, context: zoo.Condition | None = None) -> Tensor:
             return torch.full((z.shape[0], 1, 2, 2), 0.5)
 
     model = Half(zoo.Event("image", zoo.Shape(1, 2, 2), levels=256))
@@ -212,9 +212,9 @@ class Signs(zoo.Model, zoo.Predicts):
 
     forward = Mute.forward
 
-    def predict(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def predict(self, x: Tensor, context: zoo.Condition | None = None) -> Tensor:
         assert not torch.is_grad_enabled()
-        logit = x[:, 0] if context is None else context.to(x) - 0.5
+        logit = x[:, 0] if context is None else context["label"].to(x) - 0.5
         return torch.stack((-logit, logit), dim=1)
 
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from zoo import Batch, Clock, Conditioner, Event, Model, Part, Samples, Shape, Terms, component, named
+from zoo import Batch, Clock, Condition, Conditioner, Event, Model, Part, Samples, Shape, Terms, component, named
 
 
 @component("consistency")
@@ -84,6 +84,6 @@ class ConsistencyModel(Model, Samples):
         torch._foreach_lerp_(list(self.teacher.parameters()), list(self.student.parameters()), 1.0 - self.decay)
 
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         T = self.get_buffer("times")[-1:].expand(n, 1)
         return self.denoise(self.teacher, temperature * T * torch.randn(n, *self.event.shape, device=T.device), T)

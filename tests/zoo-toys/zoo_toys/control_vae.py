@@ -11,6 +11,7 @@ from torch import Tensor
 from zoo import (
     Batch,
     Clock,
+    Condition,
     Conditioner,
     Event,
     Model,
@@ -81,12 +82,12 @@ class ControlVAE(Model, Scores, Samples):
         kl = (mu.square() + log_var.exp() - 1 - log_var) / 2
         return sum_event(normal / 2), sum_event(kl)
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         reconstruction, kl = self.terms(x)
         return -reconstruction - kl
 
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         p = next(self.decoder.parameters())
         x: Tensor = self.decoder(temperature * torch.randn(n, self.latent, device=p.device, dtype=p.dtype))
         return x + temperature * self.sigma * torch.randn_like(x)

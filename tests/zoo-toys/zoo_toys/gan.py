@@ -9,7 +9,21 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from zoo import Batch, Clock, Conditioner, Event, Model, Part, Player, Samples, Shape, Terms, component, named
+from zoo import (
+    Batch,
+    Clock,
+    Condition,
+    Conditioner,
+    Event,
+    Model,
+    Part,
+    Player,
+    Samples,
+    Shape,
+    Terms,
+    component,
+    named,
+)
 
 
 @component("gan")
@@ -62,7 +76,7 @@ class GAN(Model, Samples):
         return Terms(real.mean() + fake.mean(), {"real": real, "fake": fake})
 
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         p = next(self.generator.parameters())
         x: Tensor = self.generator(temperature * torch.randn(n, self.latent, device=p.device, dtype=p.dtype))
         return x

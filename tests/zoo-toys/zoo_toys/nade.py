@@ -6,7 +6,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from zoo import Batch, Clock, Event, Model, Samples, Scores, Terms, component
+from zoo import Batch, Clock, Condition, Event, Model, Samples, Scores, Terms, component
 
 
 @component("nade", example={"hidden": 8})
@@ -49,7 +49,7 @@ class NADE(Model, Scores, Samples):
         nll = -self.log_prob(batch[self.event.name])
         return Terms(nll.mean(), {"nll": nll})
 
-    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
         x = x.flatten(1).long()  # [B, D]
         D = x.shape[1]
         seen = self.W[torch.arange(D, device=x.device), x].cumsum(1)  # [B, D, H], each with its own element
@@ -59,7 +59,7 @@ class NADE(Model, Scores, Samples):
         return log_p.gather(-1, x.unsqueeze(-1)).flatten(1).sum(1)
 
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         a = self.c.expand(n, -1)
         drawn = []
         for W, V, b in zip(self.W, self.V, self.b, strict=True):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ....interfaces.causal import Causal
+from ....interfaces.model import Condition
 from ....registry.part import Part
 from .data import context_for, event_of, levels_of, modes, place, random_data
 from .dependencies import ROUNDING, seeded_conditionals
@@ -56,7 +57,7 @@ def blamed(model: Causal, leak: Leak) -> Part[Any] | None:
     return None
 
 
-def _answers(model: Causal, x: Tensor, context: Tensor | None) -> Answers:
+def _answers(model: Causal, x: Tensor, context: Condition | None) -> Answers:
     found: Answers = []
 
     def keep(module: nn.Module, given: Any, answer: Any) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ....event import Event
 from ....interfaces.causal import Causal
+from ....interfaces.model import Condition, Model, map_condition
 from ....shape import Shape
 
 MOST = 4096
@@ -44,24 +45,25 @@ def all_data(model: Causal) -> Tensor | None:
     return x.to(torch.uint8)
 
 
-def context_for(model: Causal, n: int, first: int = 0) -> Tensor | None:
-    """What ``n`` examples are conditioned on, from the example of that number on; None for a model of data alone."""
-    source = _source(model)
-    if source is None:
-        return None
-    context = event_of(model).example(first + n, "cpu")[source][first:]
-    return context.double() if context.is_floating_point() else context
+def context_for(model: Causal, n: int, first: int = 0) -> Condition | None:
+    """The condition of ``n`` examples, from the example of that number on; None for an unconditional model."""
+    batch = event_of(model).example(first + n, "cpu")
+    condition = {name: batch[name][first:] for name in _conditions(model)} or None
+    return map_condition(lambda x: x.double() if x.is_floating_point() else x, condition)
+
+
+def expanded(condition: Condition | None, n: int) -> Condition | None:
+    """The condition of one example for ``n`` of them."""
+    return map_condition(lambda x: x.expand(n, *x.shape[1:]), condition)
 
 
 def context_is_known(model: Causal) -> bool:
-    """Whether what it is conditioned on, if anything, is among what an event says of a batch."""
-    source = _source(model)
-    return source is None or source in event_of(model).example(1, "meta")
+    """Whether the event describes all that the model is conditioned on."""
+    return event_of(model).entries.keys() >= {*_conditions(model)}
 
 
-def _source(model: Causal) -> str | None:
-    source: str | None = getattr(model, "conditioned_on", None)
-    return source
+def _conditions(model: Causal) -> tuple[str, ...]:
+    return model.conditions if isinstance(model, Model) else ()
 
 
 def uniforms(model: Causal, n: int, seed: int = 0) -> Tensor:

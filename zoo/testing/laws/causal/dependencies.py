@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ....interfaces.causal import Causal
+from ....interfaces.model import Condition, map_condition
 from .data import event_of, levels_of
 
 ROUNDING = 1e-12
@@ -16,14 +17,14 @@ PASS = 2**22
 """How many numbers the conditionals of one pass have at most."""
 
 
-def seeded_conditionals(model: Causal, x: Tensor, context: Tensor | None) -> Tensor:
+def seeded_conditionals(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
     """Those of data ``[B, *shape]`` as ``[B, D, levels]``; what is random, dropout, is the same in each call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return model.conditionals(x, context).flatten(1, -2)
 
 
-def felt(model: Causal, x: Tensor, context: Tensor | None) -> Tensor:
+def felt(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
     """Where a gradient comes from: booleans ``[D, D]``, a row for each conditional, of data ``[1, *shape]``.
 
     A copy of the data for each number, so that one backward tells all of them. Nothing where levels are looked up, or
@@ -44,7 +45,7 @@ def felt(model: Causal, x: Tensor, context: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def changed(model: Causal, x: Tensor, context: Tensor | None) -> Tensor:
+def changed(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
     """Where another level makes a difference: booleans ``[D, D]`` as of `felt`, of data ``[1, *shape]``.
 
     Each number is set to the next level and to the one farthest off. What the other levels are compared with is a
@@ -69,7 +70,7 @@ def changed(model: Causal, x: Tensor, context: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def heard_between_examples(model: Causal, x: Tensor, context: Tensor | None) -> Tensor:
+def heard_between_examples(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
     """Which conditionals of the first of two examples change with the second: booleans ``[D]``."""
     other = x.clone()
     other[1] = (levels_of(model) - 1 - x[1].long()).to(x.dtype)
@@ -84,5 +85,5 @@ def _chunks(D: int, levels: int) -> Iterator[Tensor]:
         yield torch.arange(first, min(first + rows, D))
 
 
-def _repeated(context: Tensor | None, n: int) -> Tensor | None:
-    return None if context is None else context.repeat(n, *[1] * (context.dim() - 1))
+def _repeated(context: Condition | None, n: int) -> Condition | None:
+    return map_condition(lambda x: x.repeat(n, *[1] * (x.dim() - 1)), context)

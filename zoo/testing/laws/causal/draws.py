@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ....interfaces.boundary import Known
 from ....interfaces.causal import Causal
+from ....interfaces.model import Condition
 from ...errors import LawBroken, require
-from .data import all_data, context_for, event_of, levels_of, random_data, shown, uniforms
+from .data import all_data, context_for, event_of, expanded, levels_of, random_data, shown, uniforms
 
 DRAWS = 4
 MANY = 4000
@@ -58,8 +59,8 @@ def draws_follow(model: Causal) -> None:
     if every is None:
         return
     given, x = context_for(model, 1), random_data(model, 1)
-    context, told = (None if given is None else given.expand(n, *given.shape[1:]) for n in (MANY, every.shape[0]))
-    log_p = model.conditionals(every, told).gather(-1, every.long().unsqueeze(-1)).squeeze(-1).flatten(1)
+    context, of_every = (expanded(given, n) for n in (MANY, every.shape[0]))
+    log_p = model.conditionals(every, of_every).gather(-1, every.long().unsqueeze(-1)).squeeze(-1).flatten(1)
     for known in (None, *(Known(x, mask.expand_as(x)) for mask in _masks(model))):
         drawn = torch.ones_like(log_p[0], dtype=torch.bool) if known is None else ~known.mask.flatten()
         agrees = (every.flatten(1) == x.flatten()).logical_or(drawn).all(1)
@@ -96,7 +97,7 @@ def deviation(found: Tensor, expected: Tensor) -> float:
 
 
 def one_by_one(
-    model: Causal, u: Tensor, context: Tensor | None, temperature: float, known: Known | None = None
+    model: Causal, u: Tensor, context: Condition | None, temperature: float, known: Known | None = None
 ) -> Tensor:
     """The draw by as many whole passes as there are ranks: slow, and what all other ways are held to."""
     ranks = model.ranks().reshape(tuple(event_of(model).shape))

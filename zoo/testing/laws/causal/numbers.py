@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+from operator import itemgetter
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ....interfaces.causal import Causal
+from ....interfaces.model import Condition, map_condition
 from ...errors import LawBroken, distance, require, require_per_sample
 from ..bijection.contract import traced
-from .data import all_data, context_for, event_of, levels_of, random_data, shown
+from .data import all_data, context_for, event_of, expanded, levels_of, random_data, shown
 
 EXACT = 1e-9
 
@@ -49,9 +51,8 @@ def normalises(model: Causal) -> None:
     every = all_data(model)
     if every is None:
         return
-    given = context_for(model, 1)
-    told = None if given is None else given.expand(every.shape[0], *given.shape[1:])
-    total = float(model.log_prob(every, told).exp().sum())
+    condition = expanded(context_for(model, 1), every.shape[0])
+    total = float(model.log_prob(every, condition).exp().sum())
     require(abs(total - 1.0) <= EXACT, f"the probabilities of all data sum to {total:.9g}, not to one")
 
 
@@ -62,8 +63,8 @@ def answers_each_example_alone(model: Causal) -> None:
     for name, method in (("conditionals", model.conditionals), ("log_prob", model.log_prob)):
         among = method(x, context)
         for i in range(4):
-            told = None if context is None else context[i : i + 1]
-            error = distance(method(x[i : i + 1], told)[0], among[i])
+            rows = slice(i, i + 1)
+            error = distance(method(x[rows], map_condition(itemgetter(rows), context))[0], among[i])
             require(error <= EXACT, f"{name} of an example change by {error:.3g} with the batch that it is in")
 
 
@@ -103,7 +104,7 @@ def runs_on_meta(model: Causal) -> None:
     part = copy.deepcopy(model)
     if isinstance(part, nn.Module):
         part.to("meta")
-    told = None if context is None else context.to("meta")
+    told = map_condition(lambda x: x.to("meta"), context)
     try:
         log_prob, log_p = part.log_prob(x.to("meta"), told), part.conditionals(x.to("meta"), told)
     except (NotImplementedError, RuntimeError) as error:
@@ -128,5 +129,5 @@ def _to(model: Causal, dtype: torch.dtype) -> Causal:
     return other
 
 
-def _of_dtype(context: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    return context.to(dtype) if context is not None and context.is_floating_point() else context
+def _of_dtype(context: Condition | None, dtype: torch.dtype) -> Condition | None:
+    return map_condition(lambda x: x.to(dtype) if x.is_floating_point() else x, context)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ....interfaces.causal import Causal
+from ....interfaces.model import map_condition
 from ....shape import Shape
 from ...errors import LawBroken, require
 from ...perturb import perturb
@@ -48,8 +49,8 @@ def leak_of(model: Causal) -> Leak | None:
             among = heard_between_examples(part, x, context)
             if among.any():
                 return Leak(mode, _first(among, ranks), None)
-            told = None if context is None else context[:1]
-            leaks = (changed(part, x[:1], told) | felt(part, x[:1], told)) & unknown
+            first = map_condition(lambda x: x[:1], context)
+            leaks = (changed(part, x[:1], first) | felt(part, x[:1], first)) & unknown
             if leaks.any():
                 number = _first(leaks.any(1), ranks)
                 return Leak(mode, number, _first(leaks[number], ranks))
