@@ -12,7 +12,7 @@ from torch.nn.functional import elu, softplus
 
 
 class LipSwish(nn.Module):
-    r"""Swish divided by 1.1, which makes its slope one at most.
+    r"""Swish divided by 1.1, which bounds its slope by one.
 
     .. math:: \phi(x) = x\, \sigma(\operatorname{softplus}(\beta)\, x) / 1.1
 
@@ -59,7 +59,7 @@ _LAYERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def overwriting(name: Activation) -> nn.Module:
-    """The nonlinearity of this name after a layer whose output nothing else needs: ReLU then writes over its input.
+    """The nonlinearity of this name, after a layer whose output is not used again: ReLU then overwrites its input.
 
     >>> overwriting("relu"), overwriting("silu")
     (ReLU(inplace=True), SiLU())

@@ -1,4 +1,4 @@
-"""The small handwritten digits that come with scikit-learn."""
+"""Small handwritten digits of scikit-learn."""
 
 from __future__ import annotations
 

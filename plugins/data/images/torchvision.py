@@ -1,4 +1,4 @@
-"""The data sets that torchvision knows how to fetch and read."""
+"""Data sets of torchvision."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ from zoo import DataError, Dataset, Event, Examples, InMemory, Shape, component
 from ..locate import data_home
 
 MOST = 300
-"""Letters of what torchvision says that are passed on."""
+"""The largest length of torchvision's message that is quoted."""
 FAILED = "it cannot be downloaded there; look at the connection and at the folder, or copy it there"
 
 
 class TorchvisionDataset(Dataset, ABC):
     """Images of ten classes with 256 levels: uint8 ``image`` ``[B, C, H, W]`` and int64 ``label`` ``[B]``.
 
-    The files are sought in ``root``, else in ``$ZOO_DATA``, else in the user's cache; ``download`` fetches what is
-    missing there, as ``zoo data fetch`` does. The split is the one that the data set is published with.
+    The split is the published one.
+
+    Args:
+        root: The folder of the files; ``null`` for ``$ZOO_DATA``, or else the user's cache.
+        download: Download missing files, as ``zoo data fetch`` does.
     """
 
     places = ("root", "download")
 
     archive: ClassVar[str]
-    """What torchvision calls the data set."""
+    """The name of the data set in torchvision."""
 
     folder: ClassVar[str]
-    """Where its files lie under the root."""
+    """The folder of its files under the root."""
 
     shape: ClassVar[Shape]
 

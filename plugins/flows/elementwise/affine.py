@@ -17,7 +17,10 @@ class Affine(Transformer):
 
     .. math:: y = x \exp(s) + t, \qquad s = c \tanh(\tilde s / c), \qquad h = (\tilde s, t)
 
-    with :math:`c` = ``max_log_scale``, so that :math:`\log|\partial y / \partial x| = s`.
+    so that :math:`\log|\partial y / \partial x| = s`.
+
+    Args:
+        max_log_scale: The bound of the log-scale, :math:`c`.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, eq. 4-8.
 
@@ -56,7 +59,7 @@ class Affine(Transformer):
 
 @component("additive")
 class Additive(Transformer):
-    r"""Additive map: a shift, which keeps volume.
+    r"""Additive map: a shift, which preserves volume.
 
     .. math:: y = x + h
 
