@@ -1,4 +1,4 @@
-"""Data as sites: elements, or pixels whose channels come together."""
+"""Data as sites: elements, or pixels whose channels are drawn together."""
 
 from __future__ import annotations
 

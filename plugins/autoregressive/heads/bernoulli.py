@@ -1,4 +1,4 @@
-"""Two levels."""
+"""Bernoulli distribution of data with two levels."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .base import Head
 
 @component("bernoulli")
 class Bernoulli(Head):
-    r"""One logit for each number of data with two levels.
+    r"""Bernoulli distribution: one logit for each number of data with two levels.
 
     .. math:: p(x_i = 1 \mid h_i) = \sigma(h_i)
 
-    A draw is one where :math:`u < \sigma(h_i / T)`. ValueError for data of more levels.
+    A draw is one if :math:`u < \sigma(h_i / T)`. ValueError for data of more levels.
 
     Shapes: one parameter, one uniform for each number.
 

@@ -1,4 +1,4 @@
-"""Any number of levels, each with a probability of its own."""
+"""Categorical distribution over any number of levels."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .base import Head
 
 @component("categorical")
 class Categorical(Head):
-    r"""A softmax over the levels of each number.
+    r"""Categorical distribution: a softmax over the levels of each number.
 
     .. math:: p(x_i = k \mid h_i) = \frac{\exp h_{ik}}{\sum_l \exp h_{il}}
 
-    It knows nothing of the order of the levels, and so is the head of codes and words too. A draw is the first level
-    whose cumulative probability exceeds u; the temperature divides the logits.
+    It does not depend on an order of the levels, and so serves for codes and words too. A draw is the first level whose
+    cumulative probability exceeds u; the temperature divides the logits.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.
 

@@ -42,7 +42,7 @@ class FVSBN(AutoregressiveNet):
         return torch.unflatten(h, 1, (self.count, *self.shape))
 
     def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
-        # What the sums of all elements that follow have heard so far, ordered by element and then by parameter.
+        # The partial sums of all elements that follow, ordered by element and then by parameter.
         sums = self.b.t().flatten().unsqueeze(1).expand(-1, n)
         columns = self.W.permute(2, 1, 0).flatten(1)
         elements = []
