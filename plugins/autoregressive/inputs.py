@@ -32,7 +32,9 @@ class Inputs(Component, nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, dtype: Any) -> Tensor:
-        """The numbers of all levels; gradients reach levels that are floating point numbers, if the encoding allows it."""
+        """The numbers of all levels, differentiable in levels that are floating point numbers if the encoding allows
+        it.
+        """
 
     @abstractmethod
     def values(self, x: Tensor, dtype: Any) -> Tensor:

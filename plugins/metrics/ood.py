@@ -1,4 +1,4 @@
-"""Likelihoods of data of another kind."""
+"""Likelihoods of out-of-distribution data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH = 500
 
 @component("ood", example={"data": {"type": "toy2d", "figure": "rings", "size": 64, "test_size": 32}})
 class OutOfDistribution(Metric):
-    r"""How much likelier held-out examples are than those of other ``data``, to the model.
+    r"""Out-of-distribution test by the likelihood: the probability that held-out examples are likelier than other data.
 
     .. math:: \mathrm{ood} = P(\log p(x) > \log p(y)), \qquad x \sim \text{held-out}, \quad y \sim \text{other}
 
@@ -28,6 +28,11 @@ class OutOfDistribution(Metric):
     other data is its test split; a model that bounds its likelihood is evaluated ``draws`` times on each example.
 
     Raises ValueError for a model without a likelihood and for data of another form.
+
+    Args:
+        data: The other data.
+        draws: The number of evaluations of each example that are averaged, for a model that bounds or estimates its
+            likelihood.
 
     References: Nalisnick et al., Do deep generative models know what they don't know?, 2019, arXiv:1810.09136.
     """

@@ -14,7 +14,10 @@ PIECE = 500
 
 
 class Codes:
-    """Codes of a model of images, each as one row of numbers; ValueError for a model without reconstructions of images."""
+    """Codes of a model of images, each as one row of numbers.
+
+    ValueError for a model that does not reconstruct images.
+    """
 
     def __init__(self, model: Model) -> None:
         if not isinstance(model, Reconstructs):

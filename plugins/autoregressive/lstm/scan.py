@@ -99,7 +99,7 @@ def _scan_back(
 
 
 def _cell_back_(sums: Tensor, gates: Tensor, before: Tensor, c: Tensor, gh: Tensor, gc: Tensor) -> None:
-    """The gradient of the sums, from that of the state; ``gc``, the gradient of the memory, becomes that of ``before``."""
+    """The gradient of the sums, from that of the state; ``gc``, that of the memory, becomes the one of ``before``."""
     n = c.shape[1]
     o, f, i, g = gates.split_with_sizes([n, n, n, n], 1)
     go, gf, gi, gg = sums.split_with_sizes([n, n, n, n], 1)

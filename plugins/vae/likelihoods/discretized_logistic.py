@@ -1,4 +1,4 @@
-"""Discretised logistic likelihoods."""
+"""Discretized logistic likelihoods."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ...shared.precision import lifted
 
 @component("discretized_logistic")
 class DiscretizedLogistic(Likelihood):
-    r"""Independent logistic variables rounded to levels, the decoder giving mean and log scale of each.
+    r"""Discretized logistic likelihood: the decoder computes mean and log scale of each number.
 
     .. math:: P(x_j \mid h) = \sigma\Bigl(\frac{x_j + \frac12 - \mu_j}{s_j}\Bigr)
        - \sigma\Bigl(\frac{x_j - \frac12 - \mu_j}{s_j}\Bigr)
 
-    for levels :math:`x_j`; the first has all below it and the last all above. :math:`h` is the mean and the log scale
-    for levels that lie between -1 and 1, the latter soft-clipped at -7 from below. ValueError for continuous data.
+    for levels :math:`x_j`; the first includes everything below it and the last everything above. :math:`h` is the mean
+    and the log scale for levels that lie between -1 and 1, the latter soft-clipped at -7 from below. ValueError for
+    continuous data.
 
     References: Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, 2016,
     arXiv:1606.04934, sec. 5.1; Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.1.
@@ -67,15 +68,18 @@ class DiscretizedLogistic(Likelihood):
 
 @component("discretized_logistic_mixture", example={"components": 2})
 class DiscretizedLogisticMixture(Likelihood):
-    r"""Each number a mixture of logistic variables rounded to levels, independent of the others.
+    r"""Mixture of discretized logistics for each number, independent of the others.
 
     .. math:: P(x_j \mid h) = \sum_{k=1}^K \pi_{jk} \Bigl[\sigma\Bigl(\frac{x_j + \frac12 - \mu_{jk}}{s_{jk}}\Bigr)
        - \sigma\Bigl(\frac{x_j - \frac12 - \mu_{jk}}{s_{jk}}\Bigr)\Bigr]
 
-    for levels :math:`x_j`; the first has all below it and the last all above. ``components`` is :math:`K`. :math:`h`
-    is the logits of the weights, then means and log scales for levels that lie between -1 and 1, the latter
-    soft-clipped at -7 from below. Unlike in the reference the channels of a pixel share no component and depend on
-    each other through the latent alone. ValueError for continuous data.
+    for levels :math:`x_j`; the first includes everything below it and the last everything above. :math:`h` is the
+    logits of the weights, then means and log scales for levels that lie between -1 and 1, the latter soft-clipped at -7
+    from below. Unlike in the reference the channels of a pixel share no component and depend on each other only through
+    the latent. ValueError for continuous data.
+
+    Args:
+        components: The number of components, :math:`K`.
 
     References: Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.1.
 

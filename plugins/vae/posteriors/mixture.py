@@ -1,4 +1,4 @@
-"""Mixture of normals as a posterior."""
+"""Mixture posterior."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ _LOG_2_PI = math.log(2.0 * math.pi)
 
 @component("mixture")
 class Mixture(Posterior):
-    r"""A mixture of normals of independent numbers; weights, means and variances are an encoder's.
+    r"""Mixture of diagonal normals; the encoder computes weights, means and variances.
 
     .. math:: q(z \mid x) = \sum_{k=1}^K \pi_k\, \mathcal N(z \mid \mu_k, \operatorname{diag} \sigma_k^2), \qquad
        \mathrm E_q[f(z)] \approx \sum_k \frac{\pi_k}{n} \sum_{i=1}^n f(\mu_k + \sigma_k \epsilon_{ki})
 
-    ``components`` is :math:`K`. Draws are stratified: n of each component, :math:`n K` in all, each of which counts
-    :math:`\pi_k / n`. No choice is random, so that gradients are exact, those of the weights too. The encoder answers
-    :math:`h = (\log \pi, (\mu_k), (\log \sigma_k^2))`, the first up to a constant.
+    Draws are stratified: n of each component, :math:`n K` in all, each with weight :math:`\pi_k / n`. The component is
+    not drawn at random, so that gradients are exact, including those of the weights. The encoder computes :math:`h =
+    (\log \pi, (\mu_k), (\log \sigma_k^2))`, the first up to a constant.
 
     The code of ``x`` is :math:`\sum_k \pi_k \mu_k`. The divergence has no closed form.
+
+    Args:
+        components: The number of components, :math:`K`.
 
     References: Morningstar et al., Automatic Differentiation Variational Inference with Mixtures, 2021,
     arXiv:2003.01687, eq. 4.
 
-    Shapes: ``h`` is ``[B, K (2 D + 1)]`` for a latent of D numbers, whatever its shape.
+    Shapes: ``h`` is ``[B, K (2 D + 1)]`` for a latent of D numbers, of any shape.
 
     >>> posterior = Mixture(Shape(3), components=4)
     >>> z, log_q, log_weight = posterior.draw(torch.zeros(5, 28), 2)
