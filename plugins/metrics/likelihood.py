@@ -78,7 +78,7 @@ def log_likelihoods(model: Model, batches: Iterable[Batch], draws: int) -> LogLi
 
 
 def _both(log_prob: Callable[[], Tensor], solvers: Sequence[Solves]) -> tuple[Tensor, Tensor]:
-    """An evaluation with finer solutions, and one without, with the same noise; the same value twice without solvers."""
+    """An evaluation with finer solutions, and one without, with the same noise; both are the same without solvers."""
     if not solvers:
         return (plain := log_prob()), plain
     with torch.random.fork_rng(), ExitStack() as finer:
