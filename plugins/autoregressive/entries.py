@@ -78,7 +78,7 @@ class CausalEntry(Component, nn.Module, ABC):
 
 @component("masked")
 class MaskedEntry(CausalEntry):
-    """Masked convolution that does not see its own place (mask A), and one of the rows above if layers need it.
+    """Masked convolution (mask A), which does not see its own place, with one of the rows above if layers need it.
 
     Args:
         kernel: The rows and columns of the kernels before masking, odd.
@@ -133,7 +133,7 @@ class MaskedEntryStepper(EntryStepper):
 
 @component("shifted")
 class ShiftedEntry(CausalEntry):
-    r"""Convolutions shifted down and to the right, so that they do not see their own place.
+    r"""Shifted convolutions, which see the places above and to the left.
 
     .. math:: v = W_1 *_{2 \times 3, \downarrow} x, \qquad
        h = W_2 *_{1 \times 3, \downarrow} x + W_3 *_{2 \times 1, \rightarrow} x

@@ -137,7 +137,7 @@ class Flow(Model, Scores, Reconstructs, Decodes):
         return x if self.dequantize is None else self.dequantize.inverse(x)
 
     def condition(self, context: Tensor | None) -> Tensor | None:
-        """What the parts are told, ``[B, N]``, of what a batch says."""
+        """The context vector for the parts, ``[B, N]``, from the entry of the batch."""
         return told(self.context, context)
 
     def continuous(self, x: Tensor) -> tuple[Tensor, Tensor | None]:

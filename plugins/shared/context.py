@@ -55,7 +55,7 @@ def check_context(context: Context | None, parts: nn.Module) -> None:
 
 
 def told(context: Context | None, given: Tensor | None) -> Tensor | None:
-    """What parts are told, ``[B, N]``, of what a batch says; ValueError where model and batch do not go together."""
+    """The context vector for the parts of a model, ``[B, N]``; ValueError if a context is missing or not taken."""
     if context is None:
         if given is not None:
             raise ValueError("this model is unconditional: it takes no context")

@@ -48,7 +48,7 @@ def nearest_level(x: Tensor, levels: int) -> Tensor:
 
 
 def as_data(x: Tensor, event: Event) -> Tensor:
-    """Numbers on the scale of `Event.unit` as data: the nearest level where it has levels, else as they are.
+    """Numbers on the scale of `Event.unit` as data: the nearest level for data with levels, else unchanged.
 
     >>> import zoo
     >>> as_data(torch.tensor([[0.3, 1.2]]), Event("row", zoo.Shape(2), levels=11))

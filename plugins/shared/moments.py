@@ -35,7 +35,7 @@ def element_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def spread(mean: Tensor, var: Tensor, dtype: torch.dtype, constant: float = 1.0) -> Tensor:
-    """The standard deviation; ``constant`` where it is no more than the rounding of a constant in ``dtype``.
+    """The standard deviation; ``constant`` if it is within the rounding error of a constant in ``dtype``.
 
     >>> spread(torch.tensor([0.0, 5.0]), torch.tensor([4.0, 0.0]), torch.float32)
     tensor([2., 1.])

@@ -79,7 +79,7 @@ class Traverse(View):
         return self.codes.encode(one), self.model.given(one), {i: f"z{i}  {measure} {v:.2f}" for i, v in captions}
 
     def _said(self, data: Batch) -> tuple[str, Tensor]:
-        """How informative each dimension is about data, ``[L]``, and the name of the measure."""
+        """The informativeness of each dimension about data, ``[L]``, and the name of the measure."""
         divergence = self._divergence(data)
         if divergence is not None and divergence.numel() == self.codes.size:
             return "KL", divergence

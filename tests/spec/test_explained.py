@@ -25,7 +25,7 @@ TOYS = sorted(path.stem for path in ROOT.glob("tests/zoo-toys/zoo_toys/[a-z]*.py
 
 
 def faults(cls: type[Component]) -> list[str]:
-    """What is wrong with the ``Args:`` lists of a class: a line for each parameter that is missing, unknown or double."""
+    """A line for each parameter that is missing in the ``Args:`` lists of a class, unknown or double."""
     declared = [info.alias or name for name, info in parameters_of(cls).model_fields.items()]
     taken = inspect.signature(cls.__init__).parameters
     named = Counter(name for name, _ in arguments(inspect.cleandoc(vars(cls).get("__doc__") or "")))

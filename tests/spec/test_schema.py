@@ -158,10 +158,9 @@ def test_a_name_is_offered_with_what_it_is(document: dict[str, Any]) -> None:
 
 def test_a_parameter_is_described_as_its_docstring_does(document: dict[str, Any]) -> None:
     parameters = document["$defs"]["bijection.affine_coupling"]["properties"]
-    assert parameters["max_log_scale"]["description"] == about(
-        installed().components()["bijection", "affine_coupling"], "max_log_scale"
-    )
-    assert parameters["max_log_scale"]["description"]
+    coupling = installed().components()["bijection", "affine_coupling"]
+    described = parameters["max_log_scale"]["description"]
+    assert described and described == about(coupling, "max_log_scale")
     assert (parameters["max_log_scale"]["default"], parameters["max_log_scale"]["exclusiveMinimum"]) == (2.0, 0)
     inputs = document["$defs"]["model.autoregressive"]["properties"]["inputs"]
     assert inputs["default"] == {"type": "centred"} and inputs["$ref"] == "#/$defs/inputs"

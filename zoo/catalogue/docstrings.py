@@ -7,7 +7,7 @@ import re
 from textwrap import dedent
 
 HEAD = "Args:"
-_SENTENCE = re.compile(r"(?<=[^\s.][.:])\s")  # not after the dots of ``0 .. levels``
+_SENTENCE = re.compile(r"(?<=[^\s.]\.)\s")  # not after the dots of ``0 .. levels``
 
 
 def summary(cls: type) -> str:
@@ -71,7 +71,7 @@ def arguments(doc: str) -> list[tuple[str, str]]:
     A name starts a line of the list; what is indented further goes on with its description. A type in parentheses after
     the name is skipped, as the signature has it.
 
-    >>> arguments("Scale.\\n\\nArgs:\\n    bound (float): Upper bound.\\n    axis: The axis\\n        to scale.\\n\\nEnd.")
+    >>> arguments("Scale.\\n\\nArgs:\\n    bound (float): Upper bound.\\n    axis: The axis\\n        to scale.\\n")
     [('bound', 'Upper bound.'), ('axis', 'The axis to scale.')]
     """
     found: list[tuple[str, str]] = []

@@ -85,7 +85,7 @@ class TorchvisionDataset(Dataset, ABC):
 
 @component("mnist")
 class MNIST(TorchvisionDataset):
-    """Handwritten digits: 60000 and 10000 grey images of 28x28 in ten classes.
+    """MNIST: handwritten digits, 60000 and 10000 grey images of 28x28 in ten classes.
 
     References: LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 86(11), 1998.
 
@@ -100,7 +100,7 @@ class MNIST(TorchvisionDataset):
 
 @component("fashion_mnist")
 class FashionMNIST(TorchvisionDataset):
-    """Articles of clothing: 60000 and 10000 grey images of 28x28 in ten classes.
+    """Fashion-MNIST: articles of clothing, 60000 and 10000 grey images of 28x28 in ten classes.
 
     References: Xiao et al., Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms, 2017,
     arXiv:1708.07747.
@@ -116,7 +116,7 @@ class FashionMNIST(TorchvisionDataset):
 
 @component("kmnist")
 class KMNIST(TorchvisionDataset):
-    """Cursive Japanese characters: 60000 and 10000 grey images of 28x28 in ten classes.
+    """KMNIST: cursive Japanese characters, 60000 and 10000 grey images of 28x28 in ten classes.
 
     References: Clanuwat et al., Deep Learning for Classical Japanese Literature, 2018, arXiv:1812.01718.
 
@@ -131,7 +131,7 @@ class KMNIST(TorchvisionDataset):
 
 @component("cifar10")
 class CIFAR10(TorchvisionDataset):
-    """Photographs of animals and vehicles: 50000 and 10000 colour images of 32x32 in ten classes.
+    """CIFAR-10: photographs of animals and vehicles, 50000 and 10000 colour images of 32x32 in ten classes.
 
     References: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, chapter 3.
 

@@ -1,4 +1,4 @@
-r"""Figures in the plane that are distributions of their own, with densities and entropies in closed form.
+r"""Figures in the plane with densities and entropies in closed form.
 
 A curve, a varying width, and heavy tails: a density estimator may miss them, and by how much is known.
 

@@ -21,7 +21,7 @@ Figure = Literal[
 
 @component("toy2d", example={"figure": "two_moons", "size": 64, "test_size": 32})
 class Toy2D(Dataset):
-    r"""A figure in the plane with Gaussian noise: two moons, eight Gaussians, a checkerboard ...
+    r"""Figures in the plane with Gaussian noise: two moons, eight Gaussians, a checkerboard and others.
 
     .. math:: x = c + \sigma\varepsilon, \qquad c \sim \text{figure}, \quad \varepsilon \sim \mathcal N(0, I)
 
