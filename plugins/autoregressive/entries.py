@@ -155,7 +155,7 @@ class ShiftedEntry(CausalEntry):
         self.left = Normed(CausalConv(before, after, above=1, left=1, right=-1, strict=True))
 
     def forward(self, x: Tensor) -> Streams:
-        x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
+        x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)  # [B, in + 1, H, W]
         return Streams(None if self.rows is None else self.rows(x), self.above(x) + self.left(x))
 
     def reach(self) -> Seen:
@@ -212,8 +212,8 @@ class PreviousPixel(CausalEntry):
         self.first = nn.Parameter(torch.zeros(out_shape[0], 1))
 
     def forward(self, x: Tensor) -> Streams:
-        h = self.conv(x).flatten(2)[..., :-1]
-        first = self.first.expand(h.shape[0], -1, -1).to(h.dtype)
+        h = self.conv(x).flatten(2)[..., :-1]  # [B, C, H * W - 1]
+        first = self.first.expand(h.shape[0], -1, -1).to(h.dtype)  # [B, C, 1]
         return Streams(None, torch.unflatten(torch.cat([first, h], dim=2), 2, x.shape[2:]))
 
     def reach(self) -> Seen:

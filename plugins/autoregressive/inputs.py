@@ -110,7 +110,7 @@ class OneHot(Inputs):
         return self.values(x, dtype)
 
     def values(self, x: Tensor, dtype: Any) -> Tensor:
-        return (x.unsqueeze(-1) == self.levels).to(dtype).movedim(-1, 1).flatten(1, 2)
+        return (x.unsqueeze(-1) == self.levels).to(dtype).movedim(-1, 1).flatten(1, 2)  # [B, levels * C, ...]
 
 
 @component("embedding")
@@ -138,4 +138,4 @@ class Embedding(Inputs):
 
     def values(self, x: Tensor, dtype: Any) -> Tensor:
         vectors: Tensor = self.vectors(x.long())
-        return vectors.to(dtype).movedim(-1, 1).flatten(1, 2)
+        return vectors.to(dtype).movedim(-1, 1).flatten(1, 2)  # [B, size * C, ...]

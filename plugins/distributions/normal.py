@@ -106,7 +106,7 @@ class FullNormal(Distribution):
         self._constant = 0.5 * D * math.log(2.0 * math.pi)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        centred = x.flatten(1) - self.mean
+        centred = x.flatten(1) - self.mean  # [B, D]
         # A solve has no half precision.
         epsilon = torch.linalg.solve_triangular(self._factor().to(x.dtype), centred.T, upper=False)  # [D, B]
         squares: Tensor = epsilon.square().sum(0)
@@ -166,5 +166,5 @@ class ConditionalNormal(Distribution, TakesContext):
     def _moments(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
         if context is None:
             raise ValueError(f"needs a context of {self.context} numbers")
-        mean, log_scale = context @ self.mean.T, context @ self.log_scale.T
+        mean, log_scale = context @ self.mean.T, context @ self.log_scale.T  # [B, D]
         return torch.unflatten(mean, 1, self._sizes), torch.unflatten(log_scale, 1, self._sizes)

@@ -91,7 +91,7 @@ class Alternate(Pieces):
     def merge(self, kept: Tensor, changed: Tensor) -> Tensor:
         evens, odds = (changed, kept) if self.odd else (kept, changed)
         pairs = odds.shape[1]
-        x = torch.stack((evens[:, :pairs], odds), dim=-1).flatten(1)
+        x = torch.stack((evens[:, :pairs], odds), dim=-1).flatten(1)  # [B, 2 pairs]
         return x if evens.shape[1] == pairs else torch.cat((x, evens[:, pairs:]), dim=1)
 
 

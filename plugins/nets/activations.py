@@ -43,7 +43,7 @@ def concat_elu(x: Tensor) -> Tensor:
     >>> concat_elu(torch.tensor([[2.0, 0.0]]))
     tensor([[ 2.0000,  0.0000, -0.8647, -0.0000]])
     """
-    return elu(torch.cat([x, -x], dim=1))
+    return elu(torch.cat([x, -x], dim=1))  # [B, 2 C, ...]
 
 
 Activation = Literal["relu", "elu", "silu", "gelu", "tanh", "leaky_relu"]

@@ -74,7 +74,7 @@ class ConvEncoder(Encoder):
         self._sizes = tuple(out_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.layers(self.convolutions(x).flatten(1))
+        h: Tensor = self.layers(self.convolutions(x).flatten(1))  # [B, C * h * w] -> [B, out]
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
 
 
@@ -123,6 +123,6 @@ class ConvDecoder(Decoder):
         self.convolutions = nn.Sequential(*convolutions, last)
 
     def forward(self, z: Tensor) -> Tensor:
-        h: Tensor = torch.unflatten(self.layers(z.flatten(1)), 1, self._start)
+        h: Tensor = torch.unflatten(self.layers(z.flatten(1)), 1, self._start)  # [B, C, h, w]
         y: Tensor = self.convolutions(h)
         return y

@@ -68,7 +68,7 @@ def conv_norm_bound(W: Tensor, height: int, width: int) -> Tensor:
     if k == 1:
         return norm_bound(W[:, :, 0, 0])
     symbol = torch.fft.rfft2(W, s=(height + k - 1, width + k - 1))  # real: the other half has the same norms
-    return norm_bound(symbol.permute(2, 3, 0, 1)).amax()
+    return norm_bound(symbol.permute(2, 3, 0, 1)).amax()  # matrices [C', C] for each frequency
 
 
 Contraction = Annotated[float, Field(gt=0, le=0.99)]
@@ -167,7 +167,7 @@ class LipschitzMLP(LipschitzNet):
 
     def forward(self, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
         *hidden, last = zip(weights, self.layers, strict=True)
-        h = x.flatten(1)
+        h = x.flatten(1)  # [B, D]
         for (W, layer), phi in zip(hidden, self.activations, strict=True):
             h = phi(linear(h, W, layer.get_parameter("bias")))
         return torch.unflatten(linear(h, last[0], last[1].get_parameter("bias")), 1, self._sizes)

@@ -78,13 +78,13 @@ class MLP(Conditioner, TakesContext):
         self._sizes = tuple(out_shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        x = x if x.dim() == 2 else x.flatten(1)
+        x = x if x.dim() == 2 else x.flatten(1)  # [B, D]
         if context is not None and self.context:
             if context.dim() != 2:
                 raise ValueError(
                     f"takes vectors as context, not {list(context.shape)}: use a convolutional conditioner"
                 )
-            x = torch.cat((x, context), dim=1)
+            x = torch.cat((x, context), dim=1)  # [B, D + context]
         h: Tensor = self.layers(x)
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
 
@@ -126,7 +126,7 @@ class MLPEncoder(Encoder):
         self._sizes = tuple(out_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.layers(x.flatten(1))
+        h: Tensor = self.layers(x.flatten(1))  # [B, out]
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
 
 
@@ -167,5 +167,5 @@ class MLPDecoder(Decoder):
         self._sizes = tuple(out_shape)
 
     def forward(self, z: Tensor) -> Tensor:
-        h: Tensor = self.layers(z.flatten(1))
+        h: Tensor = self.layers(z.flatten(1))  # [B, out]
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h

@@ -98,7 +98,7 @@ class ResNetEncoder(Encoder):
         if self._sizes is None:
             y: Tensor = self.last(h)
             return y
-        return torch.unflatten(self.last(h.flatten(1)), 1, self._sizes)
+        return torch.unflatten(self.last(h.flatten(1)), 1, self._sizes)  # [B, width, h, w] -> [B, *out_shape]
 
 
 def _down(channels: int, times: int, width: int, blocks: int, phi: Activation) -> Iterator[nn.Module]:

@@ -65,7 +65,7 @@ def expected_level(mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
     total = torch.zeros_like(mean)
     for start in range(1, levels, _CHUNK):
         k = torch.arange(start, min(start + _CHUNK, levels), dtype=mean.dtype, device=mean.device)
-        distance = mean.unsqueeze(-1) - (k - 0.5)
+        distance = mean.unsqueeze(-1) - (k - 0.5)  # [..., chunk]
         total = total + torch.sigmoid(distance * precision.unsqueeze(-1)).sum(-1)
     return total
 

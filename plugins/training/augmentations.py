@@ -83,4 +83,4 @@ def translate(x: Tensor, down: Tensor, right: Tensor, most: int, fill: float = 0
     rows = torch.arange(H, device=x.device) + most - down[:, None]  # [B, H]
     columns = torch.arange(W, device=x.device) + most - right[:, None]  # [B, W]
     taken = padded.gather(2, rows[:, None, :, None].expand(B, C, H, W + 2 * most))
-    return taken.gather(3, columns[:, None, None, :].expand(B, C, H, W))
+    return taken.gather(3, columns[:, None, None, :].expand(B, C, H, W))  # [B, C, H, W + 2 most] -> [B, C, H, W]

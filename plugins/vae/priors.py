@@ -123,13 +123,13 @@ class Vamp(Prior):
 
     def log_prob(self, z: Tensor, vae: VAE) -> Tensor:
         h = vae.encoder(self.inputs())
-        log_q = vae.posterior.log_prob(z.unsqueeze(1), h.unsqueeze(0))
+        log_q = vae.posterior.log_prob(z.unsqueeze(1), h.unsqueeze(0))  # [B, K]
         return log_q.logsumexp(1) - math.log(self.pseudo.shape[0])
 
     def sample(self, n: int, vae: VAE, temperature: float = 1.0) -> Tensor:
         k = torch.randint(self.pseudo.shape[0], (n,), device=self.pseudo.device)
         h = vae.encoder(self.inputs())[k]
         z, _, log_weight = vae.posterior.draw(h, 1)
-        s = torch.multinomial(log_weight.exp().T, 1).squeeze(1)
+        s = torch.multinomial(log_weight.exp().T, 1).squeeze(1)  # [n], the stratum of each draw
         drawn = z[s, torch.arange(n, device=s.device)]
         return torch.lerp(vae.posterior.mean(h), drawn, temperature)

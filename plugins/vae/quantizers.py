@@ -91,8 +91,8 @@ def embedded(codes: Tensor, codebook: Tensor) -> Tensor:
 
 def quantized(z: Tensor, codes: Tensor, codebook: Tensor) -> Quantized:
     """The result for vectors ``[B, D, ...]``, given the numbers of their codes, ``[N]``."""
-    codes = codes.reshape(z.shape[0], *z.shape[2:])
-    e = embedded(codes, codebook)
+    codes = codes.reshape(z.shape[0], *z.shape[2:])  # [B, ...]
+    e = embedded(codes, codebook)  # [B, D, ...]
     commitment, learned = sum_event((z - e.detach()).square()), sum_event((z.detach() - e).square())
     straight = e.detach() + (z - z.detach())  # in this order exactly e, not up to rounding
     return Quantized(straight, codes, commitment, learned)

@@ -151,7 +151,7 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes, SamplesMeans):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         r""":math:`\log p(x \mid z)` of latents ``[S, B, *latent]``, ``[S, B]``."""
         S, B = z.shape[:2]
-        h = self.decoder(z.flatten(0, 1))
+        h = self.decoder(z.flatten(0, 1))  # [S * B, *decoded]
         repeated = x if S == 1 else x.expand(S, *x.shape).flatten(0, 1)
         return self.likelihood.log_prob(repeated, h).reshape(S, B)
 

@@ -48,7 +48,7 @@ class Interpolate(View):
         if data is None or data[self.model.event.name].shape[0] < 2:
             raise ValueError("needs two examples or more to go from one to another: draw it of a run, or name data")
         pairs = min(-(-n // self.steps), data[self.model.event.name].shape[0] // 2)
-        z = torch.unflatten(self.codes.encode(first(data, 2 * pairs)), 0, (pairs, 2))
+        z = torch.unflatten(self.codes.encode(first(data, 2 * pairs)), 0, (pairs, 2))  # [pairs, 2, L]
         t = torch.linspace(0.0, 1.0, self.steps, dtype=z.dtype, device=z.device).unsqueeze(1)
-        between = torch.lerp(z[:, :1], z[:, 1:], t)
+        between = torch.lerp(z[:, :1], z[:, 1:], t)  # [pairs, steps, L]
         return self.codes.picture(self.codes.expect(between.flatten(0, 1)), self.steps)

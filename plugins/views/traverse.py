@@ -62,7 +62,7 @@ class Traverse(View):
         values = torch.linspace(-self.reach, self.reach, self.steps, dtype=z.dtype, device=z.device)
         for row, dimension in zip(rows, dimensions, strict=True):
             row[:, dimension] = values
-        swept = rows.flatten(0, 1)
+        swept = rows.flatten(0, 1)  # [dimensions * steps, L]
         told = None if context is None else context.expand(swept.shape[0], *context.shape[1:])
         return self.codes.picture(self.codes.expect(swept, told), self.steps, list(captions.values()))
 

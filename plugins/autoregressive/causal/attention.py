@@ -61,7 +61,7 @@ class AttentionStepper:
         """The attention of a place, ``[n, width]``, from its features, ``[n, before]``."""
         q, k, v = torch.unflatten(self.into(x), 1, (3, self.heads, 1, -1)).unbind(1)  # [n, heads, 1, d]
         self.cache.used = place
-        return attend(q, *self.cache.append(k, v)).flatten(1)
+        return attend(q, *self.cache.append(k, v)).flatten(1)  # [n, width]
 
 
 def as_tokens(x: Tensor) -> Tensor:

@@ -71,8 +71,8 @@ def _of_input(g: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> 
 def _of_weight(g: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
     out, into, down, right = weight.shape
     last = [step * (size - 1) + 1 for step, size in zip(stride, g.shape[2:], strict=True)]
-    x = x.permute(0, 2, 3, 1)
+    x = x.permute(0, 2, 3, 1)  # [B, H, W, in]
     taps = [x[:, i : i + last[0] : stride[0], j : j + last[1] : stride[1]] for i in range(down) for j in range(right)]
     patches = torch.cat(taps, dim=-1).flatten(0, 2)  # [places, taps * in]
     dw = patches.t() @ g.permute(0, 2, 3, 1).flatten(0, 2)  # faster than the transposed product
-    return dw.view(down, right, into, out).permute(3, 2, 0, 1)
+    return dw.view(down, right, into, out).permute(3, 2, 0, 1)  # [out, in, down, right]

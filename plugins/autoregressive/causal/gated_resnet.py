@@ -48,10 +48,10 @@ class GatedUnit(nn.Module, Generic[C]):
         a = self.first(concat_elu(x))
         if self.beside is not None:
             a = a + self.beside(torch.cat([concat_elu(side) for side in sides], dim=1))
-        y = self.second(self.dropout(concat_elu(a)))
+        y = self.second(self.dropout(concat_elu(a)))  # [B, 2 width, H, W]
         if self.given is not None and context is not None:
             y = y + self.given(context)
-        return x + glu(y, dim=1)
+        return x + glu(y, dim=1)  # [B, width, H, W]
 
 
 class GatedRowStepper:

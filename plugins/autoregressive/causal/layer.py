@@ -47,7 +47,7 @@ def near(H: int, W: int, offsets: Offsets) -> Tensor:
         row = rows.unsqueeze(1) + down == rows
         column = columns.unsqueeze(1) + right == columns
         found |= row[:, None, :, None] & column[None, :, None, :]
-    return found.flatten(2).flatten(0, 1)
+    return found.flatten(2).flatten(0, 1)  # [H, W, H, W] -> [H * W, H * W]
 
 
 def through(*steps: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ class ConvStepper:
         self.rows = kernel.new_zeros(n, conv.before, conv.above, W)
         self.kernel_above = kernel[:, :, :-1]
         self.padding = (conv.left, conv.last)
-        self.taps = here.permute(2, 1, 0).flatten(0, 1).contiguous()
+        self.taps = here.permute(2, 1, 0).flatten(0, 1).contiguous()  # [columns * in, out]
         self.known = kernel.new_zeros(n, conv.left + W, conv.before)
         # Views, made once: a step is then three calls.
         flat = self.known.flatten(1)
@@ -126,11 +126,11 @@ class ConvStepper:
             return
         total = self.bias.reshape(1, -1, 1, 1) if added is None else added + self.bias.reshape(1, -1, 1, 1)
         if self.rows.shape[2]:
-            done = self.known[:, -self.rows.shape[3] :].transpose(1, 2).unsqueeze(2)
-            self.rows = torch.cat([self.rows[:, :, 1:], done], dim=2)
-            total = total + conv2d(pad(self.rows, self.padding), self.kernel_above)
+            done = self.known[:, -self.rows.shape[3] :].transpose(1, 2).unsqueeze(2)  # [n, in, 1, W]
+            self.rows = torch.cat([self.rows[:, :, 1:], done], dim=2)  # [n, in, above, W]
+            total = total + conv2d(pad(self.rows, self.padding), self.kernel_above)  # [n, out, 1, W]
         places = total.expand(self.known.shape[0], -1, 1, len(self.cells)).squeeze(2).permute(2, 0, 1)
-        self.base = places.contiguous().unbind(0)
+        self.base = places.contiguous().unbind(0)  # [n, out] for each of W columns
 
     def write(self, j: int, x: Tensor) -> None:
         """Store the input at column j, ``[n, in]``."""

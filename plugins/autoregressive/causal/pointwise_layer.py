@@ -21,8 +21,8 @@ class PlacewiseLayer(CausalLayer, ABC):
         """The features of places, ``[N, C]``, from the input features there."""
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
-        h = streams.h.movedim(1, -1)
-        y = self.at(h.flatten(0, -2))
+        h = streams.h.movedim(1, -1)  # [B, H, W, C]
+        y = self.at(h.flatten(0, -2))  # [B * H * W, C]
         return Streams(streams.v, y.view(h.shape).movedim(-1, 1))
 
     @final

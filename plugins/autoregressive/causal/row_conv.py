@@ -39,7 +39,7 @@ class RowConv(nn.Module):
         self.offsets: Offsets = [(-d, e) for d in range(1 if strict else 0, above + 1) for e in range(-side, side + 1)]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = pad(x, (self.side, self.side, self.above, self.last))
+        x = pad(x, (self.side, self.side, self.above, self.last))  # [B, in, H + above, W + 2 side], strict one row less
         return conv(x, self.conv.weight, self.conv.bias, self.conv.stride)  # type: ignore[arg-type]
 
 
@@ -54,5 +54,5 @@ class RowStepper:
 
     def row(self, x: Tensor) -> Tensor:
         """The output at the next row, ``[n, out, 1, W]``, from the last input row that it sees, ``[n, in, 1, W]``."""
-        self.rows = torch.cat([self.rows[:, :, 1:], x], dim=2)
+        self.rows = torch.cat([self.rows[:, :, 1:], x], dim=2)  # [n, in, rows, W]
         return conv2d(pad(self.rows, (self.side, self.side)), self.weight, self.bias, self.stride)

@@ -37,12 +37,12 @@ class Bernoulli(Head):
         levels_of(event, at_most=2)
 
     def log_prob(self, x: Tensor, h: Tensor) -> Tensor:
-        logits = h.squeeze(1)
+        logits = h.squeeze(1)  # [B, *shape]
         return logsigmoid(torch.where(x == 1, logits, -logits))
 
     def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
-        logits = h.squeeze(1)
-        return torch.stack([logsigmoid(-logits), logsigmoid(logits)], dim=-1)
+        logits = h.squeeze(1)  # [B, *shape]
+        return torch.stack([logsigmoid(-logits), logsigmoid(logits)], dim=-1)  # [B, *shape, 2]
 
     def draw(self, h: Tensor, u: Tensor, temperature: float = 1.0, known: Known | None = None) -> Tensor:
         return (u < torch.sigmoid(h if temperature == 1.0 else h / temperature)).long()

@@ -36,12 +36,12 @@ class Categorical(Head):
         self.count = levels_of(event)
 
     def log_prob(self, x: Tensor, h: Tensor) -> Tensor:
-        chosen = h.gather(1, x.long().unsqueeze(1)).squeeze(1)
+        chosen = h.gather(1, x.long().unsqueeze(1)).squeeze(1)  # [B, levels, *shape] -> [B, *shape]
         return chosen - h.logsumexp(1)
 
     def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
-        return h.log_softmax(1).movedim(1, -1)
+        return h.log_softmax(1).movedim(1, -1)  # [B, *shape, levels]
 
     def draw(self, h: Tensor, u: Tensor, temperature: float = 1.0, known: Known | None = None) -> Tensor:
-        up_to = (h / temperature).softmax(1).cumsum(1)[:, :-1]
+        up_to = (h / temperature).softmax(1).cumsum(1)[:, :-1]  # [N, levels - 1]
         return (up_to <= u).sum(1, keepdim=True)

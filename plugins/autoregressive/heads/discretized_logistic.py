@@ -46,7 +46,7 @@ class DiscretizedLogistic(Head):
         return log_prob_of(x, *in_levels(h[:, 0], h[:, 1], self.levels), self.levels)
 
     def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
-        mean, log_scale = in_levels(h[:, 0].unsqueeze(-1), h[:, 1].unsqueeze(-1), self.levels)
+        mean, log_scale = in_levels(h[:, 0].unsqueeze(-1), h[:, 1].unsqueeze(-1), self.levels)  # [B, *shape, 1]
         return log_prob_of(torch.arange(self.levels, device=h.device), mean, log_scale, self.levels)
 
     def draw(self, h: Tensor, u: Tensor, temperature: float = 1.0, known: Known | None = None) -> Tensor:

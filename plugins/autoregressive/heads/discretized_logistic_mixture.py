@@ -70,7 +70,7 @@ class DiscretizedLogisticMixture(Head):
 
     def log_prob(self, x: Tensor, h: Tensor) -> Tensor:
         log_weights, log_p, _, _ = self._of_components(x, h)
-        return torch.logsumexp(log_weights + log_p, dim=1).reshape(x.shape)
+        return torch.logsumexp(log_weights + log_p, dim=1).reshape(x.shape)  # [B, K, C, *sites] -> [B, *shape]
 
     def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
         log_weights, _, mean, log_scale = (part.unsqueeze(-1) for part in self._of_components(x, h))
@@ -88,14 +88,14 @@ class DiscretizedLogisticMixture(Head):
             moved = mean[:, :, c]
             if before:
                 moved = moved + (of_c * self._from_middle(torch.cat(before, dim=1)).unsqueeze(1)).sum(2)
-            k = _chosen(log_weights, u[:, c : c + 1])
+            k = _chosen(log_weights, u[:, c : c + 1])  # [N, 1]
             x = drawn_level(moved.gather(1, k), log_scale[:, :, c].gather(1, k), noise[:, c : c + 1], self.levels)
             drawn.append(x.long())
             given = x if known is None else torch.where(known.mask[:, c : c + 1], known.x[:, c : c + 1], x)
             before.append(given.to(h.dtype))
             if c + 1 < C:
                 log_weights = log_weights + log_prob_of(given, moved, log_scale[:, :, c], self.levels)
-        return torch.cat(drawn, dim=1)
+        return torch.cat(drawn, dim=1)  # [N, C]
 
     def _of_components(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Log weight, and log-probability, mean and log scale in units of levels, of each channel for each component.
@@ -114,7 +114,7 @@ class DiscretizedLogisticMixture(Head):
 
     def _parts(self, h: Tensor) -> list[Tensor]:
         """Logits ``[B, K, 1, ...]``; means, log scales ``[B, K, C, ...]``, slopes ``[B, K, C (C - 1) / 2, ...]``."""
-        of_each = torch.unflatten(h, 1, (self.components, -1))
+        of_each = torch.unflatten(h, 1, (self.components, -1))  # [B, K, 1 + 2C + C (C - 1) / 2, ...]
         logits, mean, log_scale, slopes = of_each.split_with_sizes(self._sizes, 2)
         spread = self.spread.to(h.dtype).view(-1, *(1,) * (h.dim() - 1))
         return [logits, *in_levels(mean + spread, log_scale, self.levels), slopes.tanh()]

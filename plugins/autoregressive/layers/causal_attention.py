@@ -51,7 +51,7 @@ class AttentionLayer(CausalLayer):
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
         v, h = streams
         position = self.position.to(h.dtype).expand(h.shape[0], -1, -1, -1)
-        y = self.attention(torch.cat([h, position], dim=1))
+        y = self.attention(torch.cat([h, position], dim=1))  # [B, C + 2, H, W] -> [B, C, H, W]
         return Streams(v, h + glu(self.out(y), dim=1))
 
     def reach(self, seen: Seen) -> Seen:
@@ -69,7 +69,7 @@ class AttentionLayerStepper(Stepper):
         self.attention: AttentionStepper = layer.attention.stepper(n, H * self.W)
         self.out = PointwiseStepper(layer.out)
         position = layer.position.to(self.out.taps.dtype).flatten(2)
-        self.position = position.permute(2, 0, 1).expand(-1, n, -1).unbind(0)
+        self.position = position.permute(2, 0, 1).expand(-1, n, -1).unbind(0)  # [n, 2] for each place
         self.start = -self.W
 
     def row(self, v: Tensor | None) -> Tensor | None:

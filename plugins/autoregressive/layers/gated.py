@@ -61,8 +61,8 @@ class Gated(CausalLayer, TakesContext):
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
         v, h = streams
-        a = self.rows(v)
-        b = self.row(h) + self.link(a)
+        a = self.rows(v)  # [B, 2 C, H, W]
+        b = self.row(h) + self.link(a)  # [B, 2 C, H, W]
         if self.given is not None and context is not None:
             c, d = self.given(context).chunk(2, dim=1)
             a, b = a + c, b + d

@@ -34,7 +34,7 @@ class Positions(CausalLayer):
         nn.init.normal_(self.columns, std=0.1)
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
-        return Streams(streams.v, streams.h + self.vectors().movedim(-1, 0))
+        return Streams(streams.v, streams.h + self.vectors().movedim(-1, 0))  # [B, C, H, W] + [C, H, W]
 
     def vectors(self) -> Tensor:
         """The vectors of all places, ``[H, W, C]``."""

@@ -59,13 +59,13 @@ class DiagonalBiLSTM(CausalLayer, TakesContext):
         _, H, W = self.shape
         x = streams.h.permute(1, 2, 3, 0)  # [C, H, W, B]
         kernel, bias = both_ways(self.into)
-        both = torch.stack([x, x.flip(2)]).flatten(2)
-        sums = torch.unflatten(torch.baddbmm(bias, kernel, both), 2, (H, W, -1))
+        both = torch.stack([x, x.flip(2)]).flatten(2)  # [2, C, H * W * B]
+        sums = torch.unflatten(torch.baddbmm(bias, kernel, both), 2, (H, W, -1))  # [2, 4 n, H, W, B]
         if self.given is not None and context is not None:
             first, second = self.given(context).permute(1, 2, 3, 0).chunk(2)
             sums = sums + torch.stack([first, second.flip(2)])
         first, second = lstm_scan(sums.to(self.weight.dtype), self.weight, 1, 1)[0].unbind(0)  # [n, H, W, B] each
-        h = first + pad(second.flip(2)[:, :-1], (0, 0, 0, 0, 1, 0))
+        h = first + pad(second.flip(2)[:, :-1], (0, 0, 0, 0, 1, 0))  # [n, H, W, B]
         return Streams(streams.v, streams.h + self.out(h.permute(3, 0, 1, 2)))
 
     def reach(self, seen: Seen) -> Seen:
@@ -107,7 +107,7 @@ class DiagonalStepper(Stepper):
         added = self.bias
         if self.given is not None:
             added = added + next(self.given).squeeze(2).permute(2, 0, 1)
-        base, self.added = added.chunk(2, dim=2)
+        base, self.added = added.chunk(2, dim=2)  # [1 or W, 1 or n, 4 h] each
         self.base = base.expand(W, n, -1).contiguous().unbind(0)
         return v
 
@@ -119,7 +119,7 @@ class DiagonalStepper(Stepper):
 
     def _scan(self, added: Tensor) -> None:
         """The states from the right of the row that is complete, for the row below it."""
-        sums = added + torch.cat([self.x[:-1], self.below], 2) @ self.right
+        sums = added + torch.cat([self.x[:-1], self.below], 2) @ self.right  # [W, n, 4 h]
         h, c = torch.zeros_like(self.below[0]), torch.zeros_like(self.below[0])
         for j in reversed(range(sums.shape[0])):
             cell_(torch.addmm(sums[j], h, self.from_right), c, c, self.h_right[j])

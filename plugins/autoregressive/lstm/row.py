@@ -63,7 +63,7 @@ class RowLSTM(CausalLayer, TakesContext):
         if self.given is not None and context is not None:
             x = x + self.given(context)
         columns = x.permute(1, 3, 2, 0).unsqueeze(0).to(self.weight.dtype)  # [1, 4 n, W, H, B]: a row is a step
-        h = lstm_scan(columns, self.weight, self.side, 0)[0].squeeze(0)
+        h = lstm_scan(columns, self.weight, self.side, 0)[0].squeeze(0)  # [n, W, H, B]
         return Streams(streams.v, streams.h + self.out(h.permute(3, 0, 2, 1)))
 
     def reach(self, seen: Seen) -> Seen:
@@ -94,7 +94,7 @@ class RowLSTMStepper(Stepper):
 
     def row(self, v: Tensor | None) -> Tensor | None:
         self.before, self.c = self.c, self.before
-        added = conv1d(self.states.permute(1, 2, 0), self.weight, padding=self.side).unsqueeze(2)
+        added = conv1d(self.states.permute(1, 2, 0), self.weight, padding=self.side).unsqueeze(2)  # [n, 4 h, 1, W]
         self.into.row(added if self.given is None else added + next(self.given))
         return v
 

@@ -94,7 +94,7 @@ class CausalStack(AutoregressiveNet, TakesContext):
         h = self.phi(streams.h)
         for layer in self.readout:
             h = self.phi(layer(h))
-        return torch.unflatten(self.out(h), 1, (self.count, -1))
+        return torch.unflatten(self.out(h), 1, (self.count, -1))  # [B, count, C / together, H, W]
 
     def ranks(self) -> Tensor:
         return in_raster_order(self.sites)

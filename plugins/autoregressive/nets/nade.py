@@ -117,7 +117,7 @@ class NADE(AutoregressiveNet):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         x = x.flatten(1).t().contiguous()  # [D, B]
         h = self._scanned(x) if x.device.type == "cpu" else self._summed(x)
-        return torch.unflatten(h.permute(1, 2, 0), 2, tuple(self.shape))
+        return torch.unflatten(h.permute(1, 2, 0), 2, tuple(self.shape))  # [B, count, *shape]
 
     def _scanned(self, x: Tensor) -> Tensor:
         """Element by element: faster on CPUs, where the cache matters."""
@@ -128,7 +128,7 @@ class NADE(AutoregressiveNet):
         """All elements at once: faster on GPUs, where kernel launches matter. ``[D, B] -> [D, B, count]``."""
         products = x[:-1].unsqueeze(2) * self.W[:-1].unsqueeze(1)  # [D - 1, B, H]: no sum includes the last element
         a = self.c + pad(products.cumsum(0), (0, 0, 0, 0, 1, 0))  # [D, B, H]
-        return torch.baddbmm(self.b.unsqueeze(1), torch.sigmoid(a), self.V)
+        return torch.baddbmm(self.b.unsqueeze(1), torch.sigmoid(a), self.V)  # [D, B, count]
 
     def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
         a = self.c.expand(n, -1)

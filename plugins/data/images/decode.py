@@ -132,4 +132,4 @@ def decode(encoded: bytes, mode: str, size: int, background: Colour = WHITE) -> 
         above = image.convert("RGBA")
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", above.size, background), above)
     square = PIL.ImageOps.fit(image.convert(mode), (size, size), PIL.Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(square).reshape(size, size, -1)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(square).reshape(size, size, -1)).permute(2, 0, 1)  # [C, size, size]

@@ -163,4 +163,4 @@ def _unpacked(batch: Batch) -> Batch:
 def unpack(bits: Tensor) -> Tensor:
     """Bits ``[B, 512]`` as images ``[B, 1, 64, 64]``."""
     shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=bits.device)
-    return (bits.unsqueeze(2) >> shifts).bitwise_and(1).reshape(-1, 1, SIDE, SIDE)
+    return (bits.unsqueeze(2) >> shifts).bitwise_and(1).reshape(-1, 1, SIDE, SIDE)  # [B, 512, 8] -> [B, 1, 64, 64]

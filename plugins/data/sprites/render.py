@@ -105,10 +105,10 @@ def draw(factors: Tensor, side: int = FRAME) -> Tensor:
     first, shift = int(half) - PER_PIXEL * MARGIN, half % 1.0
     # Pixel k is at line first + stride * k of the lattice about a sprite at position 0.
     line = first + stride * torch.arange(side, device=factors.device) - FRAME // 2 * y.unsqueeze(1)
-    row = outline.unsqueeze(1) * LINES + line.clamp(-REACH, REACH) + REACH
+    row = outline.unsqueeze(1) * LINES + line.clamp(-REACH, REACH) + REACH  # [B, side]
     crossed = crossings(shift, factors.device).index_select(0, row.flatten()).int().reshape(-1, side, 4)
-    offset = (FRAME // 2 * x - first).int().reshape(-1, 1, 1)
-    column = (crossed + offset + (stride - 1)).div(stride, rounding_mode="floor").clamp(0, side)
+    offset = (FRAME // 2 * x - first).int().reshape(-1, 1, 1)  # [B, 1, 1]
+    column = (crossed + offset + (stride - 1)).div(stride, rounding_mode="floor").clamp(0, side)  # [B, side, 4]
     return _filled(column, side)
 
 

@@ -56,7 +56,7 @@ class Autoregressive(Bijection):
         return z, sum_event(log_slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        elements = z.flatten(1).unbind(1)
+        elements = z.flatten(1).unbind(1)  # D tensors [B]
         log_slopes: list[Tensor] = []
 
         def solve(i: int, h: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Autoregressive(Bijection):
         return x, sum_event(torch.stack(log_slopes, dim=1))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        elements = z.flatten(1).unbind(1)
+        elements = z.flatten(1).unbind(1)  # D tensors [B]
 
         def solve(i: int, h: Tensor) -> Tensor:
             return self.transformer.decode(elements[i], h if h.dtype == z.dtype else h.to(z.dtype))

@@ -134,7 +134,7 @@ class Dense(Bijection):
         self.plu = PLU(shape.size)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self.plu(x.flatten(1)).view(x.shape), per_sample(self.plu.log_det(), x)
+        return self.plu(x.flatten(1)).view(x.shape), per_sample(self.plu.log_det(), x)  # [B, D] within
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.plu.solve(z.flatten(1)).view(z.shape), per_sample(-self.plu.log_det(), z)

@@ -111,18 +111,18 @@ class FactorOut(Bijection):
         return z, log_det + prior_log_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        leaving, latent = z.split_with_sizes(self._numbers, dim=1)
+        leaving, latent = z.split_with_sizes(self._numbers, dim=1)  # flat: [B, D1], [B, D - D1]
         h, log_det = self.then.inverse(torch.unflatten(latent, 1, self._latent), context)
-        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)
+        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)  # [B, C, ...]
         if self.prior is None:
             return x, log_det
         x, prior_log_det = self.prior.inverse(x, context)
         return x, log_det + prior_log_det
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        leaving, latent = z.split_with_sizes(self._numbers, dim=1)
+        leaving, latent = z.split_with_sizes(self._numbers, dim=1)  # flat: [B, D1], [B, D - D1]
         h = self.then.decode(torch.unflatten(latent, 1, self._latent), context)
-        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)
+        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)  # [B, C, ...]
         return x if self.prior is None else self.prior.decode(x, context)
 
     def _forth(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -49,11 +49,11 @@ class Affine(Transformer):
         return (y - t) * s.exp(), s
 
     def decode(self, y: Tensor, h: Tensor) -> Tensor:
-        s, t = h.unbind(1)
+        s, t = h.unbind(1)  # [B, *shape] each
         return (y - t) * torch.exp(-self.max_log_scale * torch.tanh(s * self._steepness))
 
     def _scale_and_shift(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        s, t = h.unbind(1)
+        s, t = h.unbind(1)  # [B, *shape] each
         return self.max_log_scale * torch.tanh(s * self._steepness), t
 
 

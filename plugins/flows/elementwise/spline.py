@@ -142,7 +142,7 @@ class RationalQuadraticSpline(Transformer):
         slopes = pad(slopes, (0, 0) * (at.dim() - 1) + (1, 1)).gather(1, torch.cat((k, k + 1), 1))
         slopes = torch.sigmoid(slopes + self._at_zero) * (self.max_derivative - self.min_derivative)
         left, right = (slopes + self.min_derivative).unbind(1)
-        (x, y), (width, height) = corners.unbind(1), sides.unbind(1)
+        (x, y), (width, height) = corners.unbind(1), sides.unbind(1)  # [B, *shape] each
         return _Bin(x, y, width, height, height / width, left, right)
 
 

@@ -116,8 +116,8 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
         self._completed = degrees.bincount(minlength=D + 1).tolist()
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        a = self._units(self.first(x.flatten(1)), context)
-        return torch.unflatten(self.last(a), 1, self._sizes)
+        a = self._units(self.first(x.flatten(1)), context)  # [B, width]
+        return torch.unflatten(self.last(a), 1, self._sizes)  # [B, count, *shape]
 
     def in_order(self, x: Tensor, ranks: Tensor, context: Tensor | None = None) -> Tensor:
         a = self._units(self.first.through(x.flatten(1), self.first.mask.index_select(1, ranks)), context)
@@ -206,7 +206,7 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
 
 def _by_element(x: Tensor, count: int, order: Tensor | None) -> Tensor:
     """``[count * D, K] -> [D * count, K]``, the elements in their order."""
-    by_element = torch.unflatten(x, 0, (count, -1)).transpose(0, 1)
+    by_element = torch.unflatten(x, 0, (count, -1)).transpose(0, 1)  # [D, count, K]
     return (by_element if order is None else by_element.index_select(0, order)).flatten(0, 1)
 
 

@@ -113,7 +113,7 @@ class Attention(nn.Module):
         mask = self._mask(q, k, mask)
         dropout = self.dropout if self.training else 0.0
         y = attend(q, k, v, mask, causal=self.causal, scale=self.scale, dropout=dropout)  # [B, H, N, D]
-        gathered: Tensor = self.out(y.transpose(1, 2).flatten(2))
+        gathered: Tensor = self.out(y.transpose(1, 2).flatten(2))  # [B, N, H D] -> [B, N, width]
         return gathered
 
     def weights(
@@ -157,7 +157,7 @@ class Attention(nn.Module):
         return (q, k, v) if cache is None else (q, *cache.append(k, v))
 
     def _split(self, x: Tensor) -> Tensor:
-        return torch.unflatten(x, -1, (-1, self.head_size)).transpose(1, 2)
+        return torch.unflatten(x, -1, (-1, self.head_size)).transpose(1, 2)  # [B, N, H D] -> [B, H, N, D]
 
     @staticmethod
     def _turned(x: Tensor, norm: nn.Module | None, turn: Rotation | None) -> Tensor:

@@ -29,7 +29,7 @@ def cut(x: Tensor, size: Sequence[int], *, order: Order = "channels_first") -> T
         x = torch.unflatten(x, 2 + axis, (-1, size[axis]))  # [B, C, n1, s1, n2, s2]
     counts, sizes = range(2, 2 + 2 * axes, 2), range(3, 2 + 2 * axes, 2)
     x = x.permute(0, *counts, *((1, *sizes) if order == "channels_first" else (*sizes, 1)))
-    return x.flatten(1 + axes).flatten(1, axes)
+    return x.flatten(1 + axes).flatten(1, axes)  # [B, N, C * size]
 
 
 def join(patches: Tensor, size: Sequence[int], grid: Sequence[int], *, order: Order = "channels_first") -> Tensor:

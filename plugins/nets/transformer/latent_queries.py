@@ -73,6 +73,6 @@ class AttentionPool(nn.Module):
         self.attention = Attention(width, heads, context=context)
 
     def forward(self, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
-        q = self.norm(self.queries).expand(len(context), -1, -1)
+        q = self.norm(self.queries).expand(len(context), -1, -1)  # [B, count, width]
         y: Tensor = self.attention(q, self.norm_context(context), mask=context_mask)
         return y

@@ -107,5 +107,5 @@ class Modulation(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, condition: Tensor) -> list[tuple[Tensor, ...]]:
-        numbers = self.linear(nn.functional.silu(condition)).unsqueeze(1).chunk(3 * self.parts, dim=2)
+        numbers = self.linear(nn.functional.silu(condition)).unsqueeze(1).chunk(3 * self.parts, dim=2)  # [B, 1, width]
         return [numbers[3 * i : 3 * i + 3] for i in range(self.parts)]

@@ -56,7 +56,7 @@ def sincos(at: Tensor, width: int, *, base: float = 10000.0, interleaved: bool =
         raise ValueError(f"a width of {width} must be a multiple of {2 * axes}: sines and cosines of {axes} axes")
     angles = at.float().flip(-1).unsqueeze(-1) * frequencies(width // (2 * axes), base, at.device)  # [..., axes, n]
     both = torch.stack([angles.sin(), angles.cos()], -1 if interleaved else -2)
-    return both.flatten(-3)
+    return both.flatten(-3)  # [..., width]
 
 
 def axial(*tables: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def resampled(
     """
     image = table.reshape(1, *grid, -1).movedim(-1, 1)  # [1, C, h, w]
     image = interpolate(image, tuple(to), mode=mode, align_corners=False, antialias=antialias)
-    return image.flatten(2)[0].t()
+    return image.flatten(2)[0].t()  # [h' * w', C]
 
 
 class Rotation(NamedTuple):

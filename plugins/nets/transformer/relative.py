@@ -80,7 +80,7 @@ class BucketBias(nn.Module):
         N, M = q.shape[2], k.shape[2]
         keys = torch.arange(M, device=q.device)
         ahead = keys - keys[M - N :].unsqueeze(1)  # [N, M]
-        return self.table[self._bucket(ahead)].permute(2, 0, 1)
+        return self.table[self._bucket(ahead)].permute(2, 0, 1)  # [H, N, M]
 
     def _bucket(self, ahead: Tensor) -> Tensor:
         buckets = self.buckets // 2 if self.both_ways else self.buckets

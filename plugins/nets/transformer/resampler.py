@@ -56,7 +56,7 @@ class ResamplerBlock(nn.Module):
         if context_mask is not None:  # of the context alone; the queries see themselves
             context_mask = pad(context_mask, (0, z.shape[1]), value=True)
         h = self.norm1(z)
-        z = z + self.attention(h, torch.cat([self.norm_context(x), h], 1), mask=context_mask)
+        z = z + self.attention(h, torch.cat([self.norm_context(x), h], 1), mask=context_mask)  # N queries, M + N keys
         y: Tensor = z + self.feed_forward(self.norm2(z))
         return y
 
@@ -101,4 +101,4 @@ class Resampler(LatentQueries):
             if context.shape[1] > len(self.frames):
                 raise ValueError(f"has vectors for {len(self.frames)} frames, got {context.shape[1]}")
             context = context + self.frames[: context.shape[1]]
-        return super().forward(context.flatten(1, 2), context_mask)
+        return super().forward(context.flatten(1, 2), context_mask)  # [B, T * M, width]

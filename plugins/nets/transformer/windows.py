@@ -73,7 +73,7 @@ class Windows(nn.Module):
             x = x.roll(self.shift, self.axes)
         for axis, size in zip(self.axes, self.grid, strict=True):
             x = x.narrow(axis, 0, size)
-        return x.flatten(1, -2)
+        return x.flatten(1, -2)  # [B, N, C]
 
     def _cut(self, x: Tensor) -> Tensor:
         """``[B, *grid, C] -> [B windows, n, C]``."""

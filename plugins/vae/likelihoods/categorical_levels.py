@@ -60,7 +60,7 @@ class CategoricalLevels(Likelihood):
 
     def draw(self, context: Tensor, noise: Tensor) -> Tensor:
         below = self._logits(context).softmax(1).cumsum(1)
-        u = noise.sigmoid().reshape(-1, *self.event.shape).unsqueeze(1)
+        u = noise.sigmoid().reshape(-1, *self.event.shape).unsqueeze(1)  # [B, 1, *event.shape]
         # The distribution function may round to a little less than one at its last level.
         return nearest_level((below < u).sum(1, dtype=below.dtype), self.levels)
 

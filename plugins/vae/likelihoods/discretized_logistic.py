@@ -62,7 +62,7 @@ class DiscretizedLogistic(Likelihood):
         return drawn_level(mean, log_scale, noise.reshape(mean.shape), self.levels)
 
     def _parts(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_scale = lifted(context).chunk(2, dim=1)
+        mean, log_scale = lifted(context).chunk(2, dim=1)  # [B, C, ...] each
         return in_levels(mean, log_scale, self.levels)
 
 
@@ -111,7 +111,7 @@ class DiscretizedLogisticMixture(Likelihood):
 
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
         logits, mean, log_scale = self._parts(context)
-        log_p = log_prob_of(x.unsqueeze(1), mean, log_scale, self.levels)
+        log_p = log_prob_of(x.unsqueeze(1), mean, log_scale, self.levels)  # [B, K, *event.shape]
         return sum_event(torch.logsumexp(logits.log_softmax(1) + log_p, dim=1))
 
     def mean(self, context: Tensor) -> Tensor:
@@ -128,13 +128,13 @@ class DiscretizedLogisticMixture(Likelihood):
     def draw(self, context: Tensor, noise: Tensor) -> Tensor:
         logits, mean, log_scale = self._parts(context)
         size = self.event.shape.size
-        gumbel, logistic = torch.split(noise, [self.components * size, size], dim=1)
-        k = (logits + gumbel.reshape(logits.shape)).argmax(1, keepdim=True)
+        gumbel, logistic = torch.split(noise, [self.components * size, size], dim=1)  # [B, K D], [B, D]
+        k = (logits + gumbel.reshape(logits.shape)).argmax(1, keepdim=True)  # [B, 1, *event.shape]
         mean, log_scale = mean.gather(1, k).squeeze(1), log_scale.gather(1, k).squeeze(1)
         return drawn_level(mean, log_scale, logistic.reshape(mean.shape), self.levels)
 
     def _parts(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, means and log scales in units of levels, ``[B, K, *event.shape]`` each."""
-        split = torch.unflatten(lifted(context), 1, (3, self.components, self._sizes[0]))
+        split = torch.unflatten(lifted(context), 1, (3, self.components, self._sizes[0]))  # [B, 3, K, *event.shape]
         logits, mean, log_scale = split.unbind(1)
         return logits, *in_levels(mean, log_scale, self.levels)

@@ -211,5 +211,5 @@ class GaussianPixelSigma(GaussianLikelihood):
         self.decoded = event.shape.channels(2)
 
     def moments(self, h: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, log_sigma = h.chunk(2, dim=1)
+        mean, log_sigma = h.chunk(2, dim=1)  # [B, C, ...] each
         return mean, soft_clip(log_sigma, FLOOR)

@@ -91,7 +91,7 @@ class Factor(BatchStatistics, VariationalObjective):
     def discriminate(self, z: Tensor) -> Terms:
         """The discriminator's loss on latents ``[B, L]``."""
         half = z.shape[0] // 2
-        logit = self.discriminator(torch.cat((z[:half], permuted(z[half:])))).squeeze(1)
+        logit = self.discriminator(torch.cat((z[:half], permuted(z[half:])))).squeeze(1)  # [B]
         joint = torch.arange(logit.shape[0], device=z.device) < half
         # Both halves weigh equally, whatever their sizes, so that the logit is the ratio of the densities.
         weight = torch.where(joint, 0.5 / max(half, 1), 0.5 / (z.shape[0] - half))
@@ -102,7 +102,7 @@ class Factor(BatchStatistics, VariationalObjective):
 
 def _one_of_each(draws: Draws) -> Tensor:
     """One latent of each example, ``[B, L]``; one of several strata is drawn by its mass."""
-    z = draws.z.flatten(2)
+    z = draws.z.flatten(2)  # [S, B, L]
     if z.shape[0] == 1:
         return z[0]
     number = torch.multinomial(draws.log_weight.exp().mT, 1).squeeze(1)

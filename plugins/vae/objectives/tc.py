@@ -69,8 +69,8 @@ class TC(BatchStatistics, VariationalObjective):
         # Of each latent under each example of the batch, [B, B, L].
         log_q = factorised(vae.posterior).log_prob_dim(z.unsqueeze(1), h.unsqueeze(0)).flatten(2)
         log_weight = stratified(z.shape[0], self.data_size).to(log_q).log()
-        log_q_z = (log_weight + log_q.sum(2)).logsumexp(1)
-        log_q_dims = (log_weight.unsqueeze(2) + log_q).logsumexp(1).sum(1)
+        log_q_z = (log_weight + log_q.sum(2)).logsumexp(1)  # [B]
+        log_q_dims = (log_weight.unsqueeze(2) + log_q).logsumexp(1).sum(1)  # [B]
         mi = draws.log_q[0] - log_q_z
         tc = log_q_z - log_q_dims
         dim_kl = log_q_dims - vae.log_prior(draws.z)[0]

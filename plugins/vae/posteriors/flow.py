@@ -83,7 +83,7 @@ class FlowPosterior(Posterior):
         for bijection in reversed(self.transforms):
             x, log_det = cast(Bijection, bijection).inverse(x, context)
             log_dets.append(log_det)
-        z0 = x.reshape(*batch, *self.latent)
+        z0 = x.reshape(*batch, *self.latent)  # [..., *latent]
         return self.base.log_prob(z0, h0) + torch.stack(log_dets).sum(0).reshape(batch)
 
     def mean(self, h: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class Mixture(Posterior):
         epsilon = torch.randn(n, *mu.shape, dtype=mu.dtype, device=mu.device)
         # [n, B, K, D] -> [n K, B, D]
         z = torch.addcmul(mu, log_sigma.exp(), epsilon).movedim(-2, 1).flatten(0, 1)
-        log_weight = (log_pi.movedim(-1, 0) - math.log(n)).repeat(n, 1)
+        log_weight = (log_pi.movedim(-1, 0) - math.log(n)).repeat(n, 1)  # [n K, B]
         return Draws(torch.unflatten(z, -1, self._sizes), self._log_prob(z, log_pi, mu, log_sigma), log_weight)
 
     def log_prob(self, z: Tensor, h: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class Mixture(Posterior):
         return torch.unflatten((log_pi.exp().unsqueeze(-1) * mu).sum(-2), -1, self._sizes)
 
     def _log_prob(self, z: Tensor, log_pi: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:
-        epsilon = (z.unsqueeze(-2) - mu) * (-log_sigma).exp()
+        epsilon = (z.unsqueeze(-2) - mu) * (-log_sigma).exp()  # [..., K, D]
         log_normal = (-0.5 * epsilon.square() - log_sigma - 0.5 * _LOG_2_PI).sum(-1)
         return torch.logsumexp(log_pi + log_normal, dim=-1)
 

@@ -60,7 +60,7 @@ class DiagonalNormal(Posterior, Factorised):
         return self.moments(h)[0]
 
     def moments(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        mu, log_var = lifted(h).chunk(2, dim=self._channels)
+        mu, log_var = lifted(h).chunk(2, dim=self._channels)  # [..., *latent] each
         return mu, 0.5 * log_var
 
     def divergence(self, h: Tensor, prior: nn.Module) -> Tensor | None:
@@ -128,7 +128,7 @@ class FullNormal(Posterior):
         mu, log_sigma, below = self._split(h)
         epsilon = torch.randn(n, *mu.shape, dtype=mu.dtype, device=mu.device)
         # No matrix product: autocast would round it, and z would not be what log_q is of.
-        correlated = (self._matrix(below) * epsilon.unsqueeze(-2)).sum(-1)
+        correlated = (self._matrix(below) * epsilon.unsqueeze(-2)).sum(-1)  # [n, B, D]
         z = torch.addcmul(mu, log_sigma.exp(), correlated)
         log_q = _log_normal(epsilon, log_sigma)
         return Draws(torch.unflatten(z, -1, self._sizes), log_q, torch.full_like(log_q, -math.log(n)))
@@ -157,7 +157,7 @@ class FullNormal(Posterior):
     def _split(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean, logarithm of the scales, and the numbers below the diagonal."""
         D = self.dimensions
-        mu, log_var, below = torch.split(lifted(h), [D, D, self._below], dim=-1)
+        mu, log_var, below = torch.split(lifted(h), [D, D, self._below], dim=-1)  # the last [..., D (D - 1) / 2]
         return mu, 0.5 * log_var, below
 
     def _matrix(self, below: Tensor) -> Tensor:
