@@ -1,1 +1,1 @@
-"""Autoregressive models: one number after the other, each given those before it."""
+"""Autoregressive models: each number given those before it."""

@@ -1,4 +1,4 @@
-"""First layers of a causal stack: features that do not know their own pixel."""
+"""First layers of a causal stack, whose features do not depend on their own pixel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .causal.weight_norm import Normed
 
 
 class EntryStepper(ABC):
-    """A first layer on its way through ``n`` images: it is told the data as it becomes known."""
+    """Incremental evaluation of a first layer on ``n`` images, as the data becomes known."""
 
     @abstractmethod
     def row(self) -> Tensor | None:
@@ -30,18 +30,18 @@ class EntryStepper(ABC):
 
     @abstractmethod
     def read(self, j: int) -> Tensor:
-        """The features at column j, ``[n, C]``, from what is known."""
+        """The features at column j, ``[n, C]``, from the known data."""
 
     @abstractmethod
     def write(self, j: int, colour: int, x: Tensor) -> None:
-        """What is known at column j: of one colour ``[n, features]``, or of all where they come together."""
+        """Store the data at column j: of one colour, ``[n, features]``, or of all if they are drawn together."""
 
 
 class CausalEntry(Component, nn.Module, ABC):
-    """A first layer: each place from the pixels before it, and none from its own.
+    """First layer: the features of each place depend on the pixels before it, and not on its own.
 
-    With several ``colours`` feature i belongs to colour ``i % colours``, as channel i of the input does, and at its
-    own pixel sees the colours before its own. ``vertical`` says whether the layers above ask for a stream of rows.
+    With several ``colours`` feature i belongs to colour ``i % colours``, as channel i of the input does, and at its own
+    pixel sees the colours before its own. ``vertical`` is whether the layers above need a stream of rows.
 
     Shapes: ``[B, *in_shape]`` to `Streams` of ``[B, *out_shape]``.
     """
@@ -59,11 +59,11 @@ class CausalEntry(Component, nn.Module, ABC):
 
     @abstractmethod
     def reach(self) -> Seen:
-        """Which pixels reach its features, as declared."""
+        """Which pixels its features depend on, as declared."""
 
     @abstractmethod
     def stepper(self, n: int) -> EntryStepper:
-        """The layer on its way through ``n`` images."""
+        """Incremental evaluation on ``n`` images."""
 
     @staticmethod
     def _takes(entry: Any, args: tuple[Any, ...]) -> str | None:
@@ -78,9 +78,10 @@ class CausalEntry(Component, nn.Module, ABC):
 
 @component("masked")
 class MaskedEntry(CausalEntry):
-    """A convolution that does not see its own place (mask A), and one of the rows above where layers ask for it.
+    """Masked convolution (mask A), which does not see its own place, with one of the rows above if layers need it.
 
-    The kernels have ``kernel`` rows and columns, an odd number, less those that are masked.
+    Args:
+        kernel: The rows and columns of the kernels before masking, odd.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.4 and table 1.
     """
@@ -111,7 +112,7 @@ class MaskedEntry(CausalEntry):
 
 
 class MaskedEntryStepper(EntryStepper):
-    """A masked convolution of data on its way through ``n`` images."""
+    """Incremental evaluation of a masked convolution of data on ``n`` images."""
 
     def __init__(self, entry: MaskedEntry, n: int) -> None:
         W = entry.in_shape[2]
@@ -132,17 +133,17 @@ class MaskedEntryStepper(EntryStepper):
 
 @component("shifted")
 class ShiftedEntry(CausalEntry):
-    r"""Convolutions shifted down and to the right, so that none sees its own place.
+    r"""Shifted convolutions, which see the places above and to the left.
 
     .. math:: v = W_1 *_{2 \times 3, \downarrow} x, \qquad
        h = W_2 *_{1 \times 3, \downarrow} x + W_3 *_{2 \times 1, \rightarrow} x
 
-    x has one channel of ones more, which tells an image from what is beyond its border. The convolutions are
-    weight-normalised and start from the first batch.
+    x has an additional channel of ones, which distinguishes the image from its padding. The convolutions are
+    weight-normalised and initialised from the first batch.
 
     References: Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.3.
 
-    Shapes: as `CausalEntry`; ValueError where the channels of a pixel come one by one.
+    Shapes: as `CausalEntry`; ValueError if the channels of a pixel are drawn one by one.
     """
 
     def __init__(self, in_shape: Shape, out_shape: Shape, colours: int = 1, vertical: bool = False) -> None:
@@ -154,7 +155,7 @@ class ShiftedEntry(CausalEntry):
         self.left = Normed(CausalConv(before, after, above=1, left=1, right=-1, strict=True))
 
     def forward(self, x: Tensor) -> Streams:
-        x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
+        x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)  # [B, in + 1, H, W]
         return Streams(None if self.rows is None else self.rows(x), self.above(x) + self.left(x))
 
     def reach(self) -> Seen:
@@ -167,7 +168,7 @@ class ShiftedEntry(CausalEntry):
 
 
 class ShiftedEntryStepper(EntryStepper):
-    """Shifted convolutions of data on their way through ``n`` images."""
+    """Incremental evaluation of shifted convolutions of data on ``n`` images."""
 
     def __init__(self, entry: ShiftedEntry, n: int) -> None:
         self.channels, _, W = entry.in_shape
@@ -191,14 +192,14 @@ class ShiftedEntryStepper(EntryStepper):
 
 @component("previous_pixel")
 class PreviousPixel(CausalEntry):
-    r"""Each place as a linear function of the pixel before it, in raster order: :math:`h_i = W x_{i-1} + b`.
+    r"""Linear function of the previous pixel, in raster order: :math:`h_i = W x_{i-1} + b`.
 
-    At the left edge that is the last one of the row above; the first place has a vector of its own. Attention above it
-    then misses no pixel.
+    At the left edge it is the last pixel of the row above; the first place has a learned vector. Attention above it
+    then sees all pixels before.
 
     References: Parmar et al., Image Transformer, 2018, arXiv:1802.05751, sec. 3.2.
 
-    Shapes: as `CausalEntry`; ValueError where the channels of a pixel come one by one, and under layers that need a
+    Shapes: as `CausalEntry`; ValueError if the channels of a pixel are drawn one by one, and under layers that need a
     stream of rows.
     """
 
@@ -211,8 +212,8 @@ class PreviousPixel(CausalEntry):
         self.first = nn.Parameter(torch.zeros(out_shape[0], 1))
 
     def forward(self, x: Tensor) -> Streams:
-        h = self.conv(x).flatten(2)[..., :-1]
-        first = self.first.expand(h.shape[0], -1, -1).to(h.dtype)
+        h = self.conv(x).flatten(2)[..., :-1]  # [B, C, H * W - 1]
+        first = self.first.expand(h.shape[0], -1, -1).to(h.dtype)  # [B, C, 1]
         return Streams(None, torch.unflatten(torch.cat([first, h], dim=2), 2, x.shape[2:]))
 
     def reach(self) -> Seen:
@@ -225,7 +226,7 @@ class PreviousPixel(CausalEntry):
 
 
 class PreviousPixelStepper(EntryStepper):
-    """The pixel before, on the way through ``n`` images."""
+    """Incremental evaluation of the previous pixel on ``n`` images."""
 
     def __init__(self, entry: PreviousPixel, n: int) -> None:
         self.conv = PointwiseStepper(entry.conv)

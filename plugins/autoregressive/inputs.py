@@ -1,4 +1,4 @@
-"""Inputs of autoregressive nets: data as numbers."""
+"""Inputs of autoregressive networks: data as real numbers."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ class Inputs(Component, nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, dtype: Any) -> Tensor:
-        """The numbers of all levels; gradients reach levels that are floating point numbers, if any can."""
+        """The numbers of all levels, differentiable in levels that are floating point numbers if the encoding allows
+        it.
+        """
 
     @abstractmethod
     def values(self, x: Tensor, dtype: Any) -> Tensor:
-        """The same of levels ``[n, C]`` at one place, of any number of channels C."""
+        """The numbers of levels ``[n, C]`` at one place, with any number of channels C."""
 
     @staticmethod
     def _takes(inputs: Any, args: tuple[Any, ...]) -> str | None:
@@ -53,7 +55,7 @@ class Inputs(Component, nn.Module, ABC):
 class Unit(Inputs):
     r"""Levels on the scale of `zoo.Event.unit`: :math:`x / (L - 1)`.
 
-    The first level is then what a convolution sees beyond the edge of an image.
+    The padding of a convolution then looks like the first level.
 
     >>> import torch, zoo
     >>> Unit(zoo.Event("row", zoo.Shape(3), levels=3))(torch.tensor([[0, 1, 2]]), torch.float32)
@@ -71,7 +73,7 @@ class Unit(Inputs):
 class Centred(Inputs):
     r"""Levels between -1 and 1: :math:`2x / (L - 1) - 1`.
 
-    What a convolution sees beyond the edge of an image, zero, is then no colour but the middle one.
+    The padding of a convolution, zero, then looks like the middle of the range.
 
     >>> import torch, zoo
     >>> Centred(zoo.Event("row", zoo.Shape(3), levels=3))(torch.tensor([[0, 1, 2]]), torch.float32)
@@ -87,7 +89,7 @@ class Centred(Inputs):
 
 @component("one_hot")
 class OneHot(Inputs):
-    """Each level as a unit vector: as many features as there are levels.
+    """Each level as a unit vector, with one feature for each level.
 
     >>> import torch, zoo
     >>> inputs = OneHot(zoo.Event("code", zoo.Shape(1, 1, 2), levels=3))
@@ -108,12 +110,15 @@ class OneHot(Inputs):
         return self.values(x, dtype)
 
     def values(self, x: Tensor, dtype: Any) -> Tensor:
-        return (x.unsqueeze(-1) == self.levels).to(dtype).movedim(-1, 1).flatten(1, 2)
+        return (x.unsqueeze(-1) == self.levels).to(dtype).movedim(-1, 1).flatten(1, 2)  # [B, levels * C, ...]
 
 
 @component("embedding")
 class Embedding(Inputs):
-    r"""A learned vector for each level, :math:`E_x`: for levels without an order, such as codes.
+    r"""Learned vector for each level, :math:`E_x`: for levels without an order, such as codes.
+
+    Args:
+        size: The size of a vector.
 
     Shapes: ``size`` features for each number.
 
@@ -133,4 +138,4 @@ class Embedding(Inputs):
 
     def values(self, x: Tensor, dtype: Any) -> Tensor:
         vectors: Tensor = self.vectors(x.long())
-        return vectors.to(dtype).movedim(-1, 1).flatten(1, 2)
+        return vectors.to(dtype).movedim(-1, 1).flatten(1, 2)  # [B, size * C, ...]

@@ -15,7 +15,7 @@ from .causal.weight_norm import Normed
 
 
 class Output(Component, nn.Module, ABC):
-    """A last 1x1 convolution, from the features of a place to all of its parameters; it starts at zero.
+    """Last 1x1 convolution, from the features of a place to all of its parameters; it starts at zero.
 
     Shapes: ``[B, before, H, W] -> [B, after, H, W]``.
     """
@@ -29,7 +29,7 @@ class Output(Component, nn.Module, ABC):
     @property
     @abstractmethod
     def pointwise(self) -> Pointwise:
-        """The convolution, to be done one place at a time."""
+        """The convolution, for evaluation of one place at a time."""
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def _wrong_channels(what: str, x: Tensor, channels: int) -> str | None:
 
 @component("plain")
 class PlainOutput(Output):
-    """A 1x1 convolution whose weights and biases start at zero.
+    """1x1 convolution whose weights and biases start at zero.
 
     Shapes: as `Output`.
     """
@@ -74,11 +74,11 @@ class PlainOutput(Output):
 
 @component("weight_normed")
 class NormedOutput(Output):
-    r"""A 1x1 convolution with its weight as :math:`w = g\, v / \lVert v \rVert`, as in PixelCNN++.
+    r"""1x1 convolution with its weight as :math:`w = g\, v / \lVert v \rVert`, as in PixelCNN++.
 
-    Gains and biases start at zero, and so does what it gives, while its directions are random; the first batch leaves
-    it so, as what is constant has no scale to start from. There all convolutions start from the first batch, the last
-    one too.
+    Gains and biases, and so the output, start at zero, while the directions are random. Initialisation from the first
+    batch leaves them at zero, as a constant output has no scale; in PixelCNN++ the last convolution is initialised from
+    it too.
 
     References: Salimans and Kingma, Weight Normalization, 2016, arXiv:1602.07868, eq. 2.
 

@@ -1,4 +1,4 @@
-"""Samplers: one number after the other, from a cache, or by fixed points."""
+"""Samplers of causal models: by definition, cached, and by fixed-point iteration."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from zoo import Causal, Condition, Event, Known, Model, Sampler, advanced, compo
 
 
 class AncestralSampler(Sampler, ABC):
-    """A way from uniform numbers to a draw of a causal model; ValueError for another model.
+    """Sampler that turns uniform numbers into a sample of a causal model; ValueError for another model.
 
-    All ways give the same levels for the same uniforms, to the rounding of what the network computes.
+    All such samplers give the same levels for the same uniforms, up to the rounding errors of the network.
     """
 
     def __init__(self, model: Model) -> None:
@@ -26,7 +26,7 @@ class AncestralSampler(Sampler, ABC):
 
     @abstractmethod
     def draw(self, u: Tensor, context: Condition | None, temperature: float, known: Known | None) -> Tensor:
-        """The data that uniforms stand for, ``[n, *shape]``."""
+        """The sample for given uniforms, ``[n, *shape]``."""
 
     @final
     @torch.no_grad()
@@ -38,17 +38,17 @@ class AncestralSampler(Sampler, ABC):
         u: Tensor | None = None,
         known: Known | None = None,
     ) -> Tensor:
-        """``n`` draws, by uniforms of one's own, and of data of which a part is known, where they are given."""
+        """``n`` samples, with optional uniforms, and optional known parts of the data."""
         return self.draw(self.causal.uniforms(n) if u is None else u, context, temperature, known)
 
 
 @component("naive")
 class Naive(AncestralSampler):
-    r"""Draws by the definition: a whole pass of the network for each number, of which one is used.
+    r"""Naive sampler: a full pass of the network for each number, of which one output is used.
 
     .. math:: x_i \leftarrow F(x, u)_i, \qquad i = 1, \dots, D
 
-    What other ways of drawing are compared with. It takes as many passes as there are numbers.
+    It is the reference for other samplers, and takes as many passes as there are numbers.
     """
 
     def __init__(self, model: Model) -> None:
@@ -72,9 +72,10 @@ class Naive(AncestralSampler):
 
 @component("cached")
 class Cached(AncestralSampler):
-    """Draws number by number, each layer keeping the rows that later numbers ask for: about one pass in all.
+    """Cached sampler: generates number by number, with the rows that later numbers need in a cache; about one pass in
+    all.
 
-    ValueError for a model with a part that cannot go number by number: take 'jacobi'.
+    ValueError for a model with a part that cannot be evaluated number by number: use 'jacobi'.
 
     References: Ramachandran et al., Fast Generation for Convolutional Autoregressive Models, 2017, arXiv:1704.06001.
     """
@@ -90,13 +91,13 @@ class Cached(AncestralSampler):
 
 @component("jacobi")
 class Jacobi(AncestralSampler):
-    r"""Draws as a fixed point: all numbers are drawn at once from the last ones, until nothing changes.
+    r"""Jacobi sampler: all numbers are redrawn at once, given the last ones, until nothing changes.
 
     .. math:: x \leftarrow F(x, u)
 
-    After k passes the first k numbers are right, and in practice many more, since most numbers hardly depend on those
-    just before. The pass that changes nothing is the proof of all of them. An example that has settled is passed no
-    more. To go block by block, after Gauss and Seidel, would need no fewer passes: each computes all numbers anyway.
+    After k passes the first k numbers are correct, and in practice many more, since most numbers depend little on those
+    just before. A pass without a change proves that all are correct. Examples that have converged are not passed again.
+    Gauss-Seidel iteration, block by block, would not need fewer passes, since each pass computes all numbers anyway.
 
     References: Song et al., Accelerating Feedforward Computation via Parallel Nonlinear Equation Solving, 2021,
     arXiv:2002.03629; Wiggers and Hoogeboom, Predictive Sampling with Forecasting Autoregressive Models, 2020,
@@ -115,7 +116,7 @@ class Jacobi(AncestralSampler):
 def fixed_point(
     model: Causal, event: Event, u: Tensor, context: Condition | None, temperature: float, known: Known | None
 ) -> Tensor:
-    """The data that a causal model's draw leaves as they are."""
+    """The sample of a causal model for given uniforms, by fixed-point iteration."""
     n = u.shape[0]
     x = torch.zeros(n, *event.shape, dtype=torch.uint8, device=u.device) if known is None else known.x.clone()
     x = x if event.levels is None or event.levels <= 256 else x.long()
@@ -131,4 +132,4 @@ def fixed_point(
         advanced(n - moving.shape[0], n)
         if moving.shape[0] == 0:
             return x
-    raise RuntimeError("its draws do not settle: the model is not causal")
+    raise RuntimeError("Jacobi iteration did not converge: the model is not causal")

@@ -13,17 +13,21 @@ from ..nets.mlp import perceptron
 
 @component("classifier", example={"encoder": "mlp", "features": 4})
 class Classifier(Model, Predicts):
-    r"""Features of data, and a linear map of them to the logits of its classes.
+    r"""Classifier: an encoder, and a linear map of its features to the logits of the classes.
 
     .. math:: L = -\log \operatorname{softmax}(W f(x) + b)_y
 
-    ``features`` is how many numbers the ``encoder`` :math:`f` gives. An encoder that was trained in another model fits
-    where this is the size of its answer: the ``latent`` of an autoencoder, twice that of a variational one with means
-    and variances. With a ``width`` so many hidden units stand between the features and the logits.
+    An encoder that was trained in another model fits if ``features`` is the size of its output: the ``latent`` of an
+    autoencoder, twice that of a variational one with means and variances.
 
     ValueError for data without classes.
 
     Logs ``cross_entropy``, in nats, and ``accuracy``.
+
+    Args:
+        encoder: The encoder :math:`f`.
+        features: The number of features, the size of the encoder's output.
+        width: The hidden units between the features and the logits; ``null`` for a linear map.
 
     Shapes: ``[B, *event.shape] -> [B, classes]``.
 

@@ -1,4 +1,4 @@
-"""Where data lies on this machine."""
+"""Location of data files on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo import DataError
 
 
 def data_home() -> Path:
-    """The folder of data sets: ``$ZOO_DATA``, else ``zoo/data`` in the user's cache."""
+    """The folder of data sets: ``$ZOO_DATA``, or else ``zoo/data`` in the user's cache."""
     declared = os.environ.get("ZOO_DATA")
     if declared:
         return Path(declared).expanduser()
@@ -18,9 +18,9 @@ def data_home() -> Path:
 
 
 def locate(path: str) -> Path:
-    """A file or folder as a spec names it: from the working directory, else from `data_home`.
+    """The path of a file or folder that a spec names: relative to the working directory, or else to `data_home`.
 
-    Raises `zoo.DataError` that says where it was looked for and what to set.
+    Raises `zoo.DataError`, which names the folders that were searched and what to set.
     """
     wanted = Path(path).expanduser()
     for found in (wanted, data_home() / wanted):

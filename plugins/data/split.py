@@ -1,4 +1,4 @@
-"""The fixed split of data that comes without a test set."""
+"""Fixed split of data that comes without a test set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_FRACTION = 0.1
 def hold_out(n: int, fraction: float, name: Literal["train", "test"]) -> list[int]:
     """The numbers of a split's examples among ``n``: the last ``fraction`` of a fixed permutation are the test set.
 
-    Each split has at least one example; raises `zoo.DataError` where there are fewer than two.
+    Each split has at least one example; raises `zoo.DataError` if there are fewer than two.
 
     >>> hold_out(5, 0.4, "train"), hold_out(5, 0.4, "test")
     ([2, 4, 3], [0, 1])
@@ -28,7 +28,7 @@ def hold_out(n: int, fraction: float, name: Literal["train", "test"]) -> list[in
 
 
 def fraction_of(test: str | None, fraction: float | None) -> float:
-    """The held-out fraction that is declared or the default; ValueError where there is a test set as well."""
+    """The declared or the default fraction to hold out; ValueError if there is a test set as well."""
     if test is not None and fraction is not None:
         raise ValueError("'test' names the test set, so there is nothing for 'test_fraction' to hold out: give one")
     return DEFAULT_FRACTION if fraction is None else fraction

@@ -1,1 +1,1 @@
-"""Disentanglement: how far the parts of a code are the factors that the data was made from."""
+"""Disentanglement metrics: how well the dimensions of a code match the factors of the data."""

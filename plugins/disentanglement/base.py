@@ -1,4 +1,4 @@
-"""The kind of disentanglement metrics."""
+"""Base of disentanglement metrics."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from .common import Codes, Factors, Score, varying
 
 
 class FactorMetric(Metric, ABC):
-    """Scores of codes against factors, on at most ``examples`` held-out examples, drawn at random.
+    """Base of metrics that compare codes with factors, on held-out examples drawn at random.
 
-    Beside each score stands ``<name>.max``, the most that codes could have, and ``<name>.<factor>``, its part of each
-    factor that has one, with ``<name>.<factor>.max`` where that is not the same for all. All draws come from
-    torch's default generator.
+    Each score comes with ``<name>.max``, the largest possible score, and ``<name>.<factor>``, its part for each factor
+    that has one, with ``<name>.<factor>.max`` if that is not the same for all. All random numbers come from torch's
+    default generator.
+
+    Args:
+        examples: The largest number of examples.
     """
 
     needs = ("factors",)
     least_factors: ClassVar[int] = 1
-    """How many factors must vary among the examples."""
+    """The least number of factors that must vary among the examples."""
     gives: ClassVar[Sequence[str]]
     """The names of the scores."""
 
@@ -43,7 +46,7 @@ class FactorMetric(Metric, ABC):
 
     @final
     def check_data(self, batches: Iterable[Batch]) -> None:
-        """`zoo.DataError` unless as many factors vary as the scores need; batches are read until they do."""
+        """`zoo.DataError` unless enough factors vary; batches are read until they do."""
         seen: list[Factors] = []
         for batch in batches:
             seen.append(batch["factors"].cpu().numpy())

@@ -1,4 +1,4 @@
-"""The score of beta-VAE."""
+"""BetaVAE score."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ CHUNK = 1000
 def beta_vae_score(
     codes: Codes, factors: Factors, rng: np.random.Generator, votes: int = 10_000, batch: int = 64
 ) -> Score:
-    """How well a linear classifier tells which factor pairs of examples share, from how far their codes differ."""
+    """How well a linear classifier predicts the factor that pairs of examples share, from the differences of their
+    codes.
+    """
     kept = varying(factors, least=2)
     alike = [Alike(factors[:, factor]) for factor in kept]
     classifier = import_module("sklearn.linear_model").LogisticRegression(max_iter=1000)
@@ -35,7 +37,7 @@ def _differences(
     codes: Codes, alike: list[Alike], rng: np.random.Generator, votes: int, batch: int
 ) -> tuple[Codes, NDArray[np.int64]]:
     """Mean differences of ``batch`` pairs, ``[votes, L]``, and the factor that the pairs share, ``[votes]``."""
-    # Each factor in turn, not at random: all classes are there however few the votes.
+    # Each factor in turn, not at random, so that all classes occur even with few votes.
     shared = rng.permutation(np.arange(votes) % len(alike))
     found = np.empty((votes, codes.shape[1]))
     for start in range(0, votes, CHUNK):
@@ -48,16 +50,20 @@ def _differences(
 
 @component("beta_vae_score")
 class BetaVAEScore(FactorMetric):
-    r"""The score of beta-VAE: whether the code of a factor stands still while the others move.
+    r"""BetaVAE score: whether the code of a factor is constant while the others vary.
 
-    For each of ``votes`` one factor :math:`k` is chosen, and ``batch`` pairs of examples that share its value. A
-    logistic regression is to tell :math:`k` from
+    For each vote one factor :math:`k` is chosen, and pairs of examples that share its value. A logistic regression
+    predicts :math:`k` from
 
     .. math:: d = \frac1B \sum_{b=1}^B |z_b - z'_b|
 
-    and the score is its accuracy on half as many new votes. Chance is one over the number of factors, which is what
-    codes of noise get, the most is one; a rotation of perfect codes may still get it. Factors that do not vary are
-    left out.
+    and the score is its accuracy on half as many new votes. Chance is one over the number of factors, the score of
+    codes of noise; the largest score is one, which a rotation of perfect codes may also reach. Factors that do not vary
+    are ignored.
+
+    Args:
+        votes: The number of votes to train on.
+        batch: The number of pairs of a vote, :math:`B`.
 
     References: Higgins et al., beta-VAE: learning basic visual concepts with a constrained variational framework,
     2017; Locatello et al., 2019, arXiv:1811.12359.

@@ -1,4 +1,4 @@
-"""Codes of held-out examples beside the factors that these were made from."""
+"""Codes and factors of held-out examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .common import Codes, Factors
 
 
 def encodes(model: Model) -> Encodes:
-    """The model as one that encodes data with known factors; ValueError where it is none."""
+    """The model as one that encodes data with known factors; ValueError if it does not."""
     if not isinstance(model, Encodes):
         raise ValueError(f"the model {type(model).__name__} does not encode")
     if model.event.factors is None:
@@ -23,11 +23,10 @@ def encodes(model: Model) -> Encodes:
 
 @torch.no_grad()
 def coded(model: Model, batches: Iterable[Batch], most: int, rng: np.random.Generator) -> tuple[Codes, Factors]:
-    """Codes ``[N, L]`` and factors ``[N, F]`` of ``most`` examples at random, or of all: in an order at random.
+    """Codes ``[N, L]`` and factors ``[N, F]`` of at most ``most`` examples, chosen and ordered at random.
 
-    Each example draws a number, and the smallest are kept: the rows do not depend on how the data is cut into batches,
-    and few of those that are not kept are encoded. Raises `zoo.DataError` where there are no examples, or a code is
-    not finite.
+    Each example draws a number, and those with the smallest are chosen: the choice does not depend on the batches, and
+    few of the other examples are encoded. Raises `zoo.DataError` if there are no examples, or a code is not finite.
     """
     encoder = encodes(model)
     kept: list[tuple[Codes, Factors, Codes]] = []

@@ -1,4 +1,4 @@
-"""What disentanglement scores share: splits, pairs that agree in one factor, gaps."""
+"""Common parts of disentanglement scores: splits, pairs that agree in one factor, gaps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo import DataError
 
 
 class Alike:
-    """The rows of a table, found by their value of one factor.
+    """Sampler of rows of a table with the same value of one factor.
 
     >>> alike = Alike(np.array([5, 7, 5, 5]))
     >>> sorted(set(alike.draw(np.array([0] * 50), np.random.default_rng(0)).tolist()))
@@ -25,7 +25,7 @@ class Alike:
         self._first = np.cumsum(self._count) - self._count
 
     def draw(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """For each of ``rows`` (of any shape) another with the same value, drawn uniformly, itself among them."""
+        """For each of ``rows`` (of any shape) a row with the same value, drawn uniformly, possibly the same one."""
         value = self._value[rows]
         drawn: NDArray[np.int64] = self._order[self._first[value] + rng.integers(self._count[value])]
         return drawn
@@ -39,9 +39,9 @@ Factors = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Score:
-    """A score, the most that codes could get, and its parts by factor: ``[F]``, nan where there is none.
+    """Score, the largest possible score, and its parts by factor: ``[F]``, nan where there is none.
 
-    ``most`` ``[F]`` is the most that each part could be, where that is not the same for all.
+    ``most`` ``[F]`` is the largest possible value of each part, if that is not the same for all.
     """
 
     value: float
@@ -51,7 +51,7 @@ class Score:
 
 
 class Split(NamedTuple):
-    """Rows to fit on, and rows to judge by; ``kept`` are the factors that vary in the first."""
+    """Rows to fit on, and rows to test on; ``kept`` are the factors that vary in the first."""
 
     codes: Codes
     factors: Factors
@@ -61,7 +61,7 @@ class Split(NamedTuple):
 
 
 def varying(factors: Factors, least: int = 1) -> NDArray[np.int64]:
-    """The factors that take more than one value; `zoo.DataError` where they are fewer than ``least``."""
+    """The factors that take more than one value; `zoo.DataError` if they are fewer than ``least``."""
     kept = np.flatnonzero((factors != factors[:1]).any(axis=0))
     if len(kept) < least:
         raise DataError(
@@ -78,7 +78,7 @@ def split(codes: Codes, factors: Factors, rng: np.random.Generator, least: int =
 
 
 def by_factor(values: NDArray[np.float64], kept: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """Values of the factors that were kept among all ``count`` of them, nan elsewhere."""
+    """Values of the factors ``kept`` among all ``count`` of them, nan elsewhere."""
     spread = np.full(count, np.nan)
     spread[kept] = values
     return spread
@@ -90,7 +90,7 @@ def weighted(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float
 
 
 def gaps(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``[L, F] -> [F]``: how far the best code of each factor is above the second best; above zero where it is alone.
+    """``[L, F] -> [F]``: the gap between the best and the second best code of each factor; a single code's own value.
 
     >>> gaps(np.array([[0.5, 0.1], [0.2, 0.1], [0.4, 0.9]])).round(6).tolist()
     [0.1, 0.8]

@@ -41,19 +41,19 @@ def dci_scores(codes: Codes, factors: Factors, rng: np.random.Generator, trees: 
 
 
 def disentanglement(importance: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """From ``[L, F]``: how far each code matters to one factor alone, by importance; over all, and to each factor."""
+    """From importances ``[L, F]``: how much each code matters to a single factor; in total, and for each factor."""
     alone = _concentration(importance.T)
     return weighted(alone, importance.sum(axis=1)), np.array([weighted(alone, factor) for factor in importance.T])
 
 
 def completeness(importance: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """From ``[L, F]``: how far one code alone matters to each factor, by importance; over all, and to each factor."""
+    """From importances ``[L, F]``: how much a single code matters to each factor; in total, and for each factor."""
     alone = _concentration(importance)
     return weighted(alone, importance.sum(axis=0)), alone
 
 
 def _fit(rows: Split, factor: int, trees: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], float]:
-    """How much each code matters to one factor, and the held-out accuracy."""
+    """The importance of each code for one factor, and the held-out accuracy."""
     ensemble = import_module("sklearn.ensemble").GradientBoostingClassifier(
         n_estimators=trees, random_state=int(rng.integers(2**31))
     )
@@ -63,7 +63,7 @@ def _fit(rows: Split, factor: int, trees: int, rng: np.random.Generator) -> tupl
 
 
 def _concentration(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One less the entropy of each column as a share of its most: ``[n, m] -> [m]``; zero for a column of zeros.
+    """One minus the normalised entropy of each column: ``[n, m] -> [m]``; zero for a column of zeros.
 
     >>> _concentration(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])).round(6).tolist()
     [1.0, 0.0, 0.0]
@@ -79,17 +79,22 @@ def _concentration(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @component("dci")
 class DisentanglementCompletenessInformativeness(FactorMetric):
-    r"""Disentanglement, completeness and informativeness, from how much each code matters to each factor's prediction.
+    r"""Disentanglement, completeness and informativeness, from the importance of each code for the prediction of
+    factors.
 
     .. math:: D = \sum_l \rho_l \bigl(1 - H_F(R_{l \cdot})\bigr), \qquad
        C = \sum_k \rho_k \bigl(1 - H_L(R_{\cdot k})\bigr)
 
-    of the importances :math:`R_{lk}` of :math:`L` dimensions to boosted ``trees`` that predict :math:`F` factors: the
+    of the importances :math:`R_{lk}` of :math:`L` dimensions for boosted trees that predict :math:`F` factors: the
     entropies of normalised rows and columns, to the base of their length, weighted by :math:`\rho`, the sums of rows
     and columns. Informativeness is the held-out accuracy. Two thirds of the examples are trained on.
 
-    ``examples`` are few by default, since a factor of forty values takes forty ensembles: 10,000 of them, as in the
-    studies, take several minutes and tell more, informativeness above all. Factors that do not vary are left out.
+    A factor of forty values takes forty ensembles: 10,000 examples, as in the studies, take several minutes and give
+    more precise scores, especially informativeness. Factors that do not vary are ignored.
+
+    Args:
+        examples: The largest number of examples, two thirds of which are trained on.
+        trees: The number of boosted trees of an ensemble.
 
     References: Eastwood and Williams, A framework for the quantitative evaluation of disentangled representations,
     2018, section 2; Locatello et al., 2019, arXiv:1811.12359.

@@ -21,14 +21,14 @@ def explicitness_score(codes: Codes, factors: Factors, rng: np.random.Generator)
     scale = np.where(spread > 0.0, spread, 1.0)
     standard = rows._replace(codes=(rows.codes - mean) / scale, test_codes=(rows.test_codes - mean) / scale)
     each = np.array([_area(standard, factor) for factor in rows.kept])
-    told = each[np.isfinite(each)]
-    if not len(told):
+    finite = each[np.isfinite(each)]
+    if not len(finite):
         raise DataError("too few examples: no value of a factor is among those trained on and those judged by")
-    return Score(told.mean(), 1.0, by_factor(each, rows.kept, factors.shape[1]))
+    return Score(finite.mean(), 1.0, by_factor(each, rows.kept, factors.shape[1]))
 
 
 def _area(rows: Split, factor: int) -> float:
-    """The mean over values of the area under the ROC curve of one against the rest; of values that both parts have."""
+    """The mean area under the ROC curve of one value against the rest, over the values in both parts."""
     classifier = import_module("sklearn.linear_model").LogisticRegression(max_iter=1000)
     classifier.fit(rows.codes, rows.factors[:, factor])
     belief = classifier.predict_proba(rows.test_codes)
@@ -41,13 +41,13 @@ def _area(rows: Split, factor: int) -> float:
 
 @component("explicitness")
 class Explicitness(FactorMetric):
-    r"""Explicitness: whether the values of each factor can be read off the code by a linear classifier.
+    r"""Explicitness: whether a linear classifier can predict the values of each factor from the code.
 
     .. math:: \frac1F \sum_k \frac{1}{V_k} \sum_v \mathrm{AUC}\bigl(p(v_k = v \mid z)\bigr)
 
     of logistic regressions on two thirds of the examples, by the area under the ROC curve on the rest: a half for
-    noise, one where each value is told apart. A rotation of the code does not change it. Factors that do not vary are
-    left out.
+    noise, one if all values are separated. A rotation of the code does not change it. Factors that do not vary are
+    ignored.
 
     References: Ridgeway and Mozer, Learning deep disentangled embeddings with the F-statistic loss, 2018,
     arXiv:1802.05312, section 3; Locatello et al., 2019, arXiv:1811.12359.

@@ -1,4 +1,4 @@
-"""The score of FactorVAE."""
+"""FactorVAE score."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .base import FactorMetric
 from .common import Alike, Codes, Factors, Score, by_factor, varying
 
 COLLAPSED = 0.05
-"""The standard deviation below which a dimension of the code is left out."""
+"""The standard deviation below which a dimension of the code is ignored."""
 CHUNK = 1000
 
 
 def factor_vae_score(
     codes: Codes, factors: Factors, rng: np.random.Generator, votes: int = 10_000, batch: int = 64
 ) -> Score:
-    """How well the dimension of the code that varies least tells which factor was held fixed."""
+    """How well the dimension of the code that varies least predicts the factor that was held fixed."""
     kept = varying(factors, least=2)
     codes = codes[:, codes.std(axis=0, ddof=1) >= COLLAPSED]
     most = min(codes.shape[1], len(kept)) / len(kept)
@@ -53,16 +53,20 @@ def _votes(standard: Codes, alike: list[Alike], rng: np.random.Generator, votes:
 
 @component("factor_vae_score")
 class FactorVAEScore(FactorMetric):
-    r"""The score of FactorVAE: whether the dimension that varies least tells which factor was held fixed.
+    r"""FactorVAE score: whether the dimension that varies least identifies the factor that was held fixed.
 
-    For each of ``votes`` one factor :math:`k` is chosen, and ``batch`` examples that share a value of it; they vote for
+    For each vote one factor :math:`k` is chosen, and examples that share a value of it; they vote for
 
     .. math:: d = \arg\min_l \frac{\mathrm{Var}_b\, z_{bl}}{\mathrm{Var}\, z_l}
 
-    Each dimension then stands for the factor that most of its votes came from, and the score is the accuracy of that on
-    half as many new votes. Chance is one over the number of factors :math:`F`. A dimension stands for one factor only:
-    the most that :math:`L` of them reach is :math:`\min(L, F) / F`. Dimensions with a standard deviation below 0.05,
-    and factors that do not vary, are left out.
+    Each dimension is assigned the factor of most of its votes, and the score is the accuracy of this assignment on half
+    as many new votes. Chance is one over the number of factors :math:`F`. A dimension has one factor only: the largest
+    score of :math:`L` dimensions is :math:`\min(L, F) / F`. Dimensions with a standard deviation below 0.05, and
+    factors that do not vary, are ignored.
+
+    Args:
+        votes: The number of votes for the assignment.
+        batch: The number of examples of a vote.
 
     References: Kim and Mnih, Disentangling by factorising, 2018, arXiv:1802.05983, section 4.
     """

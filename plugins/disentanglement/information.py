@@ -1,4 +1,4 @@
-"""Discrete information: histograms of codes, and what they tell of factors."""
+"""Discrete information: histograms of codes, and their mutual information with factors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .common import Codes, Factors
 
 
 def binned(values: NDArray[Any], bins: int) -> NDArray[np.int64]:
-    """Each column in ``bins`` intervals of one width between its least and its largest: ``[N, L]``, from zero.
+    """Each column in ``bins`` intervals of equal width between its smallest and largest value: ``[N, L]``, from zero.
 
     >>> binned(np.array([[0.0], [0.9], [1.1], [4.0]]), 4).ravel().tolist()
     [0, 0, 1, 3]

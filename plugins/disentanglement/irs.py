@@ -1,4 +1,4 @@
-"""The interventional robustness score."""
+"""Interventional robustness score."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .common import Codes, Factors, Score, by_factor, varying, weighted
 
 
 def interventional_robustness(codes: Codes, factors: Factors, quantile: float = 0.99) -> Score:
-    """How little each code moves while the factor that it stands for is fixed and the others change."""
+    """How little each code changes while its factor is fixed and the others vary."""
     kept = varying(factors)
     centred = codes - codes.mean(axis=0)
     reach = np.abs(centred).max(axis=0)
@@ -32,7 +32,7 @@ def interventional_robustness(codes: Codes, factors: Factors, quantile: float = 
 
 
 def _deviation(codes: Codes, values: NDArray[np.int64], quantile: float) -> NDArray[np.float64]:
-    """The quantile of how far each code is from its mean given a value, averaged over the values: ``[L]``."""
+    """The quantile of each code's distance from its mean given a value, averaged over the values: ``[L]``."""
     groups = [codes[values == value] for value in np.unique(values)]
     found = [np.quantile(np.abs(group - group.mean(axis=0)), quantile, axis=0) for group in groups]
     return np.asarray(np.mean(found, axis=0))
@@ -40,15 +40,18 @@ def _deviation(codes: Codes, values: NDArray[np.int64], quantile: float) -> NDAr
 
 @component("irs")
 class InterventionalRobustness(FactorMetric):
-    r"""The interventional robustness score: whether a code stays where its factor is, whatever the others do.
+    r"""Interventional robustness score: whether a code is constant given its factor, whatever the other factors.
 
     .. math:: \mathrm{IRS} = \sum_l w_l \max_k \Bigl(1 - \frac{1}{\Delta_l V_k} \sum_v
        Q\bigl(|z_l - \mathrm E[z_l \mid v_k = v]| \bigm| v_k = v\bigr)\Bigr), \qquad
        w_l \propto \Delta_l = \max |z_l - \mathrm E z_l|
 
-    with :math:`Q` a ``quantile`` within the examples of one value (1 is the maximum of the paper). A code of noise
-    does not get zero: its extremes are farther out than its quantiles. The part of a factor is the mean over the codes
-    that it is the best for; a factor without any has none. Constant codes, and factors that do not vary, are left out.
+    with :math:`Q` a quantile within the examples of one value. A code of noise does not score zero, since its extremes
+    are farther out than its quantiles. The part of a factor is the mean over the codes for which it is the best; a
+    factor without such codes has none. Constant codes, and factors that do not vary, are ignored.
+
+    Args:
+        quantile: The quantile :math:`Q`; 1 is the maximum of the paper.
 
     References: Suter et al., Robustly disentangled causal mechanisms, 2019, arXiv:1811.00007; the quantile is
     that of disentanglement_lib (Locatello et al., 2019, arXiv:1811.12359).

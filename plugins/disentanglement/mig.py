@@ -1,4 +1,4 @@
-"""The mutual information gap."""
+"""Mutual information gap."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .information import binned, entropy, information_matrix
 
 
 def mutual_information_gap(codes: Codes, factors: Factors, bins: int = 20) -> Score:
-    """How much more the best code tells of each factor than the second best, as a share of the factor's entropy."""
+    """The gap of information about each factor between the best and the second best code, relative to its entropy."""
     kept = varying(factors)
     chosen = factors[:, kept]
     entropies = np.array([entropy(factor) for factor in chosen.T])
@@ -28,14 +28,17 @@ def mutual_information_gap(codes: Codes, factors: Factors, bins: int = 20) -> Sc
 
 @component("mig")
 class MutualInformationGap(FactorMetric):
-    r"""The mutual information gap: whether one dimension of the code, and no second one, tells of a factor.
+    r"""Mutual information gap: whether one dimension of the code, and no second one, is informative about a factor.
 
     .. math:: \mathrm{MIG} = \frac1F \sum_k \frac{I(z_{l_k}; v_k) - \max_{l \ne l_k} I(z_l; v_k)}{H(v_k)}, \qquad
        l_k = \arg\max_l I(z_l; v_k)
 
-    by counting, with each dimension of the code in ``bins`` intervals of one width. Twenty bins cannot tell forty
-    values apart: ``mig.max`` puts the entropy of the binned factor in place of the gap, which is what the factor
-    itself, as the only code that tells of it, would get. Factors that do not vary are left out.
+    by counting, with each dimension of the code in intervals of equal width. Twenty bins cannot distinguish forty
+    values: ``mig.max`` has the entropy of the binned factor in place of the gap, the score of the factor itself as the
+    only informative code. Factors that do not vary are ignored.
+
+    Args:
+        bins: The number of intervals.
 
     References: Chen et al., Isolating sources of disentanglement in variational autoencoders, 2018, arXiv:1802.04942,
     section 4.1; the bins are those of Locatello et al., 2019, arXiv:1811.12359.

@@ -16,7 +16,7 @@ from .information import information_matrix
 
 
 def modularity_score(codes: Codes, factors: Factors, bins: int = 20) -> Score:
-    """How little each code tells of other factors than the one that it tells most of."""
+    """How little information each code has about factors other than its best one."""
     kept = varying(factors, least=2)
     squares = information_matrix(codes, factors[:, kept], bins) ** 2
     best = squares.max(axis=1)
@@ -29,15 +29,18 @@ def modularity_score(codes: Codes, factors: Factors, bins: int = 20) -> Score:
 
 @component("modularity")
 class Modularity(FactorMetric):
-    r"""Modularity: whether each dimension of the code tells of one factor alone.
+    r"""Modularity: whether each dimension of the code is informative about a single factor.
 
     .. math:: 1 - \frac1L \sum_l \frac{\sum_{k \ne k_l} I(z_l; v_k)^2}{(F - 1)\, I(z_l; v_{k_l})^2}, \qquad
        k_l = \arg\max_k I(z_l; v_k)
 
-    by counting, with each dimension in ``bins`` intervals of one width. Noise does not get zero: what counting finds
-    in it grows with the number of a factor's values, and it scores as a code of the largest factors. A constant
-    dimension scores zero. The part of a factor is the mean over the dimensions that tell most of it; a factor without
-    any has none. Factors that do not vary are left out.
+    by counting, with each dimension in intervals of equal width. Noise does not score zero: its counted information
+    grows with the number of a factor's values, and it scores as a code of the largest factors. A constant dimension
+    scores zero. The part of a factor is the mean over the dimensions for which it is the best; a factor without such
+    dimensions has none. Factors that do not vary are ignored.
+
+    Args:
+        bins: The number of intervals.
 
     References: Ridgeway and Mozer, Learning deep disentangled embeddings with the F-statistic loss, 2018,
     arXiv:1802.05312, section 3; Locatello et al., 2019, arXiv:1811.12359.

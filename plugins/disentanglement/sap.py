@@ -42,7 +42,7 @@ def _accuracy(rows: Split, code: int, factor: int) -> float:
 
 
 def _ceiling(rows: Split) -> NDArray[np.float64]:
-    """What each factor itself gets, standardised, beside a code that guesses."""
+    """The score of each factor itself, standardised, next to a code that guesses."""
     found = []
     for factor in rows.kept:
         values, test = rows.factors[:, factor], rows.test_factors[:, factor]
@@ -67,10 +67,12 @@ class SeparatedAttributePredictability(FactorMetric):
 
     .. math:: \mathrm{SAP} = \frac1F \sum_k S_{l_k k} - \max_{l \ne l_k} S_{l k}, \qquad l_k = \arg\max_l S_{l k}
 
-    ``factors: discrete`` takes for :math:`S` the held-out accuracy of a linear support vector machine (C = 0.01,
-    balanced) that is trained on two thirds of the examples, ``factors: continuous`` the squared correlation. A line cut
-    into halves does not tell many values apart: ``sap.max`` is what the factors themselves, standardised, get beside
-    codes that guess, and codes of another scale may get a little more. Factors that do not vary are left out.
+    A linear threshold cannot separate many values: ``sap.max`` is the score of the factors themselves, standardised,
+    next to codes that guess, and codes of another scale may score slightly more. Factors that do not vary are ignored.
+
+    Args:
+        factors: ``discrete`` takes for :math:`S` the held-out accuracy of a linear support vector machine (C =
+            0.01, balanced) that is trained on two thirds of the examples, ``continuous`` the squared correlation.
 
     References: Kumar et al., Variational inference of disentangled latent concepts from unlabeled observations, 2018,
     arXiv:1711.00848, section 3; Locatello et al., 2019, arXiv:1811.12359.

@@ -13,12 +13,15 @@ from zoo import Distribution, Shape, component, sum_event
 
 @component("gaussian_mixture")
 class GaussianMixture(Distribution):
-    r"""A mixture of normals of independent numbers, with learned weights, means and scales.
+    r"""Mixture of diagonal normals with learned weights, means and scales.
 
     .. math:: \log p(x) = \log \sum_{k=1}^K \pi_k\, \mathcal{N}(x \mid \mu_k, \operatorname{diag} \sigma_k^2)
 
-    ``components`` is :math:`K`. The means start at random with standard deviation ``spread``: equal ones would stay
-    equal. Weights start equal, and scales at one.
+    The means start at random, since equal ones would stay equal. Weights start equal, and scales at one.
+
+    Args:
+        components: The number of normals, :math:`K`.
+        spread: The standard deviation of the initial means.
 
     Shapes: events ``[B, *shape]``, ``log_prob`` ``[B]`` in nats. The temperature scales the spread about each mean.
 
@@ -36,8 +39,8 @@ class GaussianMixture(Distribution):
         self._constant = 0.5 * shape.size * math.log(2.0 * math.pi)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        epsilon = (x.unsqueeze(1) - self.mean) * (-self.log_scale).exp()
-        log_normal = -0.5 * epsilon.square().flatten(2).sum(2) - sum_event(self.log_scale) - self._constant
+        epsilon = (x.unsqueeze(1) - self.mean) * (-self.log_scale).exp()  # [B, K, *shape]
+        log_normal = -0.5 * epsilon.square().flatten(2).sum(2) - sum_event(self.log_scale) - self._constant  # [B, K]
         return torch.logsumexp(self.logits.log_softmax(0) + log_normal, dim=1)
 
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:

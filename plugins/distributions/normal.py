@@ -1,4 +1,4 @@
-"""Normal distributions: standard, of independent numbers, with full covariance, moved by a context."""
+"""Normal distributions: standard, diagonal, full and conditional."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class Normal(Distribution, NormalMoments):
 
 @component("full_normal")
 class FullNormal(Distribution):
-    r"""A normal with learned mean and covariance, standard before training.
+    r"""Multivariate normal with learned mean and covariance, standard before training.
 
     .. math:: \log p(x) = -\tfrac12 \|L^{-1} (x - \mu)\|^2 - \sum_j \log L_{jj} - \tfrac{D}{2} \log 2\pi, \qquad
        \Sigma = L L^\top
 
-    with :math:`L` lower triangular and its diagonal positive, the exponential of a parameter. Events are flattened:
-    :math:`D (D + 1) / 2` parameters beside the mean.
+    with :math:`L` lower triangular and its diagonal positive, the exponential of a parameter. Events are flattened; the
+    covariance has :math:`D (D + 1) / 2` parameters.
 
     Shapes: events ``[B, *shape]``, ``log_prob`` ``[B]`` in nats. The temperature scales the spread about the mean.
 
@@ -106,9 +106,9 @@ class FullNormal(Distribution):
         self._constant = 0.5 * D * math.log(2.0 * math.pi)
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        centred = x.flatten(1) - self.mean
+        centred = x.flatten(1) - self.mean  # [B, D]
         # A solve has no half precision.
-        epsilon = torch.linalg.solve_triangular(self._factor().to(x.dtype), centred.T, upper=False)
+        epsilon = torch.linalg.solve_triangular(self._factor().to(x.dtype), centred.T, upper=False)  # [D, B]
         squares: Tensor = epsilon.square().sum(0)
         return -0.5 * squares - (self.log_diagonal.sum() + self._constant)
 
@@ -128,8 +128,11 @@ class ConditionalNormal(Distribution, TakesContext):
     .. math:: \log p(x \mid c) = -\sum_j \tfrac12 \epsilon_j^2 + \log \sigma_j + \tfrac12 \log 2\pi, \qquad
        \epsilon_j = \frac{x_j - \mu_j}{\sigma_j}, \quad \mu = M c, \quad \log \sigma = S c
 
-    ``context`` is the size of c. With labels as unit vectors (the context ``one_hot``) each class has a mean and scales
-    of its own: a class-conditional base, and all together a mixture with one component for each class.
+    With labels as unit vectors (the context ``one_hot``) each class has its own mean and scales: a class-conditional
+    base, whose marginal is a mixture with one component for each class.
+
+    Args:
+        context: The size of the context c.
 
     References: Izmailov et al., Semi-supervised learning with normalizing flows, 2020, arXiv:1912.13025, sec. 3.
 
@@ -163,5 +166,5 @@ class ConditionalNormal(Distribution, TakesContext):
     def _moments(self, context: Tensor | None) -> tuple[Tensor, Tensor]:
         if context is None:
             raise ValueError(f"needs a context of {self.context} numbers")
-        mean, log_scale = context @ self.mean.T, context @ self.log_scale.T
+        mean, log_scale = context @ self.mean.T, context @ self.log_scale.T  # [B, D]
         return torch.unflatten(mean, 1, self._sizes), torch.unflatten(log_scale, 1, self._sizes)

@@ -13,14 +13,17 @@ from zoo import Distribution, Shape, component, sum_event
 
 @component("student_t")
 class StudentT(Distribution):
-    r"""Independent numbers of Student's t distribution: a base with heavy tails.
+    r"""Independent Student's t variables: a base with heavy tails.
 
     .. math:: \log p(x) = \sum_j \log \frac{\Gamma(\frac{\nu + 1}2)}{\Gamma(\frac\nu2) \sqrt{\nu\pi}}
        - \frac{\nu + 1}2 \log\Bigl(1 + \frac{x_j^2}\nu\Bigr)
 
-    with :math:`\nu` = ``degrees`` of freedom. Layers whose slopes are bounded, such as affine couplings and splines,
-    leave a distribution's tails as heavy as they are: before a normal base an outlier costs half the square of its
-    distance, here some times the logarithm of it. Many degrees are a normal in all but the far tails.
+    Layers with bounded slopes, such as affine couplings and splines, cannot change how heavy a distribution's tails
+    are: with a normal base an outlier costs half the square of its distance, here a multiple of the logarithm of it.
+    With many degrees of freedom it is close to a normal except in the far tails.
+
+    Args:
+        degrees: The degrees of freedom, :math:`\nu`.
 
     References: Jaini et al., Tails of Lipschitz triangular flows, 2020, arXiv:1907.04481.
 

@@ -12,12 +12,16 @@ from zoo import Distribution, Shape, component, sum_event
 
 @component("uniform")
 class UniformBase(Distribution):
-    r"""Independent uniform numbers between ``low`` and ``high``.
+    r"""Independent uniform variables on an interval.
 
     .. math:: \log p(x) = -D \log(b - a) \;\; (a \le x_j \le b), \qquad -\infty \text{ beyond}
 
-    A flow has to end within the interval, as after ``{type: inverse_of, of: logit}``. ValueError unless ``low`` is
-    below ``high``.
+    The latents of a flow must lie within the interval, as after ``{type: inverse_of, of: logit}``. ValueError unless
+    ``low`` is below ``high``.
+
+    Args:
+        low: The lower end :math:`a`.
+        high: The upper end :math:`b`.
 
     Shapes: events ``[B, *shape]``, ``log_prob`` ``[B]`` in nats. The temperature scales the spread about the middle.
 

@@ -1,4 +1,4 @@
-"""Energies in the plane, u1 to u4, as targets."""
+"""Energies of the plane, u1 to u4, as targets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def extent(half_width: float) -> float:
 
 
 def wall(z1: Tensor, half_width: float) -> Tensor:
-    """The walls' own energy."""
+    """The energy of the walls."""
     return 0.5 * (relu(z1.abs() - half_width) / STEEPNESS).square()
 
 
@@ -61,11 +61,14 @@ def normal(distance: Tensor, scale: float) -> Tensor:
 
 
 class Walled(Energy, ABC):
-    r"""An energy of points along a curve over :math:`z_1`, with a wall at each end.
+    r"""Energy of points along a curve over :math:`z_1`, with a wall at each end.
 
     .. math:: U(z) = U_c(z_1, z_2) + \frac12 \Bigl(\frac{\max(|z_1| - c, 0)}{0.4}\Bigr)^2
 
-    with :math:`c` = ``half_width``. Raises ValueError for other events than points ``[2]``.
+    Raises ValueError for other events than points ``[2]``.
+
+    Args:
+        half_width: Where the walls are, :math:`c`; the default is the edge of the paper's pictures.
     """
 
     def __init__(self, shape: Shape, *, half_width: HalfWidth = 4.0) -> None:
@@ -85,7 +88,7 @@ class Walled(Energy, ABC):
 
 @component("u1")
 class U1(Energy):
-    r"""A ring of radius 2 with two modes, to the left and to the right.
+    r"""Ring of radius 2 with two modes, to the left and to the right.
 
     .. math:: U_1(z) = \frac12 \Bigl(\frac{|z| - 2}{0.4}\Bigr)^2
        - \ln\Bigl(e^{-\frac12 (\frac{z_1 - 2}{0.6})^2} + e^{-\frac12 (\frac{z_1 + 2}{0.6})^2}\Bigr)
@@ -116,13 +119,12 @@ class U1(Energy):
 
 @component("u2")
 class U2(Walled):
-    r"""A wave: a strip along a sine, between two walls.
+    r"""Wave: a strip along a sine, between two walls.
 
     .. math:: U_2(z) = \frac12 \Bigl(\frac{z_2 - w_1(z_1)}{0.4}\Bigr)^2, \qquad w_1(z_1) = \sin\frac{2\pi z_1}{4}
 
-    The paper's has no end in :math:`z_1`, so no density; a smooth wall :math:`\frac12 (\max(|z_1| - c, 0) / 0.4)^2` is
-    added, with :math:`c` = ``half_width``, the edge of the paper's pictures. Raises ValueError for other events than
-    points ``[2]``.
+    The paper's energy is not bounded in :math:`z_1` and so has no density; a smooth wall :math:`\frac12 (\max(|z_1| -
+    c, 0) / 0.4)^2` is added. Raises ValueError for other events than points ``[2]``.
 
     References: Rezende and Mohamed, Variational inference with normalizing flows, 2015, arXiv:1505.05770, table 1.
 
@@ -145,9 +147,8 @@ class U3(Walled):
     .. math:: U_3(z) = -\ln\Bigl(e^{-\frac12 (\frac{z_2 - w_1}{0.35})^2} + e^{-\frac12 (\frac{z_2 - w_1 + w_2}{0.35})^2}
        \Bigr), \qquad w_1 = \sin\frac{2\pi z_1}{4}, \quad w_2 = 3 e^{-\frac12 (\frac{z_1 - 1}{0.6})^2}
 
-    The paper's has no end in :math:`z_1`, so no density; a smooth wall :math:`\frac12 (\max(|z_1| - c, 0) / 0.4)^2` is
-    added, with :math:`c` = ``half_width``, the edge of the paper's pictures. Raises ValueError for other events than
-    points ``[2]``.
+    The paper's energy is not bounded in :math:`z_1` and so has no density; a smooth wall :math:`\frac12 (\max(|z_1| -
+    c, 0) / 0.4)^2` is added. Raises ValueError for other events than points ``[2]``.
 
     References: Rezende and Mohamed, Variational inference with normalizing flows, 2015, arXiv:1505.05770, table 1.
 
@@ -166,14 +167,13 @@ class U3(Walled):
 
 @component("u4")
 class U4(Walled):
-    r"""A wave that forks into two, between two walls.
+    r"""Wave that forks into two, between two walls.
 
     .. math:: U_4(z) = -\ln\Bigl(e^{-\frac12 (\frac{z_2 - w_1}{0.4})^2} + e^{-\frac12 (\frac{z_2 - w_1 + w_3}{0.35})^2}
        \Bigr), \qquad w_1 = \sin\frac{2\pi z_1}{4}, \quad w_3 = 3\, \sigma\Bigl(\frac{z_1 - 1}{0.3}\Bigr)
 
-    The paper's has no end in :math:`z_1`, so no density; a smooth wall :math:`\frac12 (\max(|z_1| - c, 0) / 0.4)^2` is
-    added, with :math:`c` = ``half_width``, the edge of the paper's pictures. Raises ValueError for other events than
-    points ``[2]``.
+    The paper's energy is not bounded in :math:`z_1` and so has no density; a smooth wall :math:`\frac12 (\max(|z_1| -
+    c, 0) / 0.4)^2` is added. Raises ValueError for other events than points ``[2]``.
 
     References: Rezende and Mohamed, Variational inference with normalizing flows, 2015, arXiv:1505.05770, table 1.
 

@@ -1,4 +1,4 @@
-"""Dequantisation: from discrete levels to a density."""
+"""Dequantisation: from integers to real numbers with a density."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Dequantization(Component, nn.Module, ABC):
 
 @component("uniform")
 class Uniform(Dequantization):
-    r"""Uniform dequantisation of integers with ``levels`` values.
+    r"""Uniform dequantisation of integers.
 
     .. math:: v = (x + u) / \text{levels}, \qquad u \sim \mathcal{U}[0, 1)^D
 
@@ -129,7 +129,7 @@ class Uniform(Dequantization):
     },
 )
 class Variational(Dequantization):
-    r"""Variational dequantisation: noise from a flow that sees the data.
+    r"""Variational dequantisation: noise from a flow that is conditioned on the data.
 
     .. math:: v = (x + u) / \text{levels}, \qquad u = \sigma(f_c(\epsilon)), \quad \epsilon \sim p(\epsilon), \quad
        c = \text{features}(x)
@@ -140,16 +140,20 @@ class Variational(Dequantization):
     .. math:: \log q(u \mid x) = \log p(\epsilon) - \log|\det J_{f_c}(\epsilon)|
        - \sum_j \log \sigma'(f_c(\epsilon)_j)
 
-    ``transforms`` make :math:`f_c`: they run from the noise to the logit of :math:`u`. What conditions in them gets the
-    ``features`` :math:`c` of the data as its context: a conditioner that uses it declares ``context`` with the same
-    number. Logistic ``noise`` :math:`\epsilon` starts as the uniform dequantisation wherever the transforms start as
-    the identity; ``standard_normal`` is the paper's.
+    Conditioners in :math:`f_c` get the features :math:`c` as their context and declare ``context`` with the same size.
+    If the transforms start as the identity, logistic noise starts as the uniform dequantisation.
+
+    Args:
+        features: The network that computes the features :math:`c` of the data.
+        context: The number of channels of the features.
+        transforms: The bijections :math:`f_c`, from the noise to the logit of :math:`u`.
+        noise: The distribution of :math:`\epsilon`; the paper has ``standard_normal``.
 
     References: Ho et al., Flow++, 2019, arXiv:1902.00275, sec. 3.1.
 
     Shapes: integers ``[B, *shape]`` to numbers in [0, 1] ``[B, *shape]``, ``log_det`` ``[B]``, in nats. The features
-    see the levels scaled to [-1, 1], and are ``context`` channels: ``[B, context, H, W]`` or ``[B, context]``.
-    ValueError for transforms that change the shape, are not of the whole line, or take no features.
+    are computed from the levels scaled to [-1, 1] and have ``context`` channels: ``[B, context, H, W]`` or ``[B,
+    context]``. ValueError for transforms that change the shape, do not take the whole line, or take no features.
 
     >>> import torch, zoo
     >>> net = {"type": "convnet", "context": 4}

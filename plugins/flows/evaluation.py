@@ -1,4 +1,4 @@
-"""Metrics and views of flows: the learned density, the error of the inverse."""
+"""Metrics and views of flows: the learned density and the error of the inverse."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from .flow import Flow
 
 @component("density")
 class Density(View):
-    """The density of a model of one or two numbers, beside held-out data where there is some.
+    """Density of a model of one or two numbers, next to held-out data if there is any.
 
-    A curve over the data's histogram, or two maps: the darker, the likelier (its root is shown); the second axis points
-    up. The frame is that of the data, else of ``n`` draws (at least 1000). ValueError for a model that does not score
-    and sample, is conditional, or of other data.
+    For one number the picture is a curve over the histogram of the data; for two numbers, two maps, darker where the
+    density is higher (its square root is shown), with the second axis pointing up. The frame is that of the data, or
+    else of ``n`` samples (at least 1000). ValueError for a model that does not score and sample, is conditional, or has
+    other data.
 
     >>> import torch, zoo
     >>> node = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
@@ -41,14 +42,14 @@ class Density(View):
 
 @component("inversion_error")
 class InversionError(Metric):
-    r"""The numerical error of a trained flow's inverse on held-out data.
+    r"""Numerical error of the inverse of a trained flow on held-out data.
 
     .. math:: e(x) = \max_j |f^{-1}(f(x))_j - x_j|
 
     in the units and the precision that the model computes in; data with levels is dequantised first. The figure is the
     largest over the examples, ``inversion_error_mean`` their mean, and ``inversion_error_relative`` the largest in
-    units of the largest :math:`|x_j|`. Likelihoods and draws of a flow that does not invert are of two models. Lower is
-    better. Raises ValueError for a model that is no flow.
+    units of the largest :math:`|x_j|`. If the inverse is inaccurate, likelihoods and samples belong to two different
+    models. Lower is better. Raises ValueError for a model that is not a flow.
 
     References: Behrmann et al., Understanding and mitigating exploding inverses in invertible neural networks, 2021,
     arXiv:2006.09347.

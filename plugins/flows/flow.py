@@ -45,23 +45,29 @@ class Flow(Model, Scores, Reconstructs, Decodes):
 
     .. math:: \log p(x) = \log p_Z(f(x)) + \log|\det \partial f(x) / \partial x|, \qquad f = f_n \circ \dots \circ f_1
 
-    ``transforms`` run from data to latent, which has the ``base`` :math:`p_Z` as its distribution. Data with levels is
-    dequantised first, and ``log_prob`` is then a stochastic lower bound; ValueError where such data comes without
-    ``dequantize``, or other data with it. The ``objective`` is maximum likelihood unless another is declared.
+    Data with levels is dequantised first, and ``log_prob`` is then a stochastic lower bound; ValueError for such data
+    without ``dequantize``, or other data with it.
 
-    With ``recompute`` backward recomputes the activations of each layer from its output: memory that does not grow with
-    depth, for about twice the time. ValueError for layers with dropout, and others whose inverse does not undo what
-    forward did in training.
+    With ``recompute`` the memory of training does not grow with depth, for about twice the time. ValueError for layers
+    with dropout, and others whose inverse does not invert their forward pass in training.
 
-    With a ``context`` it is a flow of data given labels or features, :math:`p(x \mid c)`: couplings whose conditioners
-    declare ``context: N`` get it, and so does a conditional base. ValueError where a context is declared and nothing
-    takes it, or the other way round.
+    With a ``context`` it models data given labels or features, :math:`p(x \mid c)`: couplings whose conditioners
+    declare ``context: N`` get it, and so does a conditional base. ValueError if a context is declared and no part takes
+    it, or the other way round.
+
+    Args:
+        base: The distribution of the latent, :math:`p_Z`.
+        transforms: The bijections :math:`f_1, \dots, f_n`, from data to latent.
+        dequantize: The dequantisation of data with levels; ``null`` for continuous data.
+        context: The conditioning on labels or features; ``null`` for none.
+        recompute: Recompute the activations of each layer from its output in the backward pass.
+        objective: The training objective.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, eq. 2-3.
 
     Shapes: data ``[B, *event.shape]``, integers where the event has levels; ``log_prob`` ``[B]``, in nats. The context
     of ``log_prob`` and ``sample`` is what the batch has: labels ``[B]`` or features ``[B, N]``. Codes are latents,
-    ``[B, *out_shape]`` of the transforms; those of data with levels have the noise of dequantisation in them.
+    ``[B, *out_shape]`` of the transforms; those of data with levels include the noise of dequantisation.
 
     >>> import torch, zoo
     >>> node = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
@@ -115,7 +121,7 @@ class Flow(Model, Scores, Reconstructs, Decodes):
         return self.base.log_prob(z, c) + log_det
 
     def transform(self, x: Tensor, context: Condition | None = None) -> tuple[Tensor, Tensor]:
-        """``x -> (z, log_det)``: the latent of data, dequantised where it is discrete."""
+        """``x -> (z, log_det)``: the latent of data, dequantised if it has levels."""
         return self._transform(x, self.condition(context))
 
     def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
@@ -132,11 +138,13 @@ class Flow(Model, Scores, Reconstructs, Decodes):
         return x if self.dequantize is None else self.dequantize.inverse(x)
 
     def condition(self, context: Condition | None) -> Tensor | None:
-        """What the parts are told, ``[B, N]``, of what a batch says."""
+        """The context vector for the parts, ``[B, N]``, from the entry of the batch."""
         return vectors_of(self.context, context)
 
     def continuous(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """``x -> (v, log_det)``: data with a density, as the transforms take it; None where it had one already."""
+        """``x -> (v, log_det)``: dequantised data, as the transforms take it; the log-determinant is None for
+        continuous data.
+        """
         if self.dequantize is None:
             return x if self.rounds else x.to(self.like.dtype), None
         v, log_det = self.dequantize(x)

@@ -1,4 +1,4 @@
-"""Log-determinants of residual blocks: exact, or an unbiased estimate."""
+"""Log-determinants of residual blocks: exact or estimated without bias."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Noise = Literal["rademacher", "normal"]
 
 
 def draw(noise: Noise, x: Tensor) -> Tensor:
-    r"""A random direction for each sample, with :math:`\mathbb{E}[v v^\top] = I`.
+    r"""Random direction for each sample, with :math:`\mathbb{E}[v v^\top] = I`.
 
     >>> draw("rademacher", torch.zeros(2, 3)).abs()
     tensor([[1., 1., 1.],
@@ -67,7 +67,7 @@ def pullback(g: Function, x: Tensor) -> tuple[Tensor, Function]:
 def against(g: Function, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     r"""``g(x)`` and :math:`J^\top v` for each of K directions v, ``[K, B, *shape]``, in one backward pass over all.
 
-    Backwards, since that is half the price of forward differentiation here.
+    Backward differentiation takes half the time of forward differentiation here.
 
     >>> against(torch.sin, torch.zeros(1, 2), basis(torch.zeros(1, 2)))[1].tolist()
     [[[1.0, 0.0]], [[0.0, 1.0]]]
@@ -77,7 +77,7 @@ def against(g: Function, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]
 
 
 class LogDet(Component, nn.Module, ABC):
-    r"""A way to compute :math:`\log|\det(I + J_g(x))|` of a contraction g.
+    r"""Computation of :math:`\log|\det(I + J_g(x))|` of a contraction g.
 
     Shapes: ``x`` and ``g(x)`` are ``[B, *shape]``, the log-determinant is ``[B]``, in nats.
     """
@@ -94,12 +94,12 @@ class LogDet(Component, nn.Module, ABC):
 
 @component("full_jacobian")
 class FullJacobian(LogDet):
-    r"""The log-determinant of the whole Jacobian, exact.
+    r"""Log-determinant of the full Jacobian, exact.
 
     .. math:: \log|\det(I + J)|, \qquad J_{ij} = \partial g_i / \partial x_j
 
     by D derivatives of g, which run as one batch, and a factorisation of :math:`O(D^3)` for each sample: for events of
-    up to some hundred numbers. For larger ones there is ``roulette``.
+    up to some hundred numbers. Use ``roulette`` for larger ones.
 
     >>> import torch
     >>> FullJacobian()(lambda x: 0.5 * x, torch.zeros(1, 2))[1].exp()
@@ -117,20 +117,25 @@ class FullJacobian(LogDet):
 
 @component("roulette")
 class Roulette(LogDet):
-    r"""An unbiased estimate of the log-determinant: its power series, cut at random, along a random direction.
+    r"""Unbiased estimate of the log-determinant: its power series, truncated at random, along a random direction.
 
     .. math:: \log\det(I + J) = \mathbb{E}_{n, v}\Bigl[
        \sum_{k=1}^{n} \frac{(-1)^{k+1}}{k} \frac{v^\top J^k v}{\Pr(N \ge k)} \Bigr]
 
-    The first ``terms`` are always taken, ``terms_in_evaluation`` outside of training, and as many more as tosses of a
-    coin allow, each of which ends the series with probability ``stop``; one series for a batch. Each sample has a
-    direction :math:`v` of its own, of ``rademacher`` ``noise``, signs, or ``normal`` numbers. The gradient is an
-    estimate of its own, of the Neumann series, and keeps the graph of one derivative however long the series is:
+    The number of terms is drawn once for a batch, the direction :math:`v` for each sample. The gradient is a separate
+    estimate, of the Neumann series, and needs the graph of one derivative, however long the series is:
 
     .. math:: \nabla \log\det(I + J) = \mathbb{E}_{n, v}\Bigl[
        \sum_{k=0}^{n} (-1)^k \frac{v^\top J^k}{\Pr(N \ge k)}\, (\nabla J)\, v \Bigr]
 
-    As the number of terms is random, the graph cannot be compiled as one, and no program can be exported that scores.
+    Since the number of terms is random, the graph cannot be compiled as one, and a program that scores cannot be
+    exported.
+
+    Args:
+        terms: The number of terms that are always computed in training.
+        terms_in_evaluation: The number of terms that are always computed outside of training.
+        stop: The probability with which the series ends after each further term.
+        noise: The distribution of the direction: ``rademacher`` for random signs, or ``normal``.
 
     References: Chen et al., Residual Flows for Invertible Generative Modeling, 2019, arXiv:1906.02735, eq. 6 and 8;
     without the roulette: Behrmann et al., Invertible Residual Networks, 2019, arXiv:1811.00995, eq. 4.
@@ -170,7 +175,7 @@ class Roulette(LogDet):
 
     @torch.no_grad()
     def _series(self, g: Function, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """The estimate, and what its gradient multiplies the derivative of J v by."""
+        """The estimate, and the vector that multiplies the derivative of J v in its gradient."""
         _, pull = pullback(g, x)
         value, w, power = x.new_zeros(x.shape[0]), v, v
         for k, weight in enumerate(self._weights(), 1):

@@ -1,4 +1,4 @@
-"""Masks of coupling layers: channels, checkerboards of images and vectors."""
+"""Masks of coupling layers: channels, and checkerboards of images and vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo import Mask, Shape, component
 
 
 class Pieces(Mask, ABC):
-    """A mask whose conditioner sees the kept piece alone and answers for the changed piece alone."""
+    """Mask whose conditioner sees only the kept piece and computes parameters only for the changed piece."""
 
     @property
     def seen(self) -> Shape:
@@ -30,9 +30,12 @@ class Pieces(Mask, ABC):
 
 @component("channel")
 class Channel(Pieces):
-    """Keeps the first half of the channels and changes the second; with ``swap`` the other way round.
+    """Mask by channels: the first half is kept and the second half is changed.
 
     Of an odd number of channels the first half is the larger. On a vector the channels are its elements.
+
+    Args:
+        swap: Keep the second half and change the first.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, fig. 3.
 
@@ -63,7 +66,7 @@ class Channel(Pieces):
 
 
 class Alternate(Pieces):
-    """Keeps the elements 0, 2, 4 ... of a vector and changes the others; with ``odd`` the other way round.
+    """Mask of a vector: the elements 0, 2, 4 ... are kept and the others changed; with ``odd`` the other way round.
 
     Shapes: ``[D]`` in pieces that differ by one where D is odd; ValueError for a single element.
 
@@ -88,16 +91,16 @@ class Alternate(Pieces):
     def merge(self, kept: Tensor, changed: Tensor) -> Tensor:
         evens, odds = (changed, kept) if self.odd else (kept, changed)
         pairs = odds.shape[1]
-        x = torch.stack((evens[:, :pairs], odds), dim=-1).flatten(1)
+        x = torch.stack((evens[:, :pairs], odds), dim=-1).flatten(1)  # [B, 2 pairs]
         return x if evens.shape[1] == pairs else torch.cat((x, evens[:, pairs:]), dim=1)
 
 
 class Grid(Mask):
-    """Keeps the pixels with an even sum of row and column and changes the others; with ``odd`` the other way round.
+    """Mask of an image: pixels with an even sum of row and column are kept and the others changed; ``odd`` swaps them.
 
-    A piece has the pixels of each row side by side, ``[C, H, W/2]``. A conditioner sees the whole grid with zeros at
-    the changed places and the mask itself, one where a pixel is kept, as the last channel. It answers for the whole
-    grid; the changed places count.
+    A piece holds the pixels of each row in order, ``[C, H, W/2]``. A conditioner sees the whole grid with zeros at the
+    changed pixels, and the mask itself, one where a pixel is kept, as the last channel. It computes parameters for the
+    whole grid, of which those at the changed pixels are used.
 
     Shapes: ``[C, H, W]``; ValueError unless H and W are even.
 
@@ -122,19 +125,19 @@ class Grid(Mask):
         return self.shape.channels(times)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        upper, lower = _pairs(_pairs(x, -1), 2).unbind(3)
-        (a, b), (c, d) = upper.unbind(-1), lower.unbind(-1)
+        upper, lower = _pairs(_pairs(x, -1), 2).unbind(3)  # rows in twos, [B, C, H/2, W/2, 2] each
+        (a, b), (c, d) = upper.unbind(-1), lower.unbind(-1)  # the corners of 2x2 blocks, [B, C, H/2, W/2]
         evens, odds = torch.stack((a, d), dim=3).flatten(2, 3), torch.stack((b, c), dim=3).flatten(2, 3)
-        return (odds, evens) if self.odd else (evens, odds)
+        return (odds, evens) if self.odd else (evens, odds)  # [B, C, H, W/2] each
 
     def merge(self, kept: Tensor, changed: Tensor) -> Tensor:
         evens, odds = (changed, kept) if self.odd else (kept, changed)
         (a, d), (b, c) = _pairs(evens, 2).unbind(3), _pairs(odds, 2).unbind(3)
         upper, lower = torch.stack((a, b), dim=-1), torch.stack((c, d), dim=-1)
-        return torch.stack((upper, lower), dim=3).flatten(2, 3).flatten(-2)
+        return torch.stack((upper, lower), dim=3).flatten(2, 3).flatten(-2)  # [B, C, H, W]
 
     def show(self, kept: Tensor) -> Tensor:
-        with_mask = pad(kept, (0, 0, 0, 0, 0, 1), value=1.0)
+        with_mask = pad(kept, (0, 0, 0, 0, 0, 1), value=1.0)  # [B, C + 1, H, W/2]
         return self.merge(with_mask, torch.zeros_like(with_mask))
 
     def answer(self, h: Tensor) -> Tensor:
@@ -147,11 +150,14 @@ def _pairs(x: Tensor, dim: int) -> Tensor:
 
 @component("checkerboard")
 class Checkerboard(Mask):
-    """Keeps the places whose coordinates have an even sum and changes the others; with ``odd`` the other way round.
+    """Checkerboard mask: places whose coordinates have an even sum are kept and the others changed.
 
     On an image the coordinates are row and column, and all channels of a pixel go together; a conditioner sees the
-    whole grid, zeros at the changed places, and the mask as one more channel. On a vector every other element is
-    kept, and a conditioner sees just those.
+    whole grid, zeros at the changed places, and the mask as one more channel. On a vector every other element is kept,
+    and a conditioner sees only those.
+
+    Args:
+        odd: Keep the places with an odd sum and change the others.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.4 and fig. 3.
 

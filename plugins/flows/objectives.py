@@ -1,4 +1,4 @@
-"""Objectives that a flow is trained by: maximum likelihood on data, reverse KL on an energy."""
+"""Training objectives of flows: maximum likelihood on data, reverse KL divergence from an energy."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .numerics.data_dependence import learner_in
 
 
 class Objective(Component, nn.Module, ABC):
-    """What a flow is trained to minimise. It gets the flow with each batch and holds no part of it.
+    """Training objective of a flow, which is passed with each batch.
 
-    ``transforms`` are those of the flow that it is for. ValueError where such a flow cannot be trained so.
+    ``transforms`` are those of the flow that is trained. ValueError if such a flow cannot be trained with it.
     """
 
     def __init__(self, event: Event, transforms: Bijection) -> None:
@@ -52,24 +52,27 @@ FIRST = 0.01
 
 @component("reverse_kl", example={"energy": "u1"})
 class ReverseKL(Objective):
-    r"""Reverse Kullback-Leibler divergence: the flow's free energy, whose minimum is the density of an energy.
+    r"""Reverse Kullback-Leibler divergence: the free energy of the flow, whose minimum is the density of an energy.
 
     .. math:: L = \mathrm{E}_{x \sim q}[\log q(x) + \beta_t U(x)], \qquad
        \beta_t = \min\Bigl(1, 0.01 + \frac{t}{t_w}\Bigr)
 
-    where :math:`U` is the ``energy`` to be learned, :math:`t` is the step and :math:`t_w` is ``warmup``. At
-    :math:`\beta = 1` it is :math:`\mathrm{KL}(q \,\|\, \exp(-U) / Z) - \log Z`. The small weight at first keeps the
-    flow from falling into one mode of several. Of a batch nothing counts but its size: as many draws of the base go
-    through the inverse of ``transforms``. Layers that are cheap that way are those run backwards,
-    ``{type: inverse_of, of: planar}``.
+    where :math:`t` is the step. At :math:`\beta = 1` it is :math:`\mathrm{KL}(q \,\|\, \exp(-U) / Z) - \log Z`. The
+    small weight at first keeps the flow from collapsing to one mode of several. Only the size of a batch is used: as
+    many samples of the base go through the inverse of ``transforms``. Inverted layers such as ``{type: inverse_of, of:
+    planar}`` are fast in this direction.
 
-    The gradient is that of the draws, so a base has to be a differentiable function of its noise: ``standard_normal``,
-    ``normal`` or ``full_normal``; the weights of a mixture learn nothing.
+    The gradient flows through the samples, so the base must be a differentiable function of its noise:
+    ``standard_normal``, ``normal`` or ``full_normal``; the weights of a mixture learn nothing.
 
     Logs ``free_energy`` = :math:`\log q + U`, ``energy`` = :math:`U` and ``log_q``, in nats.
 
-    ValueError for data with levels, and where the transforms have parts that learn from what goes forward through
-    them (``act_norm``, ``batch_norm``): nothing does.
+    ValueError for data with levels, and for transforms with parts that learn from their forward pass (``act_norm``,
+    ``batch_norm``), which training never runs.
+
+    Args:
+        energy: The energy :math:`U` whose density is learned.
+        warmup: The steps :math:`t_w` over which the weight of the energy rises to one.
 
     References: Rezende and Mohamed, Variational inference with normalizing flows, 2015, arXiv:1505.05770, eq. 15 and
     20.

@@ -22,21 +22,21 @@ Dynamics = Callable[[Tensor | float, State], State]
 
 
 class OdeSolver(Component, nn.Module, ABC):
-    r"""A way to follow :math:`\dot y = f(t, y)` from one time to another, forwards or backwards."""
+    r"""Solver of :math:`\dot y = f(t, y)` from one time to another, forwards or backwards."""
 
     @abstractmethod
     def forward(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
         """``y`` at ``end``, from ``y`` at ``start``; ``depends`` are the tensors that f has gradients in."""
 
     def refined(self) -> OdeSolver:
-        """The same, more finely: in each half of the interval the steps that it would take in the whole."""
+        """A finer solver, which takes in each half of the interval the steps of the whole."""
         return Halves(self)
 
     contracts: ClassVar[Mapping[str, Contract]] = {}
 
 
 class Halves(OdeSolver):
-    """A solver of fixed steps with steps of half the size."""
+    """Solver of fixed steps, with steps of half the size."""
 
     def __init__(self, solver: OdeSolver) -> None:
         super().__init__()
@@ -50,16 +50,19 @@ class Halves(OdeSolver):
 
 @component("rk4")
 class RungeKutta4(OdeSolver):
-    r"""The classical Runge-Kutta method of order 4, in ``steps`` steps of equal size h.
+    r"""Classical Runge-Kutta method of order 4, in steps of equal size h.
 
     .. math:: k_1 = f(t, y), \quad k_2 = f(t + \tfrac h2, y + \tfrac h2 k_1), \quad
        k_3 = f(t + \tfrac h2, y + \tfrac h2 k_2), \quad k_4 = f(t + h, y + h k_3)
 
     .. math:: y(t + h) \approx y + \tfrac h6 (k_1 + 2 k_2 + 2 k_3 + k_4)
 
-    The cost is known, four evaluations a step, the graph can be compiled and exported, and gradients are those of what
-    was computed; the memory of training grows with the steps. The error, :math:`O(h^4)`, is not looked at: a flow that
-    learns fast changes needs more steps, or ``adaptive``.
+    The cost is four evaluations of the function for each step, the graph can be compiled and exported, and gradients
+    are those of what was computed; the memory of training grows with the steps. The error, :math:`O(h^4)`, is not
+    controlled: a flow that changes fast in time needs more steps, or ``adaptive``.
+
+    Args:
+        steps: The number of steps.
 
     References: Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, 1993, sec. II.1, table 1.2.
 
@@ -96,16 +99,22 @@ FINER = 32
 
 @component("adaptive")
 class Adaptive(OdeSolver):
-    r"""Runge-Kutta methods that choose the size of each step, by torchdiffeq.
+    r"""Runge-Kutta methods with adaptive step size, by torchdiffeq.
 
-    A step of the ``method`` is as large as keeps the estimate of its error, a root mean square over the batch, below
-    ``atol`` + ``rtol`` :math:`|y|`; tolerances below what the precision resolves are raised to that. The ``gradient``
-    by ``adjoint`` solves another equation back in time, in memory that does not grow with the number of steps; the
-    ``gradient`` by ``backprop`` goes back through the steps and gives the gradients of what was computed.
+    The estimated error of a step, a root mean square over the batch, stays below ``atol`` + ``rtol`` :math:`|y|`;
+    tolerances below the precision of the dtype are raised to it.
 
-    What it does depends on values, so its graph can neither be compiled as one nor exported, and a sample's steps
-    depend on the batch that it is in, within the tolerance. Raises `zoo.PluginError` where torchdiffeq is missing, and
-    `zoo.ZooError` where ``max_steps`` do not reach the end.
+    Its steps depend on values, so the graph can neither be compiled as one nor exported, and a sample's result depends,
+    within the tolerance, on its batch. Raises `zoo.PluginError` if torchdiffeq is not installed, and `zoo.ZooError` if
+    ``max_steps`` do not reach the end.
+
+    Args:
+        method: The Runge-Kutta method, by torchdiffeq's name.
+        rtol: The relative tolerance of the error.
+        atol: The absolute tolerance of the error.
+        gradient: ``adjoint`` solves another equation back in time, in memory that does not grow with the number of
+            steps; ``backprop`` differentiates the steps that were computed.
+        max_steps: The largest number of steps of one solution.
 
     References: Chen et al., Neural Ordinary Differential Equations, 2018, arXiv:1806.07366, sec. 2; the methods:
     Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, 1993, sec. II.4-5.
@@ -172,7 +181,7 @@ class Adaptive(OdeSolver):
 
 
 def _library() -> Any:
-    """The module torchdiffeq; a model that held it could not be copied."""
+    """The module torchdiffeq, imported at each use: a model that held it could not be copied."""
     try:
         return import_module("torchdiffeq")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Distribution that a flow makes of another."""
+"""Distribution transformed by a flow."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from .bijections.chain import Chain
     },
 )
 class Transformed(Distribution):
-    r"""A distribution that bijections take to a base: a normalizing flow, as a part of a model.
+    r"""Distribution transformed by bijections: a normalizing flow, as a part of a model.
 
     .. math:: \log p(x) = \log p_Z(f(x)) + \log|\det \partial f(x) / \partial x|, \qquad f = f_n \circ \dots \circ f_1
 
-    ``transforms`` run from the event to the ``base`` :math:`p_Z`, as in a `flow`; a draw takes their inverse. As the
-    prior of a variational autoencoder it is a learned one of any form: put fast inverses where drawing has to be fast.
-    A context goes to the transforms and the base.
+    Sampling inverts the transforms. It can serve as a learned prior of a variational autoencoder: choose transforms
+    with a fast inverse if sampling must be fast. A context is passed to the transforms and the base.
+
+    Args:
+        transforms: The bijections :math:`f_1, \dots, f_n`, from the event to the base, as in a `flow`.
+        base: The base distribution :math:`p_Z`.
 
     References: Rezende and Mohamed, Variational Inference with Normalizing Flows, 2015, arXiv:1505.05770, eq. 5; as a
     prior: Chen et al., Variational Lossy Autoencoder, 2017, arXiv:1611.02731, sec. 3.2.

@@ -1,4 +1,4 @@
-"""Accuracy."""
+"""Classification accuracy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LABEL = "label"
 
 @component("accuracy")
 class Accuracy(Metric):
-    r"""The share of held-out examples whose label has the largest logit.
+    r"""Accuracy: the share of held-out examples whose label has the largest logit.
 
     .. math:: \mathrm{accuracy} = \frac1N \sum_{i=1}^N \bigl[\arg\max_c \ell_c(x_i) = y_i\bigr]
 
-    A model that is conditioned on the label is not told it. Higher is better. Raises ValueError for a model that does
+    A model that is conditioned on the label does not get it. Higher is better. Raises ValueError for a model that does
     not predict, and for data without classes.
     """
 

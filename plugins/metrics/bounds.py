@@ -29,9 +29,9 @@ from .spread import Spread
 
 
 def per_example(batches: Iterable[Batch], figures: Callable[[Batch], Tensor]) -> Tensor:
-    """What ``figures`` gives for all batches, ``[..., B]`` each: ``[..., N]``, in float64 on the CPU.
+    """The values of ``figures`` for all batches, ``[..., B]`` each: ``[..., N]``, in float64 on the CPU.
 
-    The values stay on the device until all batches are done. Raises `zoo.DataError` where there are none.
+    The values stay on the device until all batches are done. Raises `zoo.DataError` without any batch.
     """
     with torch.no_grad():
         values = [figures(batch) for batch in batches]
@@ -41,19 +41,22 @@ def per_example(batches: Iterable[Batch], figures: Callable[[Batch], Tensor]) ->
 
 
 ACTIVE = 0.01
-"""The variance over the data above which a posterior mean counts as one that varies."""
+"""The variance over the data above which a dimension of the posterior mean counts as active."""
 
 
 @component("elbo")
 class EvidenceLowerBound(Metric):
-    r"""The mean evidence lower bound of held-out data, in nats, summed over the event, and its parts.
+    r"""Mean evidence lower bound of held-out data, in nats, summed over the event, and its terms.
 
     .. math:: \mathrm{ELBO}(x) = \mathrm E_{q(z|x)} \log p(x|z) - \mathrm{KL}(q(z|x) \,\|\, p(z)) \le \log p(x)
 
-    whatever weights a model is trained with. ``reconstruction`` is the first term with its sign changed, ``kl`` the
-    second; all are means over ``draws`` of each latent. Where the divergence tells the dimensions of the latent apart
-    and the model encodes, ``active`` is the number of dimensions with
-    :math:`\mathrm{Var}_x\, \mathrm E_{q(z|x)} z_l > 0.01`. Raises ValueError for a model without such a bound.
+    independent of the weights in training. ``reconstruction`` is the first term with its sign changed, ``kl`` the
+    second. If the divergence is a sum over the dimensions of the latent and the model encodes, ``active`` is the number
+    of dimensions with :math:`\mathrm{Var}_x\, \mathrm E_{q(z|x)} z_l > 0.01`. Raises ValueError for a model without
+    such a bound.
+
+    Args:
+        draws: The number of draws of each latent, over which all are means.
 
     References: Kingma and Welling, Auto-encoding variational Bayes, 2014, arXiv:1312.6114, eq. 3; Burda et al.,
     Importance weighted autoencoders, 2016, arXiv:1509.00519, section 5.2.
@@ -79,7 +82,7 @@ class EvidenceLowerBound(Metric):
         return {name: Measurement(value, parts.shape[1], not_finite=lost) for name, value in found.items()}
 
     def _parts(self, model: Model, batch: Batch, spread: Spread) -> Tensor:
-        """The two sides of the bound, ``[2, B]``; ``spread`` is told the codes."""
+        """The two terms of the bound, ``[2, B]``; the codes are added to ``spread``."""
         x, context = batch[model.event.name], model.given(batch)
         terms = [bounds(model).terms(x, context) for _ in range(self.draws)]
         if isinstance(model, Encodes) and terms[0].kl_dim is not None:
@@ -88,20 +91,23 @@ class EvidenceLowerBound(Metric):
 
 
 PAIRS = 5_000
-"""How many latents are decoded at once, where ``chunk`` is no more."""
+"""The number of latents that are decoded at once, unless ``chunk`` is larger."""
 
 
 @component("iwae")
 class ImportanceWeighted(Metric):
-    r"""The mean negative log-likelihood of held-out data, in nats, by importance sampling from the posterior.
+    r"""Mean negative log-likelihood of held-out data, in nats, by importance sampling from the posterior.
 
     .. math:: \mathrm{nll}_{\mathrm{iwae}} = -\frac1N \sum_{i=1}^N \log \frac1S \sum_{s=1}^S
        \frac{p(x_i, z_{is})}{q(z_{is} | x_i)}, \qquad z_{is} \sim q(z | x_i)
 
-    over :math:`S` ``samples`` of each latent. It is an upper bound of the negative log-likelihood in expectation, the
-    tighter the more samples, and itself below the negative evidence lower bound. ``chunk`` samples of an example are
-    decoded at once: the sum is taken as it goes, so that memory does not grow with ``samples``. Raises ValueError for
-    a model without a variational bound.
+    It is an upper bound of the negative log-likelihood in expectation, tighter with more samples, and below the
+    negative evidence lower bound. The sum is accumulated, so that memory does not grow with the number of samples.
+    Raises ValueError for a model without a variational bound.
+
+    Args:
+        samples: The number of samples of each latent, :math:`S`.
+        chunk: The number of samples of an example that are decoded at once.
 
     References: Burda et al., Importance weighted autoencoders, 2016, arXiv:1509.00519, eq. 8.
     """

@@ -16,49 +16,49 @@ from zoo import Batch, DataError, Measurement, Metric, Model, Scores, Solves, Va
 
 
 def bounds(model: Model) -> VariationalBound:
-    """The model as one with a variational bound; ValueError where it has none."""
+    """The model as one with a variational bound; ValueError if it has none."""
     if not isinstance(model, VariationalBound):
         raise ValueError(f"the model {type(model).__name__} has no variational bound to measure")
     return model
 
 
 CLOSE = 5e-4
-"""Nats for each number of an event: a likelihood that a finer solution moves by no more counts as exact."""
+"""Nats for each number of an event: a likelihood that a finer solution changes by no more counts as exact."""
 
 
 def scores(model: Model) -> Scores:
-    """The model as one with a likelihood; ValueError where it has none."""
+    """The model as one with a likelihood; ValueError if it has none."""
     if not isinstance(model, Scores):
         raise ValueError(f"the model {type(model).__name__} has no likelihood to measure")
     return model
 
 
 class LogLikelihoods(NamedTuple):
-    """:math:`\\log p(x)` of each example, in nats, ``[N]`` in float64 on the CPU, and how they are to be read."""
+    r""":math:`\\log p(x)` of each example, in nats, ``[N]`` in float64 on the CPU, and its kind."""
 
     nats: Tensor
     kind: str
-    """``exact``, a ``bound``, or an ``estimate``: of what is random without bias, or solved no closer than `CLOSE`."""
+    """``exact``, a ``bound``, or an ``estimate``: random without bias, or with a larger solver error than `CLOSE`."""
     solver_error: float | None
-    """By how much finer solutions move :math:`\\log p(x)`, the mean over examples; None where nothing is solved."""
+    """By how much finer solutions change :math:`\\log p(x)`, the mean over examples; None without a solver."""
 
     def mean(self, of: Tensor) -> Measurement:
-        """The mean of one value an example, of the same kind."""
+        """The mean of one value for each example, of the same kind."""
         return Measurement.mean_of(of, self.kind)
 
     def details(self, figure: str) -> Mapping[str, Measurement]:
-        """What is reported of a figure besides it: the ``solver_error`` in nats."""
+        """The details of a figure: its ``solver_error`` in nats."""
         if self.solver_error is None:
             return {}
         return {f"{figure}.solver_error": Measurement(self.solver_error, len(self.nats))}
 
 
 def log_likelihoods(model: Model, batches: Iterable[Batch], draws: int) -> LogLikelihoods:
-    """The log-likelihoods of examples, and how they are to be read.
+    """The log-likelihoods of examples, and their kind.
 
-    A bound or an estimate is the mean over ``draws`` evaluations; what is exact is the same at each, and takes one.
-    Where a part `zoo.Solves` an equation all is evaluated once more with finer solutions and the same noise. The values
-    stay on the device until all batches are done. Raises `zoo.DataError` where there are none.
+    A bound or an estimate is the mean over ``draws`` evaluations; an exact value takes one. If a part `zoo.Solves` an
+    equation, all is evaluated once more with finer solutions and the same noise. The values stay on the device until
+    all batches are done. Raises `zoo.DataError` without any batch.
     """
     scored = scores(model)
     solvers = [part for part in model.modules() if isinstance(part, Solves)]
@@ -78,7 +78,7 @@ def log_likelihoods(model: Model, batches: Iterable[Batch], draws: int) -> LogLi
 
 
 def _both(log_prob: Callable[[], Tensor], solvers: Sequence[Solves]) -> tuple[Tensor, Tensor]:
-    """An evaluation with finer solutions, and as it is, with the same noise: one of both where nothing is solved."""
+    """An evaluation with finer solutions, and one without, with the same noise; both are the same without solvers."""
     if not solvers:
         return (plain := log_prob()), plain
     with torch.random.fork_rng(), ExitStack() as finer:
@@ -99,23 +99,25 @@ def _kind(model: Model, solver_error: float | None) -> str:
 def negative_log_likelihood(
     model: Model, batches: Iterable[Batch], draws: int, figure: str = "nll"
 ) -> Mapping[str, Measurement]:
-    """The mean over examples, and over ``draws`` evaluations of each, of :math:`-\\log p(x)` in nats, as ``nll``; and
-    the details of a figure that is made of it."""
+    r"""The mean of :math:`-\\log p(x)` in nats, as ``nll``, and the details of a figure that is computed from it."""
     found = log_likelihoods(model, batches, draws)
     return {"nll": found.mean(-found.nats), **found.details(figure)}
 
 
 @component("nll")
 class NegativeLogLikelihood(Metric):
-    r"""The mean negative log-likelihood of held-out data, in nats, summed over the event.
+    r"""Mean negative log-likelihood of held-out data, in nats, summed over the event.
 
     .. math:: \mathrm{nll} = -\frac1N \sum_{i=1}^N \log p(x_i)
 
-    A model that bounds or estimates its likelihood is evaluated ``draws`` times on each example, and the values are
-    averaged. Where the model solves an equation in steps, as a continuous flow, ``nll.solver_error`` is how much
-    :math:`\log p(x)` moves with steps of half the size, the mean of its absolute value in nats: the figure is exact up
-    to 0.0005 nats of that for each number of an event, and an estimate beyond. Lower is better. Raises ValueError for a
-    model without a likelihood.
+    If the model solves an equation in steps, as a continuous flow does, ``nll.solver_error`` is the change of
+    :math:`\log p(x)` with steps of half the size, the mean of its absolute value in nats: up to 0.0005 nats for each
+    number of an event the figure counts as exact, beyond as an estimate. Lower is better. Raises ValueError for a model
+    without a likelihood.
+
+    Args:
+        draws: The number of evaluations of each example that are averaged, for a model that bounds or estimates its
+            likelihood.
     """
 
     def __init__(self, *, draws: PositiveInt = 1) -> None:
@@ -137,10 +139,13 @@ class BitsPerDim(Metric):
 
     .. math:: \mathrm{bpd} = -\frac{1}{N D \ln 2} \sum_{i=1}^N \log P(x_i)
 
-    of the integer levels that the data came with, whatever a model does to them inside; :math:`D` is the size of the
-    event. A model that adds noise to the levels gives a lower bound of :math:`\log P` that depends on the draw: the
-    figure is the mean over ``draws`` of each example. ``nll`` beside it is the same in nats for each event. Lower is
-    better. Raises ValueError for continuous data and for a model without a likelihood.
+    of the integer levels of the data, however a model transforms them; :math:`D` is the size of the event. A model that
+    adds noise to the levels gives a lower bound of :math:`\log P` that depends on the noise. ``nll`` is the same in
+    nats for each event. Lower is better. Raises ValueError for continuous data and for a model without a likelihood.
+
+    Args:
+        draws: The number of evaluations of each example that are averaged, for a model that bounds or estimates its
+            likelihood.
 
     References: Theis et al., A note on the evaluation of generative models, 2015, arXiv:1511.01844, section 3.1.
     """

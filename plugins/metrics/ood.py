@@ -1,4 +1,4 @@
-"""Likelihoods of data of another kind."""
+"""Likelihoods of out-of-distribution data."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ BATCH = 500
 
 @component("ood", example={"data": {"type": "toy2d", "figure": "rings", "size": 64, "test_size": 32}})
 class OutOfDistribution(Metric):
-    r"""How much likelier held-out examples are than those of other ``data``, to the model.
+    r"""Out-of-distribution test by the likelihood: the probability that held-out examples are likelier than other data.
 
     .. math:: \mathrm{ood} = P(\log p(x) > \log p(y)), \qquad x \sim \text{held-out}, \quad y \sim \text{other}
 
-    over all pairs, ties counted half: the area under the ROC curve of a test by the likelihood. One is a model that
-    tells them apart, a half one that cannot; below a half it takes the others for likelier than its own, as flows of
-    images are known to do. ``ood_nll`` is the mean of :math:`-\log p(y)` in nats, for ``nll`` to be compared with. The
-    other data is its test split; a model that bounds its likelihood is evaluated ``draws`` times on each example.
+    over all pairs, ties counted half: the area under the ROC curve of a test by the likelihood. It is one if the model
+    separates them, and a half if it cannot; below a half the other data is likelier than its own, as for flows of
+    images. ``ood_nll`` is the mean of :math:`-\log p(y)` in nats, to compare with ``nll``. The test split of the other
+    data is used.
 
     Raises ValueError for a model without a likelihood and for data of another form.
+
+    Args:
+        data: The other data.
+        draws: The number of evaluations of each example that are averaged, for a model that bounds or estimates its
+            likelihood.
 
     References: Nalisnick et al., Do deep generative models know what they don't know?, 2019, arXiv:1810.09136.
     """

@@ -1,4 +1,4 @@
-"""The error of reconstructions."""
+"""Error of reconstructions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .bounds import per_example
 
 @component("reconstruction_error")
 class ReconstructionError(Metric):
-    r"""The squared error of reconstructions of held-out data, summed over the event, mean over examples.
+    r"""Squared error of reconstructions of held-out data, summed over the event, mean over examples.
 
     .. math:: \frac1N \sum_{i=1}^N \|x_i - \hat x(z_i)\|^2, \qquad z_i = \mathrm{encode}(x_i)
 
-    with levels as numbers between 0 and 1, continuous data as it is. Lower is better. Raises ValueError for a model
-    that does not reconstruct.
+    with levels scaled to numbers between 0 and 1, and continuous data unchanged. Lower is better. Raises ValueError for
+    a model that does not reconstruct.
     """
 
     def check(self, model: Model) -> None:

@@ -14,23 +14,26 @@ from zoo import Batch, Energy, Measurement, Metric, Model, Part, Samples, compon
 from .likelihood import log_likelihoods, scores
 
 POINTS = {1: 4097, 2: 513}
-"""Of the grid along each axis, by the number of axes."""
+"""Points of the grid along each axis, by the number of axes."""
 BATCH = 10_000
 
 
 @component("reverse_kl", example={"energy": "u1"})
 class ReverseKL(Metric):
-    r"""The Kullback-Leibler divergence of a model :math:`q` from the density of an energy, in nats.
+    r"""Kullback-Leibler divergence of a model :math:`q` from the density of an energy, in nats.
 
     .. math:: \mathrm{KL}(q \,\|\, p) = \mathrm{E}_{x \sim q}[\log q(x) + U(x)] + \log Z, \qquad
        Z = \int \exp(-U(x))\, dx
 
-    with :math:`U` the ``energy``. The expectation is the mean over ``draws`` of the model: no data is looked at.
-    :math:`Z` is an integral by the trapezoid rule over the cube of the energy's ``extent``. Zero for a perfect model;
-    lower is better.
+    The expectation is the mean over samples of the model: no data is used. :math:`Z` is an integral by the trapezoid
+    rule over the cube of the energy's ``extent``. Zero for a perfect model; lower is better.
 
     Raises ValueError for a model that does not sample or has no exact likelihood, and for an energy over more than two
     numbers or of unknown extent.
+
+    Args:
+        energy: The energy :math:`U`.
+        draws: The number of samples of the model.
 
     References: Rezende and Mohamed, Variational inference with normalizing flows, 2015, arXiv:1505.05770, eq. 15.
     """

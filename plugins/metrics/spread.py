@@ -1,4 +1,4 @@
-"""The variance of vectors that come in batches."""
+"""Variance of vectors that come in batches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Spread:
-    """The variance of each number over all vectors, in float64, without keeping them.
+    """Variance of each number over all vectors, in float64, without storing them.
 
     References: Chan et al., Updating formulae and a pairwise algorithm for computing sample variances, 1979.
 
@@ -23,7 +23,7 @@ class Spread:
         self._mean = self._squares = torch.zeros((), dtype=torch.float64)
 
     def add(self, vectors: Tensor) -> None:
-        """``[B, L]`` more of them."""
+        """Add ``[B, L]`` vectors."""
         x = vectors.cpu().double()
         n, mean = x.shape[0], x.mean(0)
         step = mean - self._mean

@@ -1,1 +1,1 @@
-"""Networks that condition, encode and decode."""
+"""Networks: conditioners, encoders and decoders."""

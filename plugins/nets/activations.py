@@ -12,7 +12,7 @@ from torch.nn.functional import elu, softplus
 
 
 class LipSwish(nn.Module):
-    r"""Swish divided by 1.1, which makes its slope one at most.
+    r"""Swish divided by 1.1, which bounds its slope by one.
 
     .. math:: \phi(x) = x\, \sigma(\operatorname{softplus}(\beta)\, x) / 1.1
 
@@ -43,7 +43,7 @@ def concat_elu(x: Tensor) -> Tensor:
     >>> concat_elu(torch.tensor([[2.0, 0.0]]))
     tensor([[ 2.0000,  0.0000, -0.8647, -0.0000]])
     """
-    return elu(torch.cat([x, -x], dim=1))
+    return elu(torch.cat([x, -x], dim=1))  # [B, 2 C, ...]
 
 
 Activation = Literal["relu", "elu", "silu", "gelu", "tanh", "leaky_relu"]
@@ -59,7 +59,7 @@ _LAYERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def overwriting(name: Activation) -> nn.Module:
-    """The nonlinearity of this name after a layer whose output nothing else needs: ReLU then writes over its input.
+    """The nonlinearity of this name, after a layer whose output is not used again: ReLU then overwrites its input.
 
     >>> overwriting("relu"), overwriting("silu")
     (ReLU(inplace=True), SiLU())

@@ -1,4 +1,4 @@
-"""Convolutions of a context, beside those of features."""
+"""Convolutions of a context, added to features."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 
 class ContextConv(nn.Module):
-    r"""Adds a context to the channels of an image: :math:`h + w * c`, with a 1x1 convolution.
+    r"""Addition of a context to the channels of an image: :math:`h + w * c`, with a 1x1 convolution.
 
-    A vector is the same at every place. Images of another height and width are averaged over what falls on a place.
+    A vector is added at every place. A context image of another height and width is average-pooled to that of the
+    features.
 
     Shapes: ``[B, width, H, W]`` and a context ``[B, context]`` or ``[B, context, H', W']`` to ``[B, width, H, W]``.
 
@@ -34,7 +35,7 @@ class ContextConv(nn.Module):
 
 
 class Given(nn.Module):
-    """A linear function of a context, to be added to the channels of an image.
+    """Linear function of a context, to be added to the channels of an image.
 
     Shapes: a vector ``[B, context]`` to ``[B, width, 1, 1]``; a map ``[B, context, H, W]`` to ``[B, width, H, W]``.
 
@@ -52,7 +53,7 @@ class Given(nn.Module):
         return added
 
     def rows(self, context: Tensor) -> Iterator[Tensor]:
-        """What is added to each row, ``[B, width, 1, W]`` or ``[B, width, 1, 1]``, from the top."""
+        """The addends of each row, ``[B, width, 1, W]`` or ``[B, width, 1, 1]``, from the top."""
         added = self.forward(context)
         while added.shape[2] == 1:
             yield added

@@ -16,7 +16,7 @@ from .mlp import perceptron
 
 
 def halved(shape: Shape, times: int) -> tuple[int, int]:
-    """Height and width of an image after ``times`` halvings; ValueError where one is not even.
+    """Height and width of an image after ``times`` halvings; ValueError if a side is odd on the way.
 
     >>> halved(Shape(1, 64, 48), 4)
     (4, 3)
@@ -24,7 +24,7 @@ def halved(shape: Shape, times: int) -> tuple[int, int]:
     if len(shape) != 3:
         raise ValueError(f"is for images, not for shape {shape}")
     _, H, W = shape
-    # A stranger's number of times is compared before it is a power.
+    # The number is checked before it is an exponent: it may come from a file.
     if times > min(H, W).bit_length() or H % 2**times or W % 2**times:
         raise ValueError(
             f"halves {H}x{W} images {times} times: their sides should be multiples of {2 ** min(times, 32)}"
@@ -34,16 +34,20 @@ def halved(shape: Shape, times: int) -> tuple[int, int]:
 
 @component("conv", example={"channels": [4], "hidden": [8]})
 class ConvEncoder(Encoder):
-    r"""Strided convolutions, each halving the image, and fully connected layers.
+    r"""Convolutional encoder: strided convolutions, each of which halves the image, followed by fully connected layers.
 
     .. math:: h_0 = x, \qquad h_l = \phi(w_l * h_{l-1})_{\downarrow 2}, \qquad y = \text{mlp}(h_L)
 
-    with :math:`\phi` the ``activation``. The kernels are 4x4; ``channels`` are those of the convolutions, ``hidden``
-    the units of the fully connected layers. The defaults are the network of Burgess et al. for 64x64 images.
+    The kernels are 4x4. The defaults are the network of Burgess et al. for 64x64 images.
+
+    Args:
+        channels: The output channels of the convolutions.
+        hidden: The units of the hidden fully connected layers.
+        activation: The nonlinearity :math:`\phi`.
 
     References: Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599, appendix A.
 
-    Shapes: ``[B, C, H, W] -> [B, *out_shape]``; ValueError unless every convolution finds even sides.
+    Shapes: ``[B, C, H, W] -> [B, *out_shape]``; ValueError unless the sides are even before every convolution.
 
     >>> import torch, zoo
     >>> encoder = zoo.declare(zoo.Encoder, "conv")(zoo.Shape(1, 64, 64), zoo.Shape(20))
@@ -70,23 +74,28 @@ class ConvEncoder(Encoder):
         self._sizes = tuple(out_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.layers(self.convolutions(x).flatten(1))
+        h: Tensor = self.layers(self.convolutions(x).flatten(1))  # [B, C * h * w] -> [B, out]
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
 
 
 @component("conv", example={"channels": [4], "hidden": [8]})
 class ConvDecoder(Decoder):
-    r"""Fully connected layers and transposed convolutions, each doubling the image: `conv` backwards.
+    r"""Convolutional decoder: fully connected layers, then transposed convolutions, each of which doubles the image.
 
     .. math:: h_0 = \phi(\text{mlp}(z)), \qquad h_l = \phi(w_l *^\top h_{l-1})_{\uparrow 2}, \qquad y = h_L
 
-    with :math:`\phi` the ``activation``, and none at the end. The kernels are 4x4; ``channels`` are what goes into the
-    convolutions, ``hidden`` the units of the fully connected layers. The defaults are the network of Burgess et al. for
-    64x64 images.
+    It mirrors the encoder `conv`; the last convolution has no activation. The kernels are 4x4. The defaults are the
+    network of Burgess et al. for 64x64 images.
+
+    Args:
+        channels: The input channels of the transposed convolutions.
+        hidden: The units of the hidden fully connected layers.
+        activation: The nonlinearity :math:`\phi`.
 
     References: Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599, appendix A.
 
-    Shapes: ``[B, *in_shape] -> [B, C, H, W]``; ValueError unless every convolution finds even sides.
+    Shapes: ``[B, *in_shape] -> [B, C, H, W]``; ValueError unless the sides can be halved as often as there are
+    convolutions.
 
     >>> import torch, zoo
     >>> decoder = zoo.declare(zoo.Decoder, "conv")(zoo.Shape(10), zoo.Shape(1, 64, 64))
@@ -114,6 +123,6 @@ class ConvDecoder(Decoder):
         self.convolutions = nn.Sequential(*convolutions, last)
 
     def forward(self, z: Tensor) -> Tensor:
-        h: Tensor = torch.unflatten(self.layers(z.flatten(1)), 1, self._start)
+        h: Tensor = torch.unflatten(self.layers(z.flatten(1)), 1, self._start)  # [B, C, h, w]
         y: Tensor = self.convolutions(h)
         return y

@@ -17,7 +17,7 @@ from .context_conv import ContextConv
 
 
 def check_same_size(in_shape: Shape, out_shape: Shape) -> None:
-    """ValueError unless both are images of one height and width.
+    """ValueError unless both are images of the same height and width.
 
     >>> check_same_size(Shape(3, 4, 4), Shape(6, 4, 4))
     """
@@ -28,12 +28,12 @@ def check_same_size(in_shape: Shape, out_shape: Shape) -> None:
 
 
 class ActNormedConv(DataDependent, nn.Module):
-    r"""A convolution that keeps height and width, and a scale and a shift for each channel of what it gives.
+    r"""Convolution that preserves height and width, with a scale and a shift of each output channel.
 
     .. math:: y = (w * x) \odot \exp(s) + b
 
-    The weight starts as normal noise of standard deviation 0.05. The first batch comes out with mean zero and variance
-    one, but a constant channel keeps its scale; from then on :math:`s` and :math:`b` are plain parameters.
+    The weight starts as normal noise of standard deviation 0.05. The output of the first batch has mean zero and
+    variance one, except in constant channels; from then on :math:`s` and :math:`b` are ordinary parameters.
 
     References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, sec. 3.1 and 4.
 
@@ -79,15 +79,21 @@ Odd = Annotated[PositiveInt, AfterValidator(_odd)]
 
 @component("convnet", example={"width": 8})
 class ConvNet(Conditioner, TakesContext):
-    r"""Plain convolutional network: a convolution for each of ``kernels``, an activation between any two.
+    r"""Plain convolutional network, with an activation between any two convolutions.
 
     .. math:: h_0 = x, \qquad h_l = \phi(\text{act\_norm}(w_l * h_{l-1})), \qquad y = w * h_{L-1} + b
 
-    The hidden layers have ``width`` channels, each normalised with a scale and a shift that start from the first batch;
-    after :math:`\phi`, the ``activation``, training drops numbers with probability ``dropout``. ``w`` and ``b`` start
-    at zero. The default is the network in Glow's couplings, ``kernels: [3]`` the one in its split prior: a single
-    convolution. A ``context`` of that many channels, a vector or an image, is added after the first convolution by a
-    1x1 convolution.
+    Each hidden channel is normalised with a scale and a shift that are initialised from the first batch. ``w`` and
+    ``b`` start at zero. The default is the network in Glow's couplings, ``kernels: [3]`` the one in its split prior: a
+    single convolution.
+
+    Args:
+        width: The channels of the hidden layers.
+        kernels: The kernel sizes of the convolutions, odd.
+        activation: The nonlinearity :math:`\phi`.
+        dropout: The probability with which training drops a number after an activation.
+        context: The channels of a context, a vector or an image, that a 1x1 convolution adds after the first
+            convolution; 0 for none.
 
     References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, sec. 4.
 

@@ -18,14 +18,14 @@ from .activations import LipSwish
 
 
 def norm_bound(W: Tensor, iterations: int = 6) -> Tensor:
-    r"""An upper bound of the largest singular value of matrices: their Schatten norm of order :math:`2^{t + 1}`.
+    r"""Upper bound of the largest singular value of matrices: their Schatten norm of order :math:`2^{t + 1}`.
 
     .. math:: \sigma_1 \le \Bigl(\sum_i \sigma_i^{2^{t+1}}\Bigr)^{2^{-t-1}}
        = \lVert (W W^*)^{2^{t-1}} \rVert_F^{2^{-t}} \le r^{2^{-t-1}} \sigma_1
 
-    with the rank :math:`r`, by t ``iterations`` of a matrix product each. Six of them are off by less than 4% at rank
-    100. Power iteration is cheaper, but what it gives is a lower bound until it has converged, and it has a state to
-    keep; a singular value decomposition is much dearer. Its gradient is smooth, with no pole at zero.
+    with the rank :math:`r`, by t ``iterations`` of one matrix product each. After six iterations the error is below 4%
+    at rank 100. Power iteration is cheaper, but gives a lower bound until it has converged, and needs a state; a
+    singular value decomposition is much slower. The gradient is smooth, without a pole at zero.
 
     References: Delattre et al., Efficient bound of Lipschitz constant for convolutional layers by Gram iteration, 2023,
     arXiv:2305.16173, thm. 1.
@@ -48,14 +48,14 @@ def norm_bound(W: Tensor, iterations: int = 6) -> Tensor:
 
 
 def conv_norm_bound(W: Tensor, height: int, width: int) -> Tensor:
-    r"""An upper bound of the operator norm of a convolution that keeps height and width by padding with zeros.
+    r"""Upper bound of the operator norm of a convolution with zero padding that preserves height and width.
 
     .. math:: \sigma_1 \le \max_\omega \sigma_1(\hat W(\omega)), \qquad
        \hat W_{ij}(\omega) = \sum_p W_{ijp}\, e^{-2 \pi i \langle \omega, p \rangle}
 
     over the frequencies of a grid of ``[height + k - 1, width + k - 1]``: on that torus the kernel does not wrap around
-    from one edge of the image to the other, so that the convolution is a piece of a circular one, which these matrices
-    make diagonal.
+    from one edge of the image to the other, so that the convolution is part of a circular one, which these matrices
+    diagonalise.
 
     References: Sedghi et al., The singular values of convolutional layers, 2019, arXiv:1805.10408, thm. 6.
 
@@ -68,7 +68,7 @@ def conv_norm_bound(W: Tensor, height: int, width: int) -> Tensor:
     if k == 1:
         return norm_bound(W[:, :, 0, 0])
     symbol = torch.fft.rfft2(W, s=(height + k - 1, width + k - 1))  # real: the other half has the same norms
-    return norm_bound(symbol.permute(2, 3, 0, 1)).amax()
+    return norm_bound(symbol.permute(2, 3, 0, 1)).amax()  # matrices [C', C] for each frequency
 
 
 Contraction = Annotated[float, Field(gt=0, le=0.99)]
@@ -76,12 +76,12 @@ Contraction = Annotated[float, Field(gt=0, le=0.99)]
 
 
 class LipschitzNet(Component, nn.Module, ABC):
-    r"""A network :math:`g` from a shape to itself with a bound on its Lipschitz constant, in the Euclidean norm.
+    r"""Network :math:`g` from a shape to itself with a bounded Lipschitz constant, in the Euclidean norm.
 
     .. math:: |g(x) - g(y)| \le c\, |x - y|, \qquad c < 1
 
-    whatever its parameters are; c is ``lipschitz``. It is differentiable twice, treats each sample alone, and its last
-    layer starts at zero. `weights` computes what bounds it, once for as many calls as use it.
+    for all values of its parameters. It is differentiable twice, treats each sample separately, and its last layer
+    starts at zero. `weights` computes the normalised weights, once for several calls.
 
     Shapes: ``[B, *shape] -> [B, *shape]``.
     """
@@ -93,7 +93,7 @@ class LipschitzNet(Component, nn.Module, ABC):
 
     @abstractmethod
     def weights(self) -> Sequence[Tensor]:
-        """The weights that keep the bound, from the parameters."""
+        """The normalised weights, with which the network has its bound."""
 
     @abstractmethod
     def forward(self, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -111,7 +111,8 @@ class LipschitzNet(Component, nn.Module, ABC):
 
 
 def bounded(W: Tensor, norm: Tensor, most: float) -> Tensor:
-    r""":math:`W / \max(1, \sigma / c)`: weights of a norm of at most c, and themselves where they have that already.
+    r""":math:`W / \max(1, \sigma / c)`: weights scaled to a norm of at most c, unchanged if their norm is below c
+    already.
 
     >>> import torch
     >>> bounded(torch.eye(2), torch.tensor(1.0), 0.5)
@@ -123,14 +124,18 @@ def bounded(W: Tensor, norm: Tensor, most: float) -> Tensor:
 
 @component("lipschitz_mlp", example={"width": 8})
 class LipschitzMLP(LipschitzNet):
-    r"""Multi-layer perceptron that is a contraction: ``depth`` hidden layers of ``width`` units.
+    r"""Multi-layer perceptron that is a contraction.
 
     .. math:: h_0 = x, \qquad h_l = \phi(\bar W_l h_{l-1} + b_l), \qquad g = \bar W_{L+1} h_L + b_{L+1}, \qquad
        \bar W = W / \max(1, \sigma(W) / c^{1/(L+1)})
 
-    with LipSwish as :math:`\phi` and c = ``lipschitz``, the bound of the whole. :math:`\sigma` is an upper bound of the
-    spectral norm that is computed anew from the weights, so nothing is kept between calls, and training and evaluation
-    are the same.
+    with LipSwish as :math:`\phi`. :math:`\sigma` is an upper bound of the spectral norm, computed from the weights at
+    each call, so that there is no state and training and evaluation agree.
+
+    Args:
+        width: The units of a hidden layer.
+        depth: The number of hidden layers, :math:`L`.
+        lipschitz: The bound c of the Lipschitz constant of the network.
 
     References: Behrmann et al., Invertible Residual Networks, 2019, arXiv:1811.00995, sec. 2.1; Chen et al., Residual
     Flows, 2019, arXiv:1906.02735, sec. 3.3.
@@ -162,7 +167,7 @@ class LipschitzMLP(LipschitzNet):
 
     def forward(self, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
         *hidden, last = zip(weights, self.layers, strict=True)
-        h = x.flatten(1)
+        h = x.flatten(1)  # [B, D]
         for (W, layer), phi in zip(hidden, self.activations, strict=True):
             h = phi(linear(h, W, layer.get_parameter("bias")))
         return torch.unflatten(linear(h, last[0], last[1].get_parameter("bias")), 1, self._sizes)
@@ -176,14 +181,20 @@ def _odd(kernel: int) -> int:
 
 @component("lipschitz_conv", example={"width": 4})
 class LipschitzConv(LipschitzNet):
-    r"""Convolutional network that is a contraction: ``depth`` hidden layers of ``width`` channels.
+    r"""Convolutional network that is a contraction.
 
     .. math:: h_0 = x, \qquad h_l = \phi(\bar w_l * h_{l-1} + b_l), \qquad g = \bar w_{L+1} * h_L + b_{L+1}, \qquad
        \bar w = w / \max(1, \sigma(w) / c^{1/(L+1)})
 
-    with LipSwish as :math:`\phi` and c = ``lipschitz``, the bound of the whole. The first and the last convolution have
-    size ``kernel``, those between 1x1. :math:`\sigma` is an upper bound of the norm of the convolution as a map of
-    images, which is not that of its kernel as a matrix; it is computed anew from the weights.
+    with LipSwish as :math:`\phi`. The convolutions between the first and the last are 1x1. :math:`\sigma` is an upper
+    bound of the norm of the convolution as a map of images, which is not that of its kernel as a matrix; it is computed
+    from the weights at each call.
+
+    Args:
+        width: The channels of a hidden layer.
+        depth: The number of hidden layers, :math:`L`.
+        kernel: The kernel size of the first and the last convolution, odd.
+        lipschitz: The bound c of the Lipschitz constant of the network.
 
     References: Behrmann et al., Invertible Residual Networks, 2019, arXiv:1811.00995, sec. 2.1 and app. D; Chen et al.,
     Residual Flows, 2019, arXiv:1906.02735, sec. 3.3 and app. E.

@@ -16,7 +16,7 @@ from .activations import Activation, overwriting
 
 
 def perceptron(before: int, hidden: Iterable[int], after: int, phi: Activation, dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers from ``before`` numbers through the ``hidden`` ones to ``after``, nonlinear between any two.
+    """Linear layers from ``before`` numbers through the ``hidden`` ones to ``after``, with nonlinearities between them.
 
     >>> perceptron(3, [8], 2, "relu")
     Sequential(
@@ -27,7 +27,7 @@ def perceptron(before: int, hidden: Iterable[int], after: int, phi: Activation, 
     """
     layers: list[nn.Module] = []
     width = before
-    # Walked, not listed: a stranger's depth could fill the memory before a layer is built.
+    # An iterator, not a list: a very large depth from a file could fill the memory before a layer is built.
     for wide, width in pairwise(chain([before], hidden)):
         layers += [nn.Linear(wide, width), overwriting(phi)]
         layers += [nn.Dropout(dropout)] if dropout > 0 else []
@@ -36,13 +36,18 @@ def perceptron(before: int, hidden: Iterable[int], after: int, phi: Activation, 
 
 @component("mlp")
 class MLP(Conditioner, TakesContext):
-    r"""Multi-layer perceptron with ``depth`` hidden layers of ``width`` units.
+    r"""Multi-layer perceptron.
 
     .. math:: h_0 = x, \qquad h_l = \phi(W_l h_{l-1} + b_l), \qquad y = W h_L + b
 
-    with :math:`\phi` the ``activation``, after which training drops units with probability ``dropout``. ``W`` and ``b``
-    start at zero. Any shape goes in and comes out: the input is flattened, the output is given its shape. A ``context``
-    of that many numbers is put beside the input, :math:`h_0 = (x, c)`.
+    ``W`` and ``b`` start at zero. The input, of any shape, is flattened, and the output reshaped.
+
+    Args:
+        width: The units of a hidden layer.
+        depth: The number of hidden layers, :math:`L`.
+        activation: The nonlinearity :math:`\phi`.
+        dropout: The probability with which training drops a hidden unit.
+        context: The size of a context that is concatenated to the input, :math:`h_0 = (x, c)`; 0 for none.
 
     Shapes: ``[B, *in_shape] -> [B, *out_shape]``.
 
@@ -73,25 +78,30 @@ class MLP(Conditioner, TakesContext):
         self._sizes = tuple(out_shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        x = x if x.dim() == 2 else x.flatten(1)
+        x = x if x.dim() == 2 else x.flatten(1)  # [B, D]
         if context is not None and self.context:
             if context.dim() != 2:
                 raise ValueError(
                     f"takes vectors as context, not {list(context.shape)}: use a convolutional conditioner"
                 )
-            x = torch.cat((x, context), dim=1)
+            x = torch.cat((x, context), dim=1)  # [B, D + context]
         h: Tensor = self.layers(x)
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
 
 
 @component("mlp")
 class MLPEncoder(Encoder):
-    r"""Multi-layer perceptron with ``depth`` hidden layers of ``width`` units, from data to a code.
+    r"""Multi-layer perceptron from data to a code.
 
     .. math:: h_0 = x, \qquad h_l = \phi(W_l h_{l-1} + b_l), \qquad y = W h_L + b
 
-    with :math:`\phi` the ``activation``, after which training drops units with probability ``dropout``. Any shape goes
-    in and comes out: the input is flattened, the output is given its shape.
+    The input, of any shape, is flattened, and the output reshaped.
+
+    Args:
+        width: The units of a hidden layer.
+        depth: The number of hidden layers, :math:`L`.
+        activation: The nonlinearity :math:`\phi`.
+        dropout: The probability with which training drops a hidden unit.
 
     Shapes: ``[B, *in_shape] -> [B, *out_shape]``.
 
@@ -116,18 +126,23 @@ class MLPEncoder(Encoder):
         self._sizes = tuple(out_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        h: Tensor = self.layers(x.flatten(1))
+        h: Tensor = self.layers(x.flatten(1))  # [B, out]
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h
 
 
 @component("mlp")
 class MLPDecoder(Decoder):
-    r"""Multi-layer perceptron with ``depth`` hidden layers of ``width`` units, from a code to data.
+    r"""Multi-layer perceptron from a code to data.
 
     .. math:: h_0 = z, \qquad h_l = \phi(W_l h_{l-1} + b_l), \qquad y = W h_L + b
 
-    with :math:`\phi` the ``activation``, after which training drops units with probability ``dropout``. Any shape goes
-    in and comes out: the input is flattened, the output is given its shape.
+    The input, of any shape, is flattened, and the output reshaped.
+
+    Args:
+        width: The units of a hidden layer.
+        depth: The number of hidden layers, :math:`L`.
+        activation: The nonlinearity :math:`\phi`.
+        dropout: The probability with which training drops a hidden unit.
 
     Shapes: ``[B, *in_shape] -> [B, *out_shape]``.
 
@@ -152,5 +167,5 @@ class MLPDecoder(Decoder):
         self._sizes = tuple(out_shape)
 
     def forward(self, z: Tensor) -> Tensor:
-        h: Tensor = self.layers(z.flatten(1))
+        h: Tensor = self.layers(z.flatten(1))  # [B, out]
         return torch.unflatten(h, 1, self._sizes) if len(self._sizes) > 1 else h

@@ -17,7 +17,7 @@ from .convnet import check_same_size
 
 
 def normed_conv(before: int, after: int, kernel: int) -> nn.Conv2d:
-    r"""A convolution that keeps height and width, with its weight as :math:`w = g\, v / \lVert v \rVert`.
+    r"""Convolution that preserves height and width, with its weight as :math:`w = g\, v / \lVert v \rVert`.
 
     The scales :math:`g` are the parameter ``parametrizations.weight.original0``, the directions :math:`v` are
     ``original1``.
@@ -61,7 +61,7 @@ class ResidualBlock(nn.Module):
 
 
 def residual_stack(width: int, blocks: int, phi: Activation) -> Iterator[nn.Module]:
-    r"""Blocks of a 3x3 and a 1x1 convolution, and the nonlinearity that is due after the last one.
+    r"""Blocks of a 3x3 and a 1x1 convolution, followed by the nonlinearity of their sum.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, sec. 4.1.
 
@@ -81,16 +81,22 @@ def _odd(kernels: tuple[int, int]) -> tuple[int, int]:
 
 @component("resnet")
 class ResNet(Conditioner, TakesContext):
-    r"""Convolutional residual network: an input convolution, ``blocks`` residual blocks, a 1x1 output convolution.
+    r"""Convolutional residual network: an input convolution, residual blocks, and a 1x1 output convolution.
 
-    All convolutions but the last have ``width`` channels. ``kernels`` are the sizes of a block's two convolutions; the
-    input convolution has the first. The ``activation`` comes before every convolution but the input one, and what goes
-    into a block's second one is dropped with probability ``dropout`` in training.
+    An activation comes before every convolution but the input one.
 
     Every convolution is weight-normalised, :math:`w = g\, v / \lVert v \rVert`; a parameter group with ``match:
-    "*.original0"`` holds all scales :math:`g`. Those of the output convolution and its bias start at zero, and so
-    does the output, while its directions are random. A ``context`` of that many channels, a vector or an image, is
-    added after the input convolution by a 1x1 convolution.
+    "*.original0"`` holds all scales :math:`g`. Those of the output convolution and its bias start at zero, and so does
+    the output, while its directions are random.
+
+    Args:
+        width: The channels of all convolutions but the last.
+        blocks: The number of residual blocks.
+        kernels: The kernel sizes of a block's two convolutions, odd; the input convolution has the first.
+        activation: The nonlinearity.
+        dropout: The probability with which training drops a number before a block's second convolution.
+        context: The channels of a context, a vector or an image, that a 1x1 convolution adds after the input
+            convolution; 0 for none.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.7 and 4.1.
 

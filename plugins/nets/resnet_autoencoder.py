@@ -15,14 +15,15 @@ from .conv_autoencoder import halved
 from .resnet import residual_stack
 
 SMALLEST = 4
-"""Where halving ends if nothing else says so."""
+"""The side at which halving ends by default."""
 
 
 def halvings(image: Shape, code: Shape, levels: int | None) -> int:
-    """Those that lead from an image to a code: to the very size of one that is a map ``[C, h, w]``, else ``levels``.
+    """The number of halvings from an image to a code: to the size of a code that is a map ``[C, h, w]``, else
+    ``levels``.
 
-    Without ``levels`` an image is halved on the way to a vector while its sides are even and above four. ValueError
-    where the sizes of a map are no equal halvings of the image's, or other than ``levels``.
+    Without ``levels`` an image is halved on the way to a vector while its sides are even and above four. ValueError if
+    the sides of a map are not those of the image after equal halvings, or their number is not ``levels``.
 
     >>> halvings(Shape(3, 32, 32), Shape(64, 8, 8), None), halvings(Shape(1, 28, 28), Shape(16), None)
     (2, 2)
@@ -48,19 +49,25 @@ def _deepest(image: Shape) -> int:
 
 @component("resnet", example={"width": 4, "blocks": 1})
 class ResNetEncoder(Encoder):
-    r"""Convolutions that halve the image, each followed by residual blocks, and one layer that makes the code.
+    r"""Residual encoder: convolutions that halve the image, each followed by residual blocks, and one output layer.
 
     .. math:: h_0 = x, \qquad h_l = \phi(\text{blocks}((w_l * h_{l-1})_{\downarrow 2})), \qquad y = W h_L + b
 
-    To a code that is a map ``[C', h, w]`` the halvings follow from the sizes, and :math:`W` is a 1x1 convolution: each
-    place of the map stands for one of the image. To any other code :math:`W` is fully connected, after ``levels``
-    halvings, or as many as leave even sides above four. ``width`` is that of all convolutions, 4x4 where they halve;
-    ``blocks`` are those of each size, with the ``activation`` :math:`\phi` in them too. Without a halving the first
-    convolution is 3x3.
+    For a code that is a map ``[C', h, w]`` the number of halvings follows from the sizes, and :math:`W` is a 1x1
+    convolution. For any other code :math:`W` is fully connected. Convolutions that halve are 4x4; without a halving the
+    first convolution is 3x3.
+
+    Args:
+        width: The channels of all convolutions.
+        blocks: The number of residual blocks at each size.
+        levels: The number of halvings before a code that is not a map; ``null`` halves while sides are even and
+            above four.
+        activation: The nonlinearity :math:`\phi`, also within the blocks.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, sec. 4.1.
 
-    Shapes: ``[B, C, H, W] -> [B, *out_shape]``; ValueError unless sides halve evenly, and for a map of other sizes.
+    Shapes: ``[B, C, H, W] -> [B, *out_shape]``; ValueError unless the sides can be halved, and for a map of other
+    sizes.
 
     >>> import torch, zoo
     >>> encoder = zoo.declare(zoo.Encoder, {"type": "resnet", "width": 8})(zoo.Shape(3, 32, 32), zoo.Shape(16, 8, 8))
@@ -91,7 +98,7 @@ class ResNetEncoder(Encoder):
         if self._sizes is None:
             y: Tensor = self.last(h)
             return y
-        return torch.unflatten(self.last(h.flatten(1)), 1, self._sizes)
+        return torch.unflatten(self.last(h.flatten(1)), 1, self._sizes)  # [B, width, h, w] -> [B, *out_shape]
 
 
 def _down(channels: int, times: int, width: int, blocks: int, phi: Activation) -> Iterator[nn.Module]:
@@ -105,19 +112,25 @@ def _down(channels: int, times: int, width: int, blocks: int, phi: Activation) -
 
 @component("resnet", example={"width": 4, "blocks": 1})
 class ResNetDecoder(Decoder):
-    r"""One layer that spreads the code, and residual blocks before each convolution that doubles the image.
+    r"""Residual decoder: one input layer, and residual blocks before each convolution that doubles the image.
 
     .. math:: h_0 = W z + b, \qquad h_l = (w_l *^\top \phi(\text{blocks}(h_{l-1})))_{\uparrow 2}, \qquad y = h_L
 
-    The encoder of this name backwards. From a code that is a map ``[C, h, w]`` the doublings follow from the sizes, and
-    :math:`W` is a 1x1 convolution; from any other it is fully connected, and there are ``levels`` doublings, or as many
-    as start from even sides above four. ``width`` is that of all convolutions but the last, 4x4 where they double;
-    ``blocks`` are those of each size, with the ``activation`` :math:`\phi` in them too. Without a doubling the last
-    convolution is 3x3.
+    It mirrors the encoder `resnet`. For a code that is a map ``[C, h, w]`` the number of doublings follows from the
+    sizes, and :math:`W` is a 1x1 convolution. For any other code :math:`W` is fully connected. Convolutions that double
+    are 4x4; without a doubling the last convolution is 3x3.
+
+    Args:
+        width: The channels of all convolutions but the last.
+        blocks: The number of residual blocks at each size.
+        levels: The number of doublings after a code that is not a map; ``null`` for as many as the encoder has
+            halvings.
+        activation: The nonlinearity :math:`\phi`, also within the blocks.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, sec. 4.1.
 
-    Shapes: ``[B, *in_shape] -> [B, C', H, W]``; ValueError unless sides halve evenly, and for a map of other sizes.
+    Shapes: ``[B, *in_shape] -> [B, C', H, W]``; ValueError unless the sides can be halved, and for a map of other
+    sizes.
 
     >>> import torch, zoo
     >>> decoder = zoo.declare(zoo.Decoder, {"type": "resnet", "width": 8})(zoo.Shape(16, 8, 8), zoo.Shape(3, 32, 32))

@@ -1,1 +1,1 @@
-"""What several families share: contexts, events, logistics, precision."""
+"""Parts shared by several families: contexts, events, logistics, precision."""

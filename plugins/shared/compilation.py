@@ -1,4 +1,4 @@
-"""What stays out of compiled graphs."""
+"""Functions that are excluded from compiled graphs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 
 @cache
 def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, as ``torch.compile`` leaves it alone; for a part to ask when it is built.
+    """A function that ``torch.compile`` does not trace; call this when a part is built.
 
     A decorator would import torch's compiler with the module, which takes as long as torch itself.
     """
-    kept_out: Callable[..., Any] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
-    return kept_out
+    excluded: Callable[..., Any] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
+    return excluded

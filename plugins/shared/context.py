@@ -1,4 +1,4 @@
-"""What a model is conditioned on: labels as learned or unit vectors, feature vectors."""
+"""Contexts of conditional models: labels as learned or unit vectors, feature vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .events import classes_of
 
 
 class Context(Component, nn.Module, ABC):
-    """What a batch says beside the data, as a vector for every part that declares a ``context`` of its ``size``.
+    """Conditioning vector made from entries of the batch, for every part that declares a ``context`` of its size.
 
     Shapes: entries of a batch ``{name: [B, ...]}`` to ``[B, size]``.
     """
@@ -45,7 +45,7 @@ class Context(Component, nn.Module, ABC):
 
 
 def check_context(context: Context | None, parts: nn.Module) -> None:
-    """ValueError where a context is declared and none of a model's parts takes it, or the other way round."""
+    """ValueError if a context is declared and no part of the model takes it, or the other way round."""
     taking = [part for part in parts.modules() if isinstance(part, TakesContext) and part.context]
     if context is None and taking:
         name = type(taking[0]).__name__
@@ -55,7 +55,7 @@ def check_context(context: Context | None, parts: nn.Module) -> None:
 
 
 def vectors_of(context: Context | None, given: Condition | None) -> Tensor | None:
-    """The vectors of a condition, ``[B, N]``, for the parts of a model; ValueError where it does not take this one."""
+    """The context vector for the parts of a model, ``[B, N]``; ValueError if a context is missing or not taken."""
     if context is None:
         if given is not None:
             raise ValueError("this model is unconditional: it takes no context")
@@ -68,9 +68,12 @@ def vectors_of(context: Context | None, given: Condition | None) -> Tensor | Non
 
 @component("embedding")
 class Embedding(Context):
-    r"""A learned vector for each label, :math:`c = E_y`, from standard normal noise.
+    r"""Learned vector for each label, :math:`c = E_y`, initialised with standard normal noise.
 
-    A vector has ``size`` numbers, the ``context`` that conditioners declare. ValueError for data without labels.
+    ValueError for data without labels.
+
+    Args:
+        size: The size of a vector, which conditioners declare as their ``context``.
 
     Shapes: ``label`` ``[B]`` to ``[B, size]``.
 
@@ -93,9 +96,9 @@ class Embedding(Context):
 
 @component("one_hot")
 class OneHot(Context):
-    r"""The label as a unit vector, :math:`c = e_y`, of as many numbers as there are classes.
+    r"""Label as a unit vector, :math:`c = e_y`, with one number for each class.
 
-    A linear function of it has parameters of its own for each class. ValueError for data without labels.
+    A linear function of it has separate parameters for each class. ValueError for data without labels.
 
     Shapes: ``label`` ``[B]`` to ``[B, classes]``.
 
@@ -118,7 +121,7 @@ class OneHot(Context):
 
 @component("feature_vector")
 class FeatureVector(Context):
-    r"""The numbers that come with each example, as they are, :math:`c = f`.
+    r"""Features of each example, unchanged, :math:`c = f`.
 
     ValueError for data without ``features``.
 

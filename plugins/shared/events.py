@@ -1,4 +1,4 @@
-"""Data with levels and labels: how many there are, and numbers as levels."""
+"""Data with levels and labels: their number, and the conversion of numbers to levels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo import Event
 
 
 def classes_of(event: Event) -> int:
-    """How many classes an event has; ValueError where it has none.
+    """The number of classes of an event; ValueError if it has none.
 
     >>> from zoo import Shape
     >>> classes_of(Event("image", Shape(1, 8, 8), classes=10))
@@ -21,7 +21,7 @@ def classes_of(event: Event) -> int:
 
 
 def levels_of(event: Event, at_most: int | None = None) -> int:
-    """The levels of data; ValueError for continuous data, for one level, and for more than ``at_most``.
+    """The number of levels of data; ValueError for continuous data, for one level, and for more than ``at_most``.
 
     >>> import zoo
     >>> levels_of(Event("image", zoo.Shape(1, 2, 2), levels=256))
@@ -48,7 +48,7 @@ def nearest_level(x: Tensor, levels: int) -> Tensor:
 
 
 def as_data(x: Tensor, event: Event) -> Tensor:
-    """Numbers on the scale of `Event.unit` as data: the nearest level where it has levels, else as they are.
+    """Numbers on the scale of `Event.unit` as data: the nearest level for data with levels, else unchanged.
 
     >>> import zoo
     >>> as_data(torch.tensor([[0.3, 1.2]]), Event("row", zoo.Shape(2), levels=11))
@@ -60,7 +60,7 @@ def as_data(x: Tensor, event: Event) -> Tensor:
 def to_levels(v: Tensor, levels: int) -> Tensor:
     """The integers ``0 ... levels - 1`` whose bins numbers in [0, 1] fall into: uint8 up to 256 levels, int64 beyond.
 
-    Numbers outside are given the nearest level.
+    Numbers outside get the nearest level.
 
     >>> to_levels(torch.tensor([-0.1, 0.0, 0.49, 0.5, 1.0]), 4)
     tensor([0, 0, 1, 2, 3], dtype=torch.uint8)

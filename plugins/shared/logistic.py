@@ -1,4 +1,4 @@
-"""Logistic distributions rounded to levels, and scales that cannot fall without end."""
+"""Logistic distributions rounded to levels, and log scales with a lower bound."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .events import nearest_level
 
 
 def soft_clip(log_scale: Tensor, floor: float) -> Tensor:
-    r""":math:`\operatorname{softplus}(\log s - f) + f`: itself far above the floor :math:`f`, never below it.
+    r""":math:`\operatorname{softplus}(\log s - f) + f`: the identity far above the floor :math:`f`, never below it.
 
-    Unlike a clamp it has a slope everywhere, so that what fell below can come back.
+    Unlike a clamp it has a gradient everywhere, so that values below the floor can recover.
 
     References: Rybkin et al., Simple and Effective VAE Training with Calibrated Decoders, 2021, arXiv:2006.13202.
 
@@ -33,13 +33,13 @@ _WIDEST = 60.0
 
 
 def in_levels(mean: Tensor, log_scale: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-    """Means and log scales for data between -1 and 1, as a decoder gives them, in units of levels."""
+    """Means and log scales from a decoder, for data between -1 and 1, in units of levels."""
     half = 0.5 * (levels - 1)
     return (mean + 1.0) * half, soft_clip(log_scale, FLOOR) + math.log(half)
 
 
 def log_prob_of(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
-    r"""The logarithm of a level's probability, of each number.
+    r"""Log-probability of a level, for each number.
 
     .. math:: \log(\sigma(a) - \sigma(b)) = \log \sigma(a) + \log \sigma(-b) + \log(1 - e^{-(a - b)})
 
@@ -65,7 +65,7 @@ def expected_level(mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
     total = torch.zeros_like(mean)
     for start in range(1, levels, _CHUNK):
         k = torch.arange(start, min(start + _CHUNK, levels), dtype=mean.dtype, device=mean.device)
-        distance = mean.unsqueeze(-1) - (k - 0.5)
+        distance = mean.unsqueeze(-1) - (k - 0.5)  # [..., chunk]
         total = total + torch.sigmoid(distance * precision.unsqueeze(-1)).sum(-1)
     return total
 

@@ -1,4 +1,4 @@
-"""Means and deviations of a batch, of any scale: in float64, whatever the batch is in."""
+"""Means and deviations of a batch of any scale, in float64."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo import Shape
 
 
 def places(shape: Shape) -> int:
-    """How many numbers of an event a channel has: H W of an image, one of a vector.
+    """The size of a channel: H W for an image, one for a vector.
 
     >>> places(Shape(3, 4, 4)), places(Shape(5))
     (16, 1)
@@ -35,7 +35,7 @@ def element_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def spread(mean: Tensor, var: Tensor, dtype: torch.dtype, constant: float = 1.0) -> Tensor:
-    """The standard deviation; ``constant`` where it is no more than the rounding of a constant in ``dtype``.
+    """The standard deviation; ``constant`` if it is within the rounding error of a constant in ``dtype``.
 
     >>> spread(torch.tensor([0.0, 5.0]), torch.tensor([4.0, 0.0]), torch.float32)
     tensor([2., 1.])
@@ -46,5 +46,5 @@ def spread(mean: Tensor, var: Tensor, dtype: torch.dtype, constant: float = 1.0)
 
 
 def _wide(x: Tensor) -> Tensor:
-    """In float64: float32 has no squares of numbers below 1e-23 or beyond 1.8e19. Apple's GPUs have no other."""
+    """The batch in float64, since float32 has no squares of numbers below 1e-23 or beyond 1.8e19; unchanged on MPS."""
     return x if x.device.type == "mps" else x.double()

@@ -1,4 +1,4 @@
-"""Computations in at least float32, whatever autocast or TF32 say."""
+"""Computations in at least float32, also under autocast and TF32."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def lifted(h: Tensor) -> Tensor:
-    """The same numbers, those of half precision in float32: logarithms of densities would lose what they differ by.
+    """The same numbers, with half precision raised to float32: logarithms of densities would lose their differences.
 
     >>> lifted(torch.zeros(2, dtype=torch.bfloat16)).dtype, lifted(torch.zeros(2, dtype=torch.float64)).dtype
     (torch.float32, torch.float64)
@@ -18,9 +18,9 @@ def lifted(h: Tensor) -> Tensor:
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
-    """A block in which matrix products on the device of ``x`` are in their own precision.
+    """Context manager in which matrix products on the device of ``x`` are computed in their own precision.
 
-    In half precision a matrix is another than the one whose determinant is known.
+    A matrix rounded to half precision is not the one whose determinant is known.
 
     >>> x = torch.eye(2)
     >>> with torch.autocast("cpu", torch.bfloat16), full_precision(x):
@@ -36,8 +36,8 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 def product(a: Tensor, b: Tensor) -> Tensor:
     """The matrix product ``a @ b``, in the precision of its factors.
 
-    Rounded to half precision by autocast, or to TF32 on GPUs, a matrix is another than the one whose determinant and
-    inverse are known. Where TF32 is allowed, products of float32 are in float64: the matrices are small.
+    A matrix rounded to half precision by autocast, or to TF32 on GPUs, is not the one whose determinant and inverse are
+    known. If TF32 is allowed, products of float32 are computed in float64: the matrices are small.
 
     >>> x = torch.eye(2)
     >>> with torch.autocast("cpu", torch.bfloat16):

@@ -14,9 +14,12 @@ from zoo import Augmentation, Batch, Event, component
 
 @component("horizontal_flip")
 class HorizontalFlip(Augmentation):
-    """Each image is mirrored left to right with probability ``p``.
+    """Horizontal flip: each image is mirrored left to right at random.
 
     Raises ValueError unless the event is an image ``[C, H, W]``.
+
+    Args:
+        p: The probability of a flip.
 
     >>> from zoo import Shape
     >>> flip = HorizontalFlip(Event("image", Shape(1, 1, 3)), p=1.0)
@@ -38,10 +41,13 @@ class HorizontalFlip(Augmentation):
 
 @component("shift", example={"pixels": 1})
 class Shift(Augmentation):
-    """Each image is moved by up to ``pixels`` along both axes, uniformly, and the border filled with black.
+    """Random shift: each image is moved along both axes, uniformly, and the border filled with black.
 
     Black is level 0, or the lower end of the event's range. Raises ValueError unless the event is an image
     ``[C, H, W]`` that is larger than the shift.
+
+    Args:
+        pixels: The largest shift along an axis.
 
     >>> from zoo import Shape
     >>> shift = Shift(Event("image", Shape(1, 1, 3), levels=4), pixels=1)
@@ -67,7 +73,7 @@ class Shift(Augmentation):
 
 
 def translate(x: Tensor, down: Tensor, right: Tensor, most: int, fill: float = 0.0) -> Tensor:
-    """Images ``[B, C, H, W]``, each moved by its own whole numbers of pixels ``[B]``, none beyond ``most``.
+    """Images ``[B, C, H, W]``, each moved by a whole number of pixels ``[B]``, at most ``most``.
 
     >>> translate(torch.tensor([[[[1, 2, 3]]]]), torch.tensor([0]), torch.tensor([1]), most=1).tolist()
     [[[[0, 1, 2]]]]
@@ -77,4 +83,4 @@ def translate(x: Tensor, down: Tensor, right: Tensor, most: int, fill: float = 0
     rows = torch.arange(H, device=x.device) + most - down[:, None]  # [B, H]
     columns = torch.arange(W, device=x.device) + most - right[:, None]  # [B, W]
     taken = padded.gather(2, rows[:, None, :, None].expand(B, C, H, W + 2 * most))
-    return taken.gather(3, columns[:, None, None, :].expand(B, C, H, W))
+    return taken.gather(3, columns[:, None, None, :].expand(B, C, H, W))  # [B, C, H, W + 2 most] -> [B, C, H, W]

@@ -14,7 +14,7 @@ DEVICES = frozenset({"cpu", "cuda", "mps"})
 
 
 def fused(groups: Iterable[Mapping[str, Any]]) -> bool | None:
-    """True where one kernel can update all parameters; otherwise None, and torch chooses its implementation.
+    """True if one kernel can update all parameters; otherwise None, and torch chooses its implementation.
 
     The update is the same, in fewer passes over memory. It needs real floating-point parameters on one device that has
     such a kernel.
@@ -36,8 +36,12 @@ class Adam(Optimizer):
         m_t = \beta_1 m_{t-1} + (1 - \beta_1) g_t, \quad v_t = \beta_2 v_{t-1} + (1 - \beta_2) g_t^2, \quad
         \theta_t = \theta_{t-1} - \gamma \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
-    with :math:`\gamma` = ``lr``, :math:`(\beta_1, \beta_2)` = ``betas`` and :math:`\epsilon` = ``eps``.
-    ``weight_decay`` is added to the gradient as :math:`\lambda\theta`; for decay apart from it take `adamw`.
+    Args:
+        lr: The learning rate :math:`\gamma`.
+        betas: The decay rates of the moments, :math:`(\beta_1, \beta_2)`.
+        eps: The number :math:`\epsilon` added to the denominator.
+        weight_decay: The L2 penalty :math:`\lambda`, added to the gradient as :math:`\lambda\theta`; for decoupled
+            weight decay use `adamw`.
 
     References: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2014, arXiv:1412.6980, algorithm 1.
 
@@ -67,13 +71,18 @@ class Adam(Optimizer):
 
 @component("adamw")
 class AdamW(Optimizer):
-    r"""AdamW: Adam whose weight decay shrinks the parameters apart from the gradient.
+    r"""AdamW: Adam with weight decay that is decoupled from the gradient.
 
     .. math:: \theta_t = (1 - \gamma\lambda)\,\theta_{t-1}
         - \gamma \frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}
 
-    with :math:`\gamma` = ``lr``, :math:`\lambda` = ``weight_decay``, and the moments of `adam` with :math:`(\beta_1,
-    \beta_2)` = ``betas`` and :math:`\epsilon` = ``eps``.
+    with the moments of `adam`.
+
+    Args:
+        lr: The learning rate :math:`\gamma`.
+        betas: The decay rates of the moments, :math:`(\beta_1, \beta_2)`.
+        eps: The number :math:`\epsilon` added to the denominator.
+        weight_decay: The weight decay :math:`\lambda`.
 
     References: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2017, arXiv:1711.05101, algorithm 2.
 
@@ -103,14 +112,17 @@ class AdamW(Optimizer):
 
 @component("sgd", example={"lr": 0.1})
 class SGD(Optimizer):
-    r"""Stochastic gradient descent, with momentum :math:`\mu` and L2 decay :math:`\lambda` where asked.
+    r"""Stochastic gradient descent, with optional momentum :math:`\mu` and L2 penalty :math:`\lambda`.
 
     .. math:: b_t = \mu b_{t-1} + g_t + \lambda\theta_{t-1}, \qquad \theta_t = \theta_{t-1} - \gamma b_t
 
-    with :math:`\gamma` = ``lr``, :math:`\mu` = ``momentum`` and :math:`\lambda` = ``weight_decay``. ``nesterov`` looks
-    ahead: it steps along :math:`g_t + \lambda\theta_{t-1} + \mu b_t`.
+    Raises ValueError for ``nesterov`` without momentum.
 
-    Raises ValueError where ``nesterov`` is asked for without momentum.
+    Args:
+        lr: The learning rate :math:`\gamma`.
+        momentum: The momentum :math:`\mu`.
+        nesterov: Use Nesterov's momentum: step along :math:`g_t + \lambda\theta_{t-1} + \mu b_t`.
+        weight_decay: The L2 penalty :math:`\lambda`.
 
     References: Sutskever et al., On the importance of initialization and momentum in deep learning, 2013, section 2.
 

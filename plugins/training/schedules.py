@@ -11,18 +11,21 @@ from zoo import Schedule, component
 
 
 def warm_up(step: int, warmup: int) -> float:
-    """The factor of a linear warm-up: ``1 / warmup`` at step 0, so that the first step moves, and 1 when it is over."""
+    """The factor of a linear warm-up: ``1 / warmup`` at step 0, so that the first step is not zero, and 1 after it."""
     return min(1.0, (step + 1) / warmup) if warmup else 1.0
 
 
 def progress(step: int, steps: int, warmup: int) -> float:
-    """Between 0 at the end of the warm-up and 1 at ``steps``; 0 throughout a warm-up that fills the run."""
+    """The share of training after the warm-up: from 0 to 1 at ``steps``; 0 throughout a warm-up that fills the run."""
     return min(1.0, max(0, step - warmup) / max(1, steps - warmup))
 
 
 @component("constant")
 class Constant(Schedule):
-    """A constant learning rate, after a linear warm-up of ``warmup`` steps.
+    """Constant learning rate, after a linear warm-up.
+
+    Args:
+        warmup: The steps of the warm-up.
 
     >>> schedule = Constant(warmup=4)
     >>> [schedule.factor(step, 10) for step in (0, 1, 3, 10)]
@@ -38,11 +41,15 @@ class Constant(Schedule):
 
 @component("linear")
 class Linear(Schedule):
-    r"""A straight line from 1 down to ``final``, after a linear warm-up of ``warmup`` steps.
+    r"""Linear decay of the learning rate, after a linear warm-up.
 
     .. math:: f = 1 - (1 - r)\,t
 
-    where :math:`r` = ``final`` and :math:`t` runs from 0 after the warm-up to 1 at the end of the horizon.
+    where :math:`t` runs from 0 after the warm-up to 1 at the end of the horizon.
+
+    Args:
+        warmup: The steps of the warm-up.
+        final: The factor at the end, :math:`r`.
 
     >>> schedule = Linear(warmup=2)
     >>> [schedule.factor(step, 10) for step in (0, 2, 6, 10)]
@@ -58,11 +65,15 @@ class Linear(Schedule):
 
 @component("cosine")
 class Cosine(Schedule):
-    r"""Half a cosine from 1 down to ``final``, after a linear warm-up of ``warmup`` steps.
+    r"""Cosine decay of the learning rate, after a linear warm-up.
 
     .. math:: f = r + (1 - r)\,\tfrac12 (1 + \cos \pi t)
 
-    where :math:`r` = ``final`` and :math:`t` runs from 0 after the warm-up to 1 at the end of the horizon.
+    where :math:`t` runs from 0 after the warm-up to 1 at the end of the horizon.
+
+    Args:
+        warmup: The steps of the warm-up.
+        final: The factor at the end, :math:`r`.
 
     References: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2016, arXiv:1608.03983,
     eq. 5, without restarts.
@@ -82,11 +93,15 @@ class Cosine(Schedule):
 
 @component("exponential")
 class Exponential(Schedule):
-    r"""Decay by the same ratio in each step, from 1 to ``final``, after a linear warm-up of ``warmup`` steps.
+    r"""Exponential decay of the learning rate, after a linear warm-up.
 
     .. math:: f = r^t
 
-    where :math:`r` = ``final`` and :math:`t` runs from 0 after the warm-up to 1 at the end of the horizon.
+    where :math:`t` runs from 0 after the warm-up to 1 at the end of the horizon.
+
+    Args:
+        warmup: The steps of the warm-up.
+        final: The factor at the end, :math:`r`.
 
     >>> schedule = Exponential(final=0.01)
     >>> [round(schedule.factor(step, 10), 4) for step in (0, 5, 10)]

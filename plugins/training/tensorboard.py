@@ -1,4 +1,4 @@
-"""Figures for TensorBoard."""
+"""TensorBoard sink."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from zoo import Sink, ZooError, component, install_hint
 
 @component("tensorboard")
 class TensorBoard(Sink):
-    """Every figure as a scalar ``split/name``, in the folder ``tensorboard`` of the run's directory.
+    """TensorBoard sink: every figure as a scalar ``split/name``, in the folder ``tensorboard`` of the run directory.
 
-    When a run is resumed, the points after the step that it goes on from are hidden. Raises `zoo.ZooError` where the
-    package ``tensorboard`` is missing.
+    When a run is resumed, points after the resumed step are hidden. Raises `zoo.ZooError` if the package
+    ``tensorboard`` is not installed.
     """
 
     def __init__(self) -> None:

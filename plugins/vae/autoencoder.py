@@ -29,15 +29,19 @@ from zoo import (
     example={"latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "gaussian"},
 )
 class Autoencoder(Model, Reconstructs):
-    r"""Autoencoder: a code of data, and a decoder that makes the data of it again.
+    r"""Autoencoder: an encoder of data to a code, and a decoder that reconstructs the data from it.
 
     .. math:: L = -\log p(x \mid h(f(x)))
 
-    with :math:`f` the ``encoder``, :math:`h` the ``decoder`` and :math:`p` the ``likelihood``. ``latent`` is the size
-    of a code, or its shape. Codes have no distribution: it neither samples nor has a likelihood, and its ``nll`` is
-    given the code.
+    Codes have no distribution: it neither samples nor has a likelihood, and its ``nll`` is given the code.
 
     Logs ``nll``, in nats.
+
+    Args:
+        latent: The size of a code, or its shape.
+        encoder: The encoder :math:`f`.
+        decoder: The decoder :math:`h`.
+        likelihood: The likelihood :math:`p` of data given the decoder's output.
 
     References: Hinton and Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, 2006,
     doi:10.1126/science.1127647.

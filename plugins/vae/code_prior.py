@@ -39,22 +39,25 @@ from zoo import (
     },
 )
 class CodePrior(Model, Scores, SamplesMeans, Reconstructs):
-    r"""A density of the codes of an autoencoder: the second stage of VQ-VAE.
+    r"""Prior over the codes of an autoencoder: the second stage of VQ-VAE.
 
     .. math:: \log p(x) \ge \log p(x \mid k) + \log p(k), \qquad k = \mathrm{codes}(x)
 
-    The ``autoencoder`` is one whose codes are whole numbers; ``init_from: {file: ..., into: autoencoder}`` fills it
-    with what was trained before, and ``freeze: ["autoencoder.*"]`` leaves it so. It is used as in evaluation, and the
-    loss is the ``prior``'s alone: any model of codes as data, autoregressive or not. Where the data has classes so have
-    its codes, and a conditional prior makes a conditional model.
+    ``init_from: {file: ..., into: autoencoder}`` loads a trained autoencoder, and ``freeze: ["autoencoder.*"]`` freezes
+    it. It is used in evaluation mode, and the loss is that of the prior. If the data has classes, so have its codes,
+    and a conditional prior makes a conditional model.
 
-    ValueError for an autoencoder of other codes, and for a prior without a likelihood or without draws.
+    ValueError for an autoencoder with other codes, and for a prior without a likelihood or without samples.
+
+    Args:
+        autoencoder: An autoencoder whose codes are integers.
+        prior: Any model of the codes as data, autoregressive or not.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, sec. 3.3; Razavi
     et al., VQ-VAE-2, 2019, arXiv:1906.00446.
 
-    Shapes: data ``[B, *event.shape]``; codes of `encode` and `expect` as the autoencoder has them. Logs the terms of
-    the prior as ``code_<name>``, in nats of the codes.
+    Shapes: data ``[B, *event.shape]``; codes of `encode` and `expect` as in the autoencoder. Logs the terms of the
+    prior as ``code_<name>``, in nats of the codes.
     """
 
     exact = False
@@ -76,7 +79,7 @@ class CodePrior(Model, Scores, SamplesMeans, Reconstructs):
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
-        # Its codes are data here, and data stays as it is: no dropout, no codebook that moves.
+        # Its codes are data here, which must not change: no dropout, no updates of the codebook.
         self.autoencoder.train(False)
         return self
 
@@ -118,5 +121,5 @@ class CodePrior(Model, Scores, SamplesMeans, Reconstructs):
         return codes.reshape(x.shape[0], *self.codes.shape)
 
     def _as_coded(self, codes: Tensor) -> Tensor:
-        """The same as the autoencoder has them."""
+        """The codes in the shape of the autoencoder's."""
         return codes.flatten(1, 2) if codes.dim() > 2 else codes.squeeze(1)

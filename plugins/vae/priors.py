@@ -23,10 +23,10 @@ from .posteriors.one_hot import OneHot, check_variables
 
 
 class Prior(Component, nn.Module, ABC):
-    r"""A prior :math:`p(z)` that is made with the model's own posterior, or is of no density.
+    r"""Prior :math:`p(z)` that depends on the posterior of the model, or is not a density.
 
-    It gets the model with each call and holds no part of it. A density over latents alone is a `zoo.Distribution`,
-    and stands in a spec where these do.
+    It is passed the model with each call. A density that depends only on latents is a `zoo.Distribution`, and can take
+    the place of a prior in a spec.
     """
 
     def __init__(self, event: Event, latent: Shape) -> None:
@@ -45,13 +45,14 @@ class Prior(Component, nn.Module, ABC):
 
 @component("uniform_categories")
 class UniformCategories(Prior, OneHot):
-    r"""Independent variables whose categories are all alike: the prior of a `categorical` posterior.
+    r"""Independent uniform categories: the prior of a `categorical` posterior.
 
     .. math:: \log p(z) = -N \log K
 
-    A draw is unit vectors. The temperature has no meaning for it: there is no mode to draw closer to.
+    A draw consists of unit vectors. The temperature has no effect: a uniform distribution has no mode.
 
-    Shapes: latents ``[B, N, K]``, ``log_prob`` ``[B]`` in nats. ValueError for a latent of other than two sizes.
+    Shapes: latents ``[B, N, K]``, ``log_prob`` ``[B]`` in nats. ValueError for a latent whose shape does not have two
+    sizes.
 
     >>> import zoo
     >>> prior = UniformCategories(zoo.Event("point", Shape(2)), Shape(4, 3))
@@ -84,12 +85,15 @@ class Vamp(Prior):
 
     .. math:: p(z) = \frac1K \sum_{k=1}^K q(z \mid u_k)
 
-    ``components`` is :math:`K`. The pseudo-inputs :math:`u_k` are data on the scale of `Event.unit`, and pass through
-    the model's own encoder with each batch. For data with levels or a range a sigmoid keeps them within it, where the
-    paper has a hard limit that no gradient crosses. They start at random around the middle (zero, for other data),
-    with the standard deviation ``spread`` before the sigmoid: equal ones would stay equal.
+    The pseudo-inputs :math:`u_k` are data on the scale of `Event.unit`, and pass through the model's encoder with each
+    batch. For data with levels or a range a sigmoid limits them to it, where the paper has a hard limit, without a
+    gradient. They start at random around the middle (zero, for other data), since equal ones would stay equal.
 
     The temperature scales a draw's distance from the mean of its pseudo-input's posterior.
+
+    Args:
+        components: The number of pseudo-inputs, :math:`K`.
+        spread: The initial standard deviation of the pseudo-inputs, before the sigmoid.
 
     References: Tomczak and Welling, VAE with a VampPrior, 2018, arXiv:1705.07120, eq. 9.
 
@@ -119,13 +123,13 @@ class Vamp(Prior):
 
     def log_prob(self, z: Tensor, vae: VAE) -> Tensor:
         h = vae.encoder(self.inputs())
-        log_q = vae.posterior.log_prob(z.unsqueeze(1), h.unsqueeze(0))
+        log_q = vae.posterior.log_prob(z.unsqueeze(1), h.unsqueeze(0))  # [B, K]
         return log_q.logsumexp(1) - math.log(self.pseudo.shape[0])
 
     def sample(self, n: int, vae: VAE, temperature: float = 1.0) -> Tensor:
         k = torch.randint(self.pseudo.shape[0], (n,), device=self.pseudo.device)
         h = vae.encoder(self.inputs())[k]
         z, _, log_weight = vae.posterior.draw(h, 1)
-        s = torch.multinomial(log_weight.exp().T, 1).squeeze(1)
+        s = torch.multinomial(log_weight.exp().T, 1).squeeze(1)  # [n], the stratum of each draw
         drawn = z[s, torch.arange(n, device=s.device)]
         return torch.lerp(vae.posterior.mean(h), drawn, temperature)

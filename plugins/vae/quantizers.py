@@ -1,4 +1,4 @@
-"""Vector quantisation."""
+"""Vector quantization."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo import Component, Contract, DataDependent, Shape, component, mean_over_
 
 
 class Quantized(NamedTuple):
-    r"""What became of vectors :math:`z_e`: the codes nearest to them, :math:`e`.
+    r"""Result of quantizing vectors :math:`z_e`: the nearest codes, :math:`e`.
 
     ``z`` ``[B, *shape]`` has the values of :math:`e` and the gradient of :math:`z_e`: straight through. ``codes`` are
     their numbers, int64 ``[B, *shape[1:]]``. ``commitment`` :math:`|z_e - \mathrm{sg}[e]|^2` moves the vectors and
@@ -28,16 +28,16 @@ class Quantized(NamedTuple):
 
 
 class Quantizer(Component, nn.Module, ABC):
-    """Vectors, the first size of ``shape``, at all places of the others, each replaced by the nearest code.
+    """Vector quantizer: replaces the vector at each place, along the first dimension of ``shape``, by the nearest code.
 
     Shapes: ``[B, *shape] -> [B, *shape]``.
     """
 
     size: int
-    """How many codes there are."""
+    """The number of codes."""
 
     codebook_weight: float
-    """What the codebook's term counts in a loss: zero where the codes are moved by other means."""
+    """The weight of the codebook's term in a loss: zero if the codes are not trained by gradients."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Quantizer(Component, nn.Module, ABC):
 
     @abstractmethod
     def forward(self, z: Tensor) -> Quantized:
-        """The nearest codes. In training those that learn by other means than a gradient may learn here."""
+        """The nearest codes. In training, quantizers that do not learn by gradients may update their codes here."""
 
     @abstractmethod
     def embed(self, codes: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class Quantizer(Component, nn.Module, ABC):
 
 
 def rows(z: Tensor) -> Tensor:
-    """The vectors at all places, one a row: ``[B, D, ...] -> [N, D]``, in at least float32.
+    """The vectors of all places as rows: ``[B, D, ...] -> [N, D]``, in at least float32.
 
     >>> rows(torch.arange(8.0).reshape(1, 2, 2, 2)).tolist()
     [[0.0, 4.0], [1.0, 5.0], [2.0, 6.0], [3.0, 7.0]]
@@ -90,16 +90,16 @@ def embedded(codes: Tensor, codebook: Tensor) -> Tensor:
 
 
 def quantized(z: Tensor, codes: Tensor, codebook: Tensor) -> Quantized:
-    """What became of vectors ``[B, D, ...]``, given the numbers of their codes, ``[N]``."""
-    codes = codes.reshape(z.shape[0], *z.shape[2:])
-    e = embedded(codes, codebook)
+    """The result for vectors ``[B, D, ...]``, given the numbers of their codes, ``[N]``."""
+    codes = codes.reshape(z.shape[0], *z.shape[2:])  # [B, ...]
+    e = embedded(codes, codebook)  # [B, D, ...]
     commitment, learned = sum_event((z - e.detach()).square()), sum_event((z.detach() - e).square())
     straight = e.detach() + (z - z.detach())  # in this order exactly e, not up to rounding
     return Quantized(straight, codes, commitment, learned)
 
 
 def members(codes: Tensor, size: int) -> Tensor:
-    """Which rows have which code, ``[N] -> [N, K]``, ones and zeros.
+    """One-hot codes of rows, ``[N] -> [N, K]``.
 
     >>> members(torch.tensor([1, 1]), 3).tolist()
     [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
@@ -114,13 +114,16 @@ def some(vectors: Tensor, n: int) -> Tensor:
 
 @component("vq", example={"size": 8})
 class VQ(Quantizer, DataDependent):
-    r"""Vector quantisation by ``size`` codes that gradients move.
+    r"""Vector quantization with codes that are trained by gradients.
 
     .. math:: e = \operatorname*{arg\,min}_{e_k} |z_e - e_k|, \qquad
        L = \cdots + \lambda\, |\mathrm{sg}[z_e] - e|^2
 
-    :math:`\lambda` is the ``codebook_weight``, and the paper's is one. The codes start at vectors of the first batch:
-    others would have no vector near them, and never move.
+    The codes start at vectors of the first batch: others would have no vector near them, and never change.
+
+    Args:
+        size: The number of codes.
+        codebook_weight: The weight :math:`\lambda` of the term that moves the codes; the paper has one.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, eq. 1-3.
 
@@ -149,15 +152,19 @@ class VQ(Quantizer, DataDependent):
 
 @component("vq_ema", example={"size": 8})
 class VQEMA(Quantizer, DataDependent):
-    r"""Vector quantisation by ``size`` codes, each the moving average of the vectors that it was nearest to.
+    r"""Vector quantization with codes that are moving averages of the vectors nearest to them.
 
     .. math:: N_k \leftarrow \gamma N_k + (1 - \gamma)\, n_k, \qquad
        m_k \leftarrow \gamma m_k + (1 - \gamma) \sum_{i=1}^{n_k} z_{k,i}, \qquad
        e_k = m_k \Big/ \Bigl(\frac{N_k + \epsilon}{N + K \epsilon}\, N\Bigr), \quad N = \sum_k N_k
 
-    with :math:`\gamma` = ``decay``, once in each forward in training, over all processes. The smoothing of Laplace by
-    :math:`\epsilon` = ``eps`` keeps the code of a cluster that is nearly empty finite. The codes have no gradient, and
-    their term no weight in a loss. They start at vectors of the first batch, each a cluster of one.
+    updated once in each forward pass in training, over all processes. The codes have no gradient, and their term no
+    weight in a loss. They start at vectors of the first batch, each a cluster of one.
+
+    Args:
+        size: The number of codes.
+        decay: The decay of the moving averages, :math:`\gamma`.
+        eps: The Laplace smoothing :math:`\epsilon`, by which the code of a nearly empty cluster stays finite.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, appendix A.1.
 

@@ -47,17 +47,25 @@ Sizes = PositiveInt | Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     example={"latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "gaussian"},
 )
 class VAE(Model, VariationalBound, Reconstructs, Decodes, SamplesMeans):
-    r"""Variational autoencoder: a latent, a decoder that makes data of it, an encoder that infers it.
+    r"""Variational autoencoder: a latent, a decoder that generates data from it, and an encoder that infers it.
 
     .. math:: \log p(x) \ge \mathrm E_{q(z|x)}[\log p(x \mid z)] - \mathrm{KL}(q(z \mid x) \,\|\, p(z)) = -(R +
        \mathrm{KL})
 
-    Its parts are independent: the ``posterior`` says what it asks of the ``encoder``, the ``likelihood`` what of the
-    ``decoder``; the ``weighting`` makes a loss of :math:`R` and :math:`\mathrm{KL}`, and the ``objective`` says how
-    they are estimated. ``latent`` is the size of :math:`z`, or its shape: ``[16, 4, 4]``. A ``prior`` is a
-    distribution, or one made of the posterior.
+    Its parts are independent: the posterior determines the shape of the encoder's output, the likelihood that of the
+    decoder's.
 
-    SpecError where the weighting needs what the other parts do not give.
+    SpecError if the weighting needs what the other parts do not provide.
+
+    Args:
+        latent: The size of :math:`z`, or its shape, such as ``[16, 4, 4]``.
+        encoder: The network from data to the parameters of the posterior.
+        decoder: The network from the latent to the parameters of the likelihood.
+        likelihood: The distribution :math:`p(x \mid z)` of data given the decoder's output.
+        posterior: The approximate posterior :math:`q(z \mid x)`.
+        prior: The prior :math:`p(z)`: a distribution, or one that depends on the posterior.
+        weighting: The loss as a function of :math:`R` and :math:`\mathrm{KL}`.
+        objective: The estimate of both terms in training.
 
     References: Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114.
 
@@ -110,18 +118,18 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes, SamplesMeans):
     # -- inference --------------------------------------------------------------------------------------------------
 
     def answer(self, x: Tensor) -> Tensor:
-        """What the encoder says of data, ``[B, *posterior.encoded]``."""
+        """The encoder's output for data, ``[B, *posterior.encoded]``."""
         like = next(self.decoder.parameters())
         h: Tensor = self.encoder(self.event.unit(x, like.dtype))
         return h
 
     def latent_terms(self, x: Tensor, n: int = 1) -> LatentTerms:
-        """Both sides of the bound, by ``n`` draws of each latent."""
+        """Both terms of the bound, by ``n`` draws of each latent."""
         h = self.answer(x)
         return self.terms_of(x, h, self.posterior.draw(h, n))
 
     def terms_of(self, x: Tensor, h: Tensor, draws: Draws) -> LatentTerms:
-        """Both sides of the bound, by latents drawn from what the encoder said, ``h``."""
+        """Both terms of the bound, by latents drawn from the encoder's output ``h``."""
         weight = draws.log_weight.exp()
         nll = -(weight * self.log_likelihood(x, draws.z)).sum(0)
         kl = self.posterior.divergence(h, self.prior)
@@ -137,14 +145,14 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes, SamplesMeans):
         return self.importance(x, self.posterior.draw(self.answer(x), n))
 
     def importance(self, x: Tensor, draws: Draws) -> Tensor:
-        r""":math:`\log p(x, z) - \log q(z \mid x)` of each draw, ``[S, B]``, whatever strata it came from."""
+        r""":math:`\log p(x, z) - \log q(z \mid x)` of each draw, ``[S, B]``, with the weights of strata."""
         log_w = self.log_likelihood(x, draws.z) + self.log_prior(draws.z) - draws.log_q
         return log_w + draws.log_weight + math.log(draws.z.shape[0])
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         r""":math:`\log p(x \mid z)` of latents ``[S, B, *latent]``, ``[S, B]``."""
         S, B = z.shape[:2]
-        h = self.decoder(z.flatten(0, 1))
+        h = self.decoder(z.flatten(0, 1))  # [S * B, *decoded]
         repeated = x if S == 1 else x.expand(S, *x.shape).flatten(0, 1)
         return self.likelihood.log_prob(repeated, h).reshape(S, B)
 
@@ -178,7 +186,7 @@ class VAE(Model, VariationalBound, Reconstructs, Decodes, SamplesMeans):
 
 
 def _check(weighting: Part[Weighting], vae: VAE) -> None:
-    """A weighting whose needs are not met is told so on its own line."""
+    """SpecError, at the line of the weighting, if its needs are not met."""
     built = vae.weighting
     if built.needs_bounded and not vae.likelihood.bounded:
         name = vae.likelihood.declaration.name if vae.likelihood.declaration else type(vae.likelihood).__name__

@@ -41,32 +41,38 @@ from .quantizers import Quantized, Quantizer, members
     },
 )
 class VQVAE(Model, Quantizes, Decodes, SamplesMeans):
-    r"""VQ-VAE: the latent is a map of codes, each the nearest of a codebook to what the encoder gives.
+    r"""VQ-VAE: the latent is a map of codes, each the nearest in a codebook to the encoder's output.
 
     .. math:: L = -\log p(x \mid e) + \lambda\, |\mathrm{sg}[z_e] - e|^2 + \beta\, |z_e - \mathrm{sg}[e]|^2
 
-    :math:`z_e` is what the ``encoder`` gives, :math:`e` the nearest codes of the ``quantizer`` and :math:`p` the
-    ``likelihood``, whose parameters the ``decoder`` makes of :math:`e`; the decoder's gradient goes to :math:`z_e` as
-    if it were :math:`e`. :math:`\beta` is the ``commitment_weight``: as in the paper it stands before the term that
-    moves the encoder, and not, as in several libraries, before the one that moves the codes; that has :math:`\lambda`,
-    the quantizer's. All three are sums over the event, not means.
+    where the decoder's gradient is passed to :math:`z_e` as if it were :math:`e`. As in the paper :math:`\beta` weights
+    the term that moves the encoder, and not, as in several libraries, the one that moves the codes; that has
+    :math:`\lambda`, the weight of the quantizer. All three are sums over the event, not means.
 
-    ``latent`` is the shape ``[D, h, w]`` of vectors of ``D`` numbers at ``h`` times ``w`` places, or ``D`` alone: one
-    vector. The posterior is certain and the prior uniform over the :math:`K` codes, so that the divergence is a
-    constant and the likelihood bounded:
+    The posterior is deterministic and the prior uniform over the :math:`K` codes, so that the divergence is a constant
+    and the likelihood bounded:
 
     .. math:: \log p(x) \ge \log p(x \mid e) - hw \log K
 
-    Draws are of that prior: noise, until a `CodePrior` learns another. The temperature scales the noise of the
-    likelihood alone.
+    Samples are from that prior: noise, until a `CodePrior` learns another. The temperature scales only the noise of the
+    likelihood.
 
-    Logs ``nll``, ``kl`` (the constant), ``elbo``, ``commitment`` and ``codebook``, all unweighted, and ``perplexity``:
-    how many codes a batch uses, :math:`\exp(-\sum_k p_k \log p_k)`.
+    Logs ``nll``, ``kl`` (the constant), ``elbo``, ``commitment`` and ``codebook``, all unweighted, and ``perplexity``,
+    the effective number of codes in a batch, :math:`\exp(-\sum_k p_k \log p_k)`.
+
+    Args:
+        latent: The shape ``[D, h, w]`` of vectors of ``D`` numbers at ``h`` times ``w`` places, or ``D`` for a
+            single vector.
+        encoder: The network from data to :math:`z_e`.
+        decoder: The network from :math:`e` to the parameters of the likelihood.
+        likelihood: The likelihood :math:`p` of data given the decoder's output.
+        quantizer: The quantizer that computes the nearest codes :math:`e`.
+        commitment_weight: The weight :math:`\beta` of the commitment term.
 
     References: van den Oord et al., Neural Discrete Representation Learning, 2017, arXiv:1711.00937, eq. 3.
 
-    Shapes: data ``[B, *event.shape]``; what `encode` gives and `expect` takes, quantised vectors ``[B, *latent]``; the
-    latent of `decode` has the noise of the likelihood after those numbers.
+    Shapes: data ``[B, *event.shape]``; codes of `encode` and `expect`, quantized vectors ``[B, *latent]``; the latent
+    of `decode` has the noise of the likelihood after those numbers.
     """
 
     exact = False
@@ -103,7 +109,7 @@ class VQVAE(Model, Quantizes, Decodes, SamplesMeans):
         return Terms(loss.mean(), logs, {name: nll.new_tensor(weight) for name, weight in weights.items()})
 
     def quantize(self, x: Tensor) -> Quantized:
-        """The codes of data, with what they lose."""
+        """The codes of data, with the terms of their loss."""
         like = next(self.decoder.parameters())
         answer: Quantized = self.quantizer(self.encoder(self.event.unit(x, like.dtype)))
         return answer
@@ -156,7 +162,7 @@ class VQVAE(Model, Quantizes, Decodes, SamplesMeans):
 
 
 def perplexity(codes: Tensor, size: int) -> Tensor:
-    """How many codes are in use, a number between 1 and ``size``.
+    """The effective number of codes in use, between 1 and ``size``.
 
     >>> perplexity(torch.tensor([0, 0, 3, 3]), 8)
     tensor(2.)

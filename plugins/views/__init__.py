@@ -1,1 +1,1 @@
-"""Pictures of what models make of data, and of codes."""
+"""Views: pictures of data, reconstructions and codes."""

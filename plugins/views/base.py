@@ -1,4 +1,4 @@
-"""A model whose codes stand for images: what the views of codes have in common."""
+"""Codes of a model of images, as the views of codes use them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from torch import Tensor
 from zoo import Batch, Condition, Model, Quantizes, Reconstructs, image_grid, image_problem, map_condition
 
 PIECE = 500
-"""Examples or codes that a model is given at a time."""
+"""Examples or codes per call of a model."""
 
 
 class Codes:
-    """The codes of a model, each as one row of numbers; ValueError where they stand for no images."""
+    """Codes of a model of images, each as one row of numbers.
+
+    ValueError for a model that does not reconstruct images.
+    """
 
     def __init__(self, model: Model) -> None:
         if not isinstance(model, Reconstructs):
@@ -32,11 +35,11 @@ class Codes:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         return next((p.device for p in self.model.parameters()), torch.device("cpu"))
 
     def zeros(self, n: int) -> Tensor:
-        """Codes of nothing but zeros, ``[n, size]``."""
+        """Codes of zeros, ``[n, size]``."""
         return torch.zeros(n, self.size, dtype=self.dtype, device=self.device)
 
     def encode(self, data: Batch) -> Tensor:
@@ -45,7 +48,7 @@ class Codes:
         return torch.cat([model.encode(part[event.name], self.model.given(part)).flatten(1) for part in pieces(data)])
 
     def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
-        """The images that codes ``[N, size]`` stand for, on the scale of `zoo.Event.unit`."""
+        """The images of codes ``[N, size]``, on the scale of `zoo.Event.unit`."""
         z = torch.unflatten(z, 1, self.shape) if len(self.shape) > 1 else z
         parts = torch.split(torch.arange(z.shape[0], device=z.device), PIECE)
         return torch.cat(
@@ -53,18 +56,18 @@ class Codes:
         )
 
     def picture(self, images: Tensor, columns: int, captions: list[str] | None = None) -> Tensor:
-        """Images on the scale of `zoo.Event.unit`, so many in a row, as one ``[3, H, W]`` of bytes."""
+        """Images on the scale of `zoo.Event.unit` in a grid with this many columns, as one ``[3, H, W]`` of bytes."""
         return image_grid(images, self.model.event, columns, captions or ())
 
 
 def continuous(model: Model, view: str) -> None:
-    """ValueError for a model whose codes are whole numbers: what lies between them is snapped away in training."""
+    """ValueError for a model with quantized codes, which cannot be interpolated."""
     if any(isinstance(part, Quantizes) for part in model.modules()):
         raise ValueError(f"{view} goes between codes, and this model's are whole numbers: see them by 'reconstruct'")
 
 
 def unconditional(model: Model, view: str) -> None:
-    """ValueError for a model whose codes say what they stand for only together with something else."""
+    """ValueError for a conditional model, whose codes alone do not determine an image."""
     if model.conditions:
         raise ValueError(
             f"{view} needs an unconditional model; this one is conditioned on its {' and '.join(model.conditions)}"

@@ -1,4 +1,4 @@
-"""Images of which a part is hidden, and what a model puts there."""
+"""Completions of partly hidden images."""
 
 from __future__ import annotations
 
@@ -18,17 +18,22 @@ _FLIPS: dict[str, list[int]] = {"none": [], "rows": [2], "columns": [3], "both":
 
 @component("complete")
 class Complete(View):
-    r"""Examples, what is left of them, and several ways in which the model completes that.
+    r"""Completions: examples, their visible part, and several completions by the model.
 
     .. math:: x_{\mathrm{hidden}} \sim p(x_{\mathrm{hidden}} \mid x_{\mathrm{known}})
 
-    of each of the first ``n`` examples a ``share`` is ``hidden``, at one side or in the middle, and drawn ``draws``
-    times. A model of one number after the other draws each given the known numbers before it, and those alone: what
-    comes later in its order it cannot see, and a caption says how much that is, 100 % where the top is hidden and rows
-    are drawn from the top. ``flip`` turns rows, columns or both around before the model sees them, and back after it:
-    that makes what comes later come first, and is right for a model that was trained on data that is alike both ways.
+    for each of the first ``n`` examples. An autoregressive model samples each number given only the known numbers
+    before it in its order; a caption says which share of the known numbers it cannot see, 100 % if the top is hidden
+    and rows are generated from the top.
 
-    ValueError for a model that completes nothing or is of no images, and without data.
+    ValueError for a model that does not complete data or does not model images, and without data.
+
+    Args:
+        hidden: The hidden part: one side, or the middle.
+        share: The share of the sides that is hidden.
+        draws: The number of completions of each example.
+        flip: Reverse rows, columns or both before the model sees the image, and back afterwards, so that the last
+            numbers come first; for a model of data that looks the same both ways.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, fig. 9.
 

@@ -1,4 +1,4 @@
-"""From one example to another, by way of their codes."""
+"""Interpolations between examples in code space."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from .base import Codes, continuous, first, unconditional
 
 @component("interpolate")
 class Interpolate(View):
-    r"""Rows from one example to another, on the straight line between their codes.
+    r"""Interpolations from one example to another, on the straight line between their codes.
 
     .. math:: x_t = \mathrm E[x \mid (1 - t) z_a + t z_b], \qquad t = 0, \dots, 1
 
-    in ``steps`` values of t. Pairs are the first examples of the data, two by two; ``n`` is how many images there are,
-    in whole rows. The temperature says nothing. ValueError for a model that does not reconstruct images or is
-    conditional, and without a pair of examples.
+    Pairs are the first examples of the data, two by two; ``n`` is the number of images, in whole rows. The temperature
+    has no effect. ValueError for a model that does not reconstruct images or is conditional, and without a pair of
+    examples.
+
+    Args:
+        steps: The number of values of t, the images in a row.
 
     References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, fig. 5.
 
@@ -45,7 +48,7 @@ class Interpolate(View):
         if data is None or data[self.model.event.name].shape[0] < 2:
             raise ValueError("needs two examples or more to go from one to another: draw it of a run, or name data")
         pairs = min(-(-n // self.steps), data[self.model.event.name].shape[0] // 2)
-        z = torch.unflatten(self.codes.encode(first(data, 2 * pairs)), 0, (pairs, 2))
+        z = torch.unflatten(self.codes.encode(first(data, 2 * pairs)), 0, (pairs, 2))  # [pairs, 2, L]
         t = torch.linspace(0.0, 1.0, self.steps, dtype=z.dtype, device=z.device).unsqueeze(1)
-        between = torch.lerp(z[:, :1], z[:, 1:], t)
+        between = torch.lerp(z[:, :1], z[:, 1:], t)  # [pairs, steps, L]
         return self.codes.picture(self.codes.expect(between.flatten(0, 1)), self.steps)

@@ -1,4 +1,4 @@
-"""All that two numbers stand for."""
+"""Manifold of a two-dimensional code."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .base import Codes, continuous, unconditional
 
 @component("manifold")
 class Manifold(View):
-    r"""The plane of a code of two numbers, each square as likely as the other under a standard normal.
+    r"""Manifold: the images of a grid of two-dimensional codes, each cell equally likely under a standard normal.
 
     .. math:: z_{ij} = (\Phi^{-1}(u_i), \Phi^{-1}(u_j)), \qquad u_i = (i + 1/2) / s
 
     with :math:`\Phi` the distribution function of the standard normal, in a square of at most ``n`` images, s a side;
-    the first number grows to the right, the second one upwards. Data and temperature say nothing. ValueError for a
-    model that does not reconstruct images, is conditional, or has other codes.
+    the first number increases to the right, the second one upwards. Data and temperature have no effect. ValueError for
+    a model that does not reconstruct images, is conditional, or has other codes.
 
     References: Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114, fig. 4.
 

@@ -1,4 +1,4 @@
-"""Data and what a model makes of it."""
+"""Reconstructions of data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ COLUMNS = 16
 
 @component("reconstruct")
 class Reconstruct(View):
-    r"""Examples, and below each what the model makes of its code.
+    r"""Reconstructions: examples, and below each its reconstruction by the model.
 
     .. math:: x \mapsto \mathrm E[x \mid z], \qquad z = \mathrm{encode}(x)
 
-    The first ``n`` examples of the data, at most 16 in a row. Nothing is drawn at random but what encoding draws: the
-    temperature says nothing. ValueError for a model that does not reconstruct images, and without data.
+    The first ``n`` examples of the data, at most 16 in a row. Only the encoding may be random: the temperature has no
+    effect. ValueError for a model that does not reconstruct images, and without data.
 
     >>> import torch, zoo
     >>> parts = {"latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"}
@@ -48,7 +48,7 @@ class Reconstruct(View):
 
 
 def _in_rows(images: Tensor, rows: int, columns: int) -> Tensor:
-    """``[N, C, H, W] -> [rows, columns, C, H, W]``; what the last row lacks is no number, and drawn white."""
+    """``[N, C, H, W] -> [rows, columns, C, H, W]``; missing images of the last row are NaN, and drawn white."""
     missing = rows * columns - images.shape[0]
     full = pad(images, (0, 0, 0, 0, 0, 0, 0, missing), value=torch.nan)
     return torch.unflatten(full, 0, (rows, columns))

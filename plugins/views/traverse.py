@@ -1,4 +1,4 @@
-"""Each dimension of a code, swept alone."""
+"""Latent traversals."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from .base import Codes, continuous, first, pieces
 
 @component("traverse")
 class Traverse(View):
-    r"""Latent traversal: what changes as one number of a code does, one row a number.
+    r"""Latent traversal: the effect of each dimension of a code, one dimension a row.
 
     .. math:: z' = (z_1, \dots, z_{i-1}, v, z_{i+1}, \dots, z_L), \qquad v = -r, \dots, r
 
-    with ``reach`` :math:`r` in ``steps`` values, around the code of the first example. The ``most`` dimensions that say
-    most about the data are drawn, in that order: those of the largest divergence :math:`\mathrm{KL}_i`, its mean over
-    the data, or, of a model that does not tell it apart by dimension, of the largest variance. Without data it is the
-    first ones around :math:`z = 0`.
+    around the code of the first example. The most informative dimensions are drawn first: those of the largest
+    divergence :math:`\mathrm{KL}_i`, its mean over the data, or, for a model without a divergence for each dimension,
+    of the largest variance. Without data they are the first dimensions around :math:`z = 0`.
 
-    ``n`` and the temperature say nothing. ValueError for a model that does not reconstruct images, and, without data,
-    for one that is conditional.
+    ``n`` and the temperature have no effect. ValueError for a model that does not reconstruct images, and, without
+    data, for one that is conditional.
+
+    Args:
+        reach: The largest value :math:`r`.
+        steps: The number of values, the images in a row.
+        most: The largest number of dimensions.
 
     References: Higgins et al., beta-VAE, 2017, https://openreview.net/forum?id=Sy2fzU9gl, fig. 1-3.
 
@@ -58,12 +62,12 @@ class Traverse(View):
         values = torch.linspace(-self.reach, self.reach, self.steps, dtype=z.dtype, device=z.device)
         for row, dimension in zip(rows, dimensions, strict=True):
             row[:, dimension] = values
-        swept = rows.flatten(0, 1)
+        swept = rows.flatten(0, 1)  # [dimensions * steps, L]
         context = map_condition(lambda x: x.expand(swept.shape[0], *x.shape[1:]), context)
         return self.codes.picture(self.codes.expect(swept, context), self.steps, list(captions.values()))
 
     def _start(self, data: Batch | None) -> tuple[Tensor, Condition | None, dict[int, str]]:
-        """A code ``[1, L]``, what is given with it, and the dimensions to sweep, each with its caption."""
+        """A code ``[1, L]``, its context, and the dimensions to traverse, each with its caption."""
         if data is None:
             if self.model.conditions:
                 raise ValueError(f"needs data: the model is conditioned on its {' and '.join(self.model.conditions)}")
@@ -75,14 +79,16 @@ class Traverse(View):
         return self.codes.encode(one), self.model.given(one), {i: f"z{i}  {measure} {v:.2f}" for i, v in captions}
 
     def _said(self, data: Batch) -> tuple[str, Tensor]:
-        """How much each dimension says of data, ``[L]``, and by what measure."""
+        """The informativeness of each dimension about data, ``[L]``, and the name of the measure."""
         divergence = self._divergence(data)
         if divergence is not None and divergence.numel() == self.codes.size:
             return "KL", divergence
         return "var", self.codes.encode(data).var(dim=0, correction=0)
 
     def _divergence(self, data: Batch) -> Tensor | None:
-        """The mean divergence of each dimension over data, ``[L]``, in nats; None where the model does not tell."""
+        """The mean divergence of each dimension over data, ``[L]``, in nats; None if the model has none for each
+        dimension.
+        """
         model, sums = self.model, []
         if not isinstance(model, VariationalBound):
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -100,9 +101,13 @@ def test_show_component() -> None:
     assert page["distribution"] == "zoo"
     assert page["version"]
     assert "arXiv" in page["doc"]
-    assert {"name": "mask", "type": "mask", "default": ""} in page["parameters"]
+    (mask,) = [row for row in page["parameters"] if row["name"] == "mask"]
+    assert (mask["type"], mask["default"]) == ("mask", "") and mask["description"].endswith(".")
     text = invoke("show", "affine_coupling").stdout
     assert "In a spec: {type: affine_coupling" in text
+    assert re.search(r"\nParameters:\n  mask: mask\n      [^\n]+\.\n", text)
+    assert "Args:" not in text and "Args:" not in page["doc"]
+    assert "\n\nNo parameters.\n" in invoke("show", "max_likelihood").stdout
     wrong = invoke("show", "afine_coupling")
     assert wrong.exit_code == 2
     assert "did you mean 'affine_coupling'?" in wrong.stderr

@@ -21,6 +21,10 @@ So::
 
     two = 2
 
+Args:
+    width: The units of a layer,
+        :math:`n`.
+
 - first *one*,
   which goes on
 - second
@@ -45,6 +49,10 @@ one = 1
 
 two = 2
 ```
+
+**Arguments.**
+
+- `width`: The units of a layer, $n$.
 
 - first \*one\*, which goes on
 - second

@@ -42,6 +42,14 @@ class Rambling(Sound):
     """Something or other"""
 
 
+class Misnaming(Sound):
+    """Describes a parameter that it does not take.
+
+    Args:
+        att: Where it stands.
+    """
+
+
 class Doubling(Sound):
     """Every reading doubles the parameter."""
 
@@ -59,6 +67,7 @@ class Opaque(Sound):
 PLANTED = [
     (Mute, "says_what_it_is"),
     (Rambling, "says_what_it_is"),
+    (Misnaming, "says_what_it_is"),
     (Doubling, "declaration_survives"),
     (Opaque, "has_a_schema"),
 ]

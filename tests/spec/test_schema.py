@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
 import zoo
-from zoo.catalogue.docstrings import summary
+from zoo.catalogue.docstrings import about, summary
 from zoo.catalogue.queries import whole_schema
 from zoo.cli.app import app
 from zoo.document.yaml import read_yaml
@@ -158,7 +158,9 @@ def test_a_name_is_offered_with_what_it_is(document: dict[str, Any]) -> None:
 
 def test_a_parameter_is_described_as_its_docstring_does(document: dict[str, Any]) -> None:
     parameters = document["$defs"]["bijection.affine_coupling"]["properties"]
-    assert "`max_log_scale`" in parameters["max_log_scale"]["description"]
+    coupling = installed().components()["bijection", "affine_coupling"]
+    described = parameters["max_log_scale"]["description"]
+    assert described and described == about(coupling, "max_log_scale")
     assert (parameters["max_log_scale"]["default"], parameters["max_log_scale"]["exclusiveMinimum"]) == (2.0, 0)
     inputs = document["$defs"]["model.autoregressive"]["properties"]["inputs"]
     assert inputs["default"] == {"type": "centred"} and inputs["$ref"] == "#/$defs/inputs"

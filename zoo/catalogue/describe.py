@@ -19,7 +19,7 @@ from ..registry.part import Part, example_of, parameters_of
 from ..registry.registry import installed
 from ..settings import Settings
 from ..spec import Spec
-from .docstrings import about, first_sentence, plain, summary, whole_docstring
+from .docstrings import about, description, first_sentence, plain, summary, text
 from .entries import Entry, Parameter, Shelf
 from .json_schema import either, of_record, with_former_keys
 
@@ -41,11 +41,9 @@ def describe(plugin: Found) -> Shelf:
 
 
 def entry(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> Entry:
-    """What a component says of itself."""
-    kind, taken = kind_name(kind_of(cls)), parameters(cls)
-    doc = whole_docstring(cls, [parameter.name for parameter in taken])
-    schema = schema_of(cls, name, formerly)
-    return Entry(kind, name, summary(cls), doc, taken, snippet(cls, name), schema, list(formerly))
+    """The entry of a component in the catalogue."""
+    kind, schema = kind_name(kind_of(cls)), schema_of(cls, name, formerly)
+    return Entry(kind, name, summary(cls), text(cls), parameters(cls), snippet(cls, name), schema, list(formerly))
 
 
 def describe_spec(path: Path) -> tuple[str, str]:
@@ -86,8 +84,8 @@ def schema_of(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> 
     """A component's part of the JSON Schema, and what its kind is."""
     own = of_record(parameters_of(cls).model_json_schema(by_alias=True, schema_generator=_PlainDefaults))
     taken = own["definition"]
-    told = {key: about(cls, key) for key in taken.get("properties", {})}
-    described = {key: {"description": told[key]} if told[key] else {} for key in told}
+    descriptions = {key: about(cls, key) for key in taken.get("properties", {})}
+    described = {key: {"description": found} if found else {} for key, found in descriptions.items()}
     definition = {
         "type": "object",
         "description": plain(summary(cls)),
@@ -104,12 +102,13 @@ def schema_of(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> 
 
 
 def parameters(cls: type[Component]) -> list[Parameter]:
-    """A component's parameters with their types and defaults."""
+    """A component's parameters with their types, defaults and descriptions."""
     found = []
     for name, info in parameters_of(cls).model_fields.items():
         annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
         default = "" if info.default is PydanticUndefined else shown(info.default)
-        found.append(Parameter(info.alias or name, type_text(annotation), default))
+        called = info.alias or name
+        found.append(Parameter(called, type_text(annotation), default, description(cls, called)))
     return found
 
 

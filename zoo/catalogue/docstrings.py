@@ -1,15 +1,13 @@
-"""What a docstring says, in parts: its first sentence, and what it says of a parameter."""
+"""Docstrings in parts: the summary, the text and the ``Args:`` list with its entry for each parameter."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from textwrap import dedent
 
-_FORMULA = re.compile(r"^\.\. math::.*(\n( .*)?)*", re.M)
-_SENTENCE = re.compile(r"(?<=[^\s.][.:])\s")  # not after the dots of ``0 .. levels``
-_CLAUSE = re.compile(r"(?:``.*?``|.)+?(?:(?<=[^\s.][.:;])(?=\s)|$)")  # nor within a literal
+HEAD = "Args:"
+_SENTENCE = re.compile(r"(?<=[^\s.]\.)\s")  # not after the dots of ``0 .. levels``
 
 
 def summary(cls: type) -> str:
@@ -18,34 +16,42 @@ def summary(cls: type) -> str:
 
 
 def first_sentence(text: str) -> str:
+    """The first sentence of a text, without its full stop."""
     flat = " ".join(text.split())
     return _SENTENCE.split(flat, maxsplit=1)[0].rstrip(".:") if flat else ""
 
 
 def about(cls: type, parameter: str) -> str:
-    """What of the sentences of a class's docstring names a parameter, without formulas.
-
-    Where none does, those of the base that takes the parameter as well.
+    """The description of a parameter: of the nearest class in the method resolution order that lists it, or ''.
 
     >>> class Scale:
     ...     '''Scale by :math:`s`.
     ...
-    ...     It is at most ``bound``. Nothing else bounds it; ``bound: 1`` keeps it.
+    ...     Args:
+    ...         bound: Upper bound of :math:`s`; ``null`` for
+    ...             no bound.
     ...     '''
-    ...
-    ...     def __init__(self, bound): ...
     >>> class Shrink(Scale):
     ...     '''Scale by no more than one.'''
     >>> about(Scale, "bound")
-    'It is at most `bound`. `bound: 1` keeps it.'
+    'Upper bound of s; `null` for no bound.'
     >>> about(Shrink, "bound") == about(Scale, "bound")
     True
     """
-    return plain(" ".join(re.sub(r"[:;]$", ".", clause) for clause in _told(cls, parameter)))
+    return plain(description(cls, parameter))
+
+
+def description(cls: type, parameter: str) -> str:
+    """The description of a parameter as its docstring writes it."""
+    for base in cls.__mro__:
+        found = dict(arguments(_own(base)))
+        if parameter in found:
+            return found[parameter]
+    return ""
 
 
 def plain(text: str) -> str:
-    """A sentence of a docstring for who does not render it.
+    """A sentence of a docstring without markup, for a terminal or an editor.
 
     >>> plain(r"Scale by :math:`s` = ``scale``")
     'Scale by s = `scale`'
@@ -53,41 +59,42 @@ def plain(text: str) -> str:
     return re.sub(r":\w+:`([^`]*)`", r"\1", text).replace("``", "`")
 
 
-def whole_docstring(cls: type, parameters: Iterable[str]) -> str:
-    r"""The docstring of a class and, after it, what only bases say of its parameters.
+def text(cls: type) -> str:
+    """The docstring of a class without its ``Args:`` list."""
+    before, _, after = _split(inspect.getdoc(cls) or "")
+    return "\n\n".join(part for part in (before, after) if part)
 
-    >>> class Scale:
-    ...     '''It is at most ``bound``.'''
-    ...
-    ...     def __init__(self, bound): ...
-    >>> class Shrink(Scale):
-    ...     '''Scale by no more than one.'''
-    >>> whole_docstring(Shrink, ["bound"])
-    'Scale by no more than one.\n\nIt is at most ``bound``.'
+
+def arguments(doc: str) -> list[tuple[str, str]]:
+    """The names and descriptions in the ``Args:`` list of a docstring, in order.
+
+    A name starts a line of the list; what is indented further goes on with its description. A type in parentheses after
+    the name is skipped, as the signature has it.
+
+    >>> arguments("Scale.\\n\\nArgs:\\n    bound (float): Upper bound.\\n    axis: The axis\\n        to scale.\\n")
+    [('bound', 'Upper bound.'), ('axis', 'The axis to scale.')]
     """
-    own = inspect.getdoc(cls) or ""
-    inherited = dict.fromkeys(
-        clause for parameter in parameters for clause in _told(cls, parameter) if not _naming(cls, parameter)
-    )
-    return "\n\n".join([own, *([" ".join(inherited)] if inherited else [])])
+    found: list[tuple[str, str]] = []
+    for line in dedent(_split(doc)[1]).splitlines():
+        if line and not line[0].isspace():
+            name, _, description = line.partition(":")
+            found.append((name.split(" (")[0].lstrip("*"), description.strip()))
+        elif line and found:
+            name, description = found[-1]
+            found[-1] = (name, f"{description} {line.strip()}".strip())
+    return found
 
 
-def _told(cls: type, parameter: str) -> list[str]:
-    """The clauses about a parameter, of the class itself or else of the nearest base that takes it and has some."""
-    for base in cls.__mro__:
-        found = _naming(base, parameter)
-        if found and (base is cls or parameter in inspect.signature(base.__init__).parameters):  # type: ignore[misc]
-            return found
-    return []
+def _own(cls: type) -> str:
+    return inspect.cleandoc(vars(cls).get("__doc__") or "")
 
 
-def _naming(cls: type, parameter: str) -> list[str]:
-    """The clauses of a docstring with the parameter's name, or with the name and a value as in a spec."""
-    return [clause for clause in _clauses(cls) if f"``{parameter}``" in clause or f"``{parameter}: " in clause]
-
-
-@lru_cache(maxsize=64)
-def _clauses(cls: type) -> tuple[str, ...]:
-    """A docstring's clauses, without formulas; of a class and its bases they are asked for again and again."""
-    text = " ".join(_FORMULA.sub("\n", inspect.getdoc(cls) or "").split())
-    return tuple(clause.strip() for clause in _CLAUSE.findall(text))
+def _split(doc: str) -> tuple[str, str, str]:
+    """A docstring before its ``Args:`` list, the lines of the list, and what follows them."""
+    lines = doc.splitlines()
+    if HEAD not in lines:
+        return doc.strip("\n"), "", ""
+    start = lines.index(HEAD)
+    after = [i for i in range(start + 1, len(lines)) if lines[i] and not lines[i][0].isspace()]
+    end = after[0] if after else len(lines)
+    return tuple("\n".join(part).strip("\n") for part in (lines[:start], lines[start + 1 : end], lines[end:]))  # type: ignore[return-value]

@@ -20,6 +20,7 @@ class Parameter:
     name: str
     type: str
     default: str
+    description: str
 
 
 @dataclass(frozen=True)

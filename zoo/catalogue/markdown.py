@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from textwrap import dedent
 
+from .docstrings import HEAD, arguments
+
 _INLINE = re.compile(
     r":math:`(?P<math>[^`]+)`"
     r"|``(?P<code>.+?)``"
@@ -43,6 +45,16 @@ def line(text: str, links: Mapping[str, str] | None = None) -> str:
     return "".join([*found, _plain(text[last:])])
 
 
+def cell(text: str, links: Mapping[str, str] | None = None) -> str:
+    r"""One line of a docstring in a table, where a bar would end the cell.
+
+    >>> print(cell("One | two, :math:`|x|`."))
+    One \| two, $\vert x\vert $.
+    """
+    parts = re.split(r"((?<!\\)\$[^$]+\$)", line(text, links))
+    return "".join(part.replace("|", r"\vert " if i % 2 else r"\|") for i, part in enumerate(parts))
+
+
 def fenced(text: str, language: str) -> str:
     """A block of code with a fence longer than any run of backticks in it."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
@@ -57,7 +69,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _blocks(doc: str) -> Iterator[tuple[str, str]]:
-    """What is between blank lines: formulas, examples, code and paragraphs, with what a directive holds."""
+    """The blocks between blank lines: formulas, examples, code, arguments and paragraphs."""
     pending = ""
     for text in re.split(r"\n[ \t]*\n", dedent(doc).strip("\n")):
         if text.startswith(".. math::"):
@@ -66,6 +78,8 @@ def _blocks(doc: str) -> Iterator[tuple[str, str]]:
                 yield "math", body
             else:
                 pending = "math"
+        elif text.startswith(f"{HEAD}\n"):
+            yield "arguments", text
         elif text.startswith(" "):
             yield pending or "code", text
             pending = ""
@@ -93,6 +107,9 @@ def _written(kind: str, text: str, links: Mapping[str, str]) -> str:
     match kind:
         case "math":
             return f"$$\n{_flat(text)}\n$$"
+        case "arguments":
+            rows = [f"- `{name}`: {line(described, links)}" for name, described in arguments(text)]
+            return "\n".join(["**Arguments.**", "", *rows])
         case "example":
             return fenced(text, "pycon")
         case "code":

@@ -11,6 +11,7 @@ from typing import Any
 from ..document.shipped import shipped_specs
 from ..registry.discovery import Found, environment, found, sources, stamp_of
 from ..storage.cache import keep, recalled
+from .docstrings import plain
 from .entries import Entry, Shelf, keep_shelf, shelf_kept
 from .json_schema import schema
 
@@ -65,7 +66,7 @@ def components(shelves: Iterable[Shelf], kind: str | None = None) -> dict[str, d
     listed: dict[str, dict[str, str]] = {}
     entries = [entry for shelf in shelves for entry in shelf.entries if kind in (None, entry.kind)]
     for entry in sorted(entries, key=lambda entry: (entry.kind, entry.name)):
-        listed.setdefault(entry.kind, {})[entry.name] = entry.summary
+        listed.setdefault(entry.kind, {})[entry.name] = plain(entry.summary)
     return listed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ from .app import (
 )
 
 if TYPE_CHECKING:
+    from ..catalogue.entries import Parameter
     from ..catalogue.queries import Resolved
 
 
@@ -66,7 +68,6 @@ def show(
     from ..catalogue import queries
     from ..document.shipped import shipped_specs
     from ..errors import nearest
-    from ..report.text_table import columns
 
     shelves, shipped = queries.catalogue(), shipped_specs()
     found = queries.pages(shelves, name)
@@ -82,7 +83,7 @@ def show(
         pages.append({**facts, "doc": doc, "parameters": [vars(row) for row in rows], "example": declared})
         if not as_json:
             print(f"{kind} '{name}' ({plugin.distribution} {plugin.version})\n\n{doc}\n\nIn a spec: {declared}\n")
-            print(columns([[r.name, r.type, r.default] for r in rows], ["parameter", "type", "default"]), end="\n\n")
+            print("\n".join(["Parameters:", *map(_parameter, rows)] if rows else ["No parameters."]), end="\n\n")
     resolved = _resolved(name, sets or [], trust) if is_spec else None
     if as_json:
         print_json({"components": pages, "spec": resolved and resolved.node})
@@ -147,6 +148,14 @@ def docs(
         print_json({"output": str(output), "pages": built.pages, "problems": built.problems})
     else:
         print(output / "index.html")
+
+
+def _parameter(row: Parameter) -> str:
+    """A parameter with its type, default and description, on a line and those below it."""
+    from ..catalogue.docstrings import plain
+
+    line = f"  {row.name}: {row.type}" + (f" = {row.default}" if row.default else "")
+    return "\n".join([line, *wrap(plain(row.description), 112, initial_indent=" " * 6, subsequent_indent=" " * 6)])
 
 
 def _resolved(name: str, overrides: list[str], trust: bool) -> Resolved:

@@ -1,4 +1,4 @@
-"""The kinds that move parameters: optimizers and learning-rate schedules."""
+"""Kinds of training: optimizers and learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .component import Component
 
 
 class ParameterGroup(Settings):
-    """Settings of their own for the parameters whose names match a pattern (``*.log_s``)."""
+    """Settings for the parameters whose names match a pattern (``*.log_s``)."""
 
     match: str
     lr: PositiveFloat | None = None
@@ -22,10 +22,11 @@ class ParameterGroup(Settings):
 
 
 class Optimizer(Component, ABC):
-    """A declared optimizer.
+    """Base class of optimizers.
 
-    The first of ``groups`` that matches a parameter's name takes it, and what the group sets replaces the optimizer's
-    own.
+    Args:
+        groups: Groups of parameters with other settings. A parameter belongs to the first group whose ``match``, a
+            pattern, matches its name.
     """
 
     def __init__(self, groups: Sequence[ParameterGroup]) -> None:

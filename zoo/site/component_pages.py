@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from posixpath import dirname, relpath
 
 from ..catalogue.entries import Entry, Shelf
-from ..catalogue.markdown import fenced, line, markdown, table
+from ..catalogue.markdown import cell, fenced, line, markdown, table
 from ..catalogue.queries import Page
 from ..errors import a
 from ..interfaces import Causal, Component
@@ -104,11 +104,13 @@ class Reference:
         return "\n\n".join([*sections, *(["## Specs with it", ", ".join(users)] if users else [])])
 
     def _parameters(self, entry: Entry, page: str) -> list[str]:
+        links = self._links(page, entry.kind)
         rows = [
-            [f"`{row.name}`", self._type(row.type, page), f"`{row.default}`" if row.default else ""]
+            [f"`{row.name}`", self._type(row.type, page), f"`{row.default}`" if row.default else "",
+             cell(row.description, links)]
             for row in entry.parameters
-        ]
-        return ["## Parameters", table(["parameter", "type", "default"], rows)] if rows else []
+        ]  # fmt: skip
+        return ["## Parameters", table(["parameter", "type", "default", "meaning"], rows)] if rows else []
 
     def _type(self, text: str, page: str) -> str:
         """What a parameter takes; kinds lead to their pages."""

@@ -12,12 +12,16 @@ from zoo import Clock, LatentTerms, Weighting, component
 
 @component("free_bits")
 class FreeBits(Weighting):
-    r"""A latent's divergence costs what it has beyond ``nats``: below that the latent is free to tell of the data.
+    r"""Free bits: the divergence of a latent is charged only beyond a free amount, below which it may carry
+    information.
 
     .. math:: L = R + \sum_j \max(\lambda,\, \mathrm E_{x}[\mathrm{KL}_j])
 
-    with the mean over the batch and :math:`\lambda` = ``nats`` for each latent. Gives the weight ``charged``: the share
-    of the latents that have more than that.
+    with the mean over the batch. Logs the weight ``charged``: the share of the latents that have more than the free
+    amount.
+
+    Args:
+        nats: The free amount for each latent, :math:`\lambda`.
 
     References: Kingma et al., Improved variational inference with inverse autoregressive flow, 2016, arXiv:1606.04934,
     app. C.8.

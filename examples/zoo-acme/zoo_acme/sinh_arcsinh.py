@@ -15,13 +15,16 @@ from zoo import Bijection, Shape, component, sum_event
 
 @component("sinh_arcsinh")
 class SinhArcsinh(Bijection):
-    r"""Sinh-arcsinh: each element's skewness and weight of tails are learned.
+    r"""Sinh-arcsinh transformation with learned skewness and tail weight of each element.
 
     .. math:: z = \sinh(\delta \operatorname{arsinh} x - \varepsilon), \qquad \delta = \exp(c \tanh(s / c))
 
-    with :math:`c` = ``reach``, so that :math:`\log|\det \partial z / \partial x| = \sum_j \log \delta_j + \log \cosh
-    (\delta_j \operatorname{arsinh} x_j - \varepsilon_j) - \tfrac12 \log(1 + x_j^2)`. A new one is the identity. A
-    :math:`\delta` below one makes light tails of heavy ones, and :math:`\varepsilon` takes out their skewness.
+    so that :math:`\log|\det \partial z / \partial x| = \sum_j \log \delta_j + \log \cosh (\delta_j
+    \operatorname{arsinh} x_j - \varepsilon_j) - \tfrac12 \log(1 + x_j^2)`. It starts as the identity. A :math:`\delta`
+    below one turns heavy tails into light ones, and :math:`\varepsilon` removes their skewness.
+
+    Args:
+        reach: The bound of :math:`\log \delta`, :math:`c`.
 
     References: Jones and Pewsey, Sinh-arcsinh distributions, Biometrika 96(4), 2009, sec. 2.
 

@@ -13,14 +13,18 @@ from zoo import Conditioner, Shape, component
 
 @component("siren")
 class Siren(Conditioner):
-    r"""Perceptron whose nonlinearity is a sine, with ``depth`` hidden layers of ``width`` units.
+    r"""Perceptron with sine nonlinearities.
 
     .. math:: h_0 = x, \qquad h_l = \sin(\omega_l (W_l h_{l-1} + b_l)), \qquad y = W h_L + b
 
-    The first layer's :math:`\omega` is ``frequency``, how finely it tells inputs apart; the others' is one. Hidden
-    weights are uniform within :math:`\pm 1 / n` in the first layer and :math:`\pm \sqrt{6 / n}` in the others, of
-    :math:`n` inputs, so that every layer's input to the sine is alike in size; ``W`` and ``b`` start at zero. Any shape
-    goes in and comes out.
+    The :math:`\omega` of all layers but the first is one. Hidden weights are uniform within :math:`\pm 1 / n` in the
+    first layer and :math:`\pm \sqrt{6 / n}` in the others, of :math:`n` inputs, so that the inputs of all sines have a
+    similar size; ``W`` and ``b`` start at zero. Input and output may have any shape.
+
+    Args:
+        width: The units of a hidden layer.
+        depth: The number of hidden layers, :math:`L`.
+        frequency: The :math:`\omega` of the first layer, which sets how finely it resolves inputs.
 
     References: Sitzmann et al., Implicit neural representations with periodic activation functions, 2020,
     arXiv:2006.09661, sec. 3.2.

@@ -1,4 +1,4 @@
-"""Attention over the places up to each."""
+"""Causal attention over the places of an image."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .layer import through
 
 
 class CausalAttention(nn.Module):
-    r"""Attention of each place to itself and the places before it, in raster order.
+    r"""Causal attention of each place to itself and the places before it, in raster order.
 
     .. math:: (q, k, v)_i = W x_i, \qquad y_i = \sum_{j \le i} a_{ij} v_j, \qquad
        a_{ij} \propto \exp(q_i \cdot k_j / \sqrt{d})
 
-    for each of the ``heads``, which split the channels of q, k and v into as many parts of d. Features know nothing of
-    their own pixel, so that a place may attend to itself; the first one attends to nothing else.
+    for each of the ``heads``, which split the channels of q, k and v into as many parts of d. Features do not depend on
+    their own pixel, so that a place may attend to itself; the first place attends only to itself.
 
     References: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, eq. 1.
 
@@ -42,14 +42,14 @@ class CausalAttention(nn.Module):
         return as_image(self.of_tokens[0](as_tokens(x)), x)
 
     def stepper(self, n: int, places: int) -> AttentionStepper:
-        """It on its way through ``n`` images."""
+        """Incremental evaluation on ``n`` images."""
         return AttentionStepper(self.of_tokens[0], n, places)
 
 
 class AttentionStepper:
-    """Attention on its way through ``n`` images: keys and values of the places so far.
+    """Incremental attention on ``n`` images: keys and values of the places so far.
 
-    It does what `Attention` does with a cache, with fewer calls: at a place at a time they are what takes the time.
+    It computes the same as `Attention` with a cache, with fewer calls, which take most of the time of a single place.
     """
 
     def __init__(self, attention: Attention, n: int, places: int) -> None:
@@ -58,10 +58,10 @@ class AttentionStepper:
         self.cache = attention.cache(n, places)
 
     def step(self, place: int, x: Tensor) -> Tensor:
-        """What the place gathers, ``[n, width]``, from what is there, ``[n, before]``."""
+        """The attention of a place, ``[n, width]``, from its features, ``[n, before]``."""
         q, k, v = torch.unflatten(self.into(x), 1, (3, self.heads, 1, -1)).unbind(1)  # [n, heads, 1, d]
         self.cache.used = place
-        return attend(q, *self.cache.append(k, v)).flatten(1)
+        return attend(q, *self.cache.append(k, v)).flatten(1)  # [n, width]
 
 
 def as_tokens(x: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def as_image(x: Tensor, like: Tensor) -> Tensor:
 
 
 def reached(seen: Tensor) -> Tensor:
-    """What attention reaches, from what its input sees: all that any place up to its own does.
+    """The dependencies of attention, from those of its input: all of the places up to its own.
 
     >>> reached(torch.eye(3).bool()).int()
     tensor([[1, 0, 0],

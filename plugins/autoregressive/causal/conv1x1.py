@@ -1,4 +1,4 @@
-"""Convolution of each place with itself alone."""
+"""1x1 convolution."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn.functional import conv2d, linear
 
 
 class Pointwise(nn.Module):
-    """A 1x1 convolution; with several ``colours`` a channel sees those of colours up to its own, ``i % colours``.
+    """1x1 convolution; with several ``colours`` a channel sees those of colours up to its own, ``i % colours``.
 
     Shapes: ``[B, in, H, W] -> [B, out, H, W]``; ``step`` of one place ``[n, in] -> [n, out]``.
 
@@ -25,7 +25,7 @@ class Pointwise(nn.Module):
         self.register_buffer("mask", None if colours == 1 else _mask(self.conv.weight, colours), persistent=False)
 
     def kernel(self) -> Tensor:
-        """The weights, without those that a mask leaves out."""
+        """The weights, masked."""
         return self.conv.weight if self.mask is None else self.conv.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class Pointwise(nn.Module):
 
 
 class TokenConv(Pointwise):
-    """The same of tokens: a linear map whose weight is stored as that of a 1x1 convolution.
+    """Linear map of tokens, whose weight is stored as that of a 1x1 convolution.
 
     Shapes: ``[..., in] -> [..., out]``.
 
@@ -59,7 +59,7 @@ def _mask(weight: Tensor, colours: int) -> Tensor:
 
 
 class PointwiseStepper:
-    """A 1x1 convolution of one place at a time."""
+    """Evaluation of a 1x1 convolution at one place."""
 
     def __init__(self, layer: Pointwise) -> None:
         self.taps = layer.taps()

@@ -1,4 +1,4 @@
-"""Convolution, with gradients that are fast on a CPU."""
+"""Convolution with fast gradients on a CPU."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 WIDE = 64
-"""Features from which on the product is faster: two thirds of the time at 64, half of it at 128."""
+"""The number of features from which on the product is faster: two thirds of the time at 64, half of it at 128."""
 
 
 def conv(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    r"""``conv2d`` without padding; of many features, channels last, on a CPU its weights learn by a product.
+    r"""``conv2d`` without padding; the gradient of wide channels-last weights on a CPU is one matrix product.
 
     .. math:: \frac{\partial L}{\partial W_{odcij}} = \sum_{b, h, w} g_{b o h w}\, x_{b c, h + i, w + j}
 
-    is as long as the sum of all places, and as wide as a kernel: the library's own loop for it reaches half of what a
-    product does.
+    is a sum over all places: the library's loop for it reaches half the speed of a matrix product.
 
     Shapes: ``[B, in, H, W] -> [B, out, H - kernel + 1, W - kernel + 1]``, less by the stride.
 
@@ -72,8 +71,8 @@ def _of_input(g: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> 
 def _of_weight(g: Tensor, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
     out, into, down, right = weight.shape
     last = [step * (size - 1) + 1 for step, size in zip(stride, g.shape[2:], strict=True)]
-    x = x.permute(0, 2, 3, 1)
+    x = x.permute(0, 2, 3, 1)  # [B, H, W, in]
     taps = [x[:, i : i + last[0] : stride[0], j : j + last[1] : stride[1]] for i in range(down) for j in range(right)]
     patches = torch.cat(taps, dim=-1).flatten(0, 2)  # [places, taps * in]
     dw = patches.t() @ g.permute(0, 2, 3, 1).flatten(0, 2)  # faster than the transposed product
-    return dw.view(down, right, into, out).permute(3, 2, 0, 1)
+    return dw.view(down, right, into, out).permute(3, 2, 0, 1)  # [out, in, down, right]

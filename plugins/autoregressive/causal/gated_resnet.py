@@ -22,14 +22,14 @@ C = TypeVar("C", CausalConv, RowConv)
 
 
 class GatedUnit(nn.Module, Generic[C]):
-    r"""Two convolutions, of which the first hears of other streams and the second is gated, around a residual.
+    r"""Gated residual unit: two convolutions, the first with input from other streams, and the second gated.
 
     .. math::
         a = W_1 * \phi(x) + U\, \phi(s), \qquad (b, c) = W_2 * \phi(a) + V e, \qquad x' = x + b \odot \sigma(c)
 
-    with :math:`\phi` that takes both signs (`concat_elu`), :math:`s` the channels of as many ``sides`` and :math:`e`
-    the ``context``; dropout is on :math:`\phi(a)`. All convolutions are weight-normalised; after the first batch
-    :math:`(b, c)` has standard deviation 0.1.
+    with :math:`\phi` the ELU of both signs (`concat_elu`), :math:`s` the concatenated channels of the other streams,
+    ``sides`` of them, and :math:`e` the ``context``; dropout is on :math:`\phi(a)`. All convolutions are
+    weight-normalised; after the first batch :math:`(b, c)` has standard deviation 0.1.
 
     Shapes: ``[B, width, H, W]``, unchanged, and that of each side.
     """
@@ -48,14 +48,14 @@ class GatedUnit(nn.Module, Generic[C]):
         a = self.first(concat_elu(x))
         if self.beside is not None:
             a = a + self.beside(torch.cat([concat_elu(side) for side in sides], dim=1))
-        y = self.second(self.dropout(concat_elu(a)))
+        y = self.second(self.dropout(concat_elu(a)))  # [B, 2 width, H, W]
         if self.given is not None and context is not None:
             y = y + self.given(context)
-        return x + glu(y, dim=1)
+        return x + glu(y, dim=1)  # [B, width, H, W]
 
 
 class GatedRowStepper:
-    """A gated unit of the stream of rows, on its way down ``n`` images of ``W`` columns."""
+    """Incremental evaluation of a gated unit of the stream of rows, on ``n`` images of ``W`` columns."""
 
     def __init__(self, unit: GatedUnit[RowConv], n: int, W: int, context: Tensor | None) -> None:
         self.first = RowStepper(unit.first.layer, n, W)
@@ -75,7 +75,9 @@ class GatedRowStepper:
 
 
 class GatedStepper:
-    """A gated unit of the stream of places, whose first side is that of rows, on its way through ``n`` images."""
+    """Incremental evaluation of a gated unit of the stream of places, whose first side is that of rows, on ``n``
+    images.
+    """
 
     def __init__(self, unit: GatedUnit[CausalConv], n: int, W: int, context: Tensor | None) -> None:
         self.first = ConvStepper(unit.first.layer, n, W)
@@ -87,12 +89,12 @@ class GatedStepper:
         self.given = None if unit.given is None or context is None else unit.given.rows(context)
 
     def row(self, v: Tensor) -> None:
-        """Go to the next row, of which the stream of rows is known, ``[n, width, 1, W]``."""
+        """Go to the next row, for which the stream of rows is known, ``[n, width, 1, W]``."""
         self.first.row(conv2d(concat_elu(v), self.of_row, self.bias))
         self.second.row(None if self.given is None else next(self.given))
 
     def step(self, j: int, x: Tensor, *sides: Tensor) -> Tensor:
-        """What is at column j, ``[n, width]``, from its own and the other sides' there."""
+        """The features at column j, ``[n, width]``, from its own and those of the other sides."""
         self.first.write(j, concat_elu(x))
         a = self.first.read(j)
         for side in sides:
@@ -106,7 +108,7 @@ def _weights(layer: Normed[Pointwise]) -> tuple[Tensor, Tensor]:
 
 
 class GatedPair(nn.Module):
-    r"""A gated unit of the stream of rows, and one of places beside it; both may have a ``short`` cut from before.
+    r"""Pair of gated units, one of the stream of rows and one of places; both may have a ``short`` cut from before.
 
     .. math:: v' = \mathrm{unit}_v(v; s_v), \qquad h' = \mathrm{unit}_h(h; v', s_h)
 
@@ -128,7 +130,7 @@ class GatedPair(nn.Module):
         return Streams(v, self.h(streams.h, v, *(cut.h for cut in short), context=context))
 
     def reach(self, H: int, W: int, seen: Seen, *short: Seen) -> Seen:
-        """Which data reaches the features of a grid, from which data reaches what goes in."""
+        """The dependencies of the features of a grid on data, from those of its input."""
         rows, places = near(H, W, self.v.first.layer.offsets), near(H, W, self.h.first.layer.offsets)
         v = through(rows, seen.v)  # type: ignore[arg-type]
         h = through(places, seen.h)
@@ -138,12 +140,12 @@ class GatedPair(nn.Module):
         return Seen(v, through(places, h | v))
 
     def stepper(self, n: int, W: int, context: Tensor | None) -> GatedPairStepper:
-        """The pair on its way through ``n`` images of ``W`` columns."""
+        """Incremental evaluation on ``n`` images of ``W`` columns."""
         return GatedPairStepper(self, n, W, context)
 
 
 class GatedPairStepper(Stepper):
-    """Gated units of both streams on their way through ``n`` images."""
+    """Incremental evaluation of a gated pair on ``n`` images."""
 
     def __init__(self, pair: GatedPair, n: int, W: int, context: Tensor | None) -> None:
         self.v = GatedRowStepper(pair.v, n, W, context)

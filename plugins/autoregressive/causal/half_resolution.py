@@ -1,4 +1,4 @@
-"""What is done at half the height and width."""
+"""Causal layers at half the height and width."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .weight_norm import Normed
 
 
 class Grid(Protocol):
-    """Layers of one grid: an ``nn.Module`` from `Streams` to `Streams`."""
+    """Protocol of the layers of one grid: an ``nn.Module`` from `Streams` to `Streams`."""
 
     def __call__(self, streams: Streams, context: Tensor | None) -> Streams: ...
 
@@ -25,10 +25,11 @@ class Grid(Protocol):
 
 
 class Halved(nn.Module):
-    """Layers of a grid of half the height and width: both streams down to it, and up again.
+    """Layers on a grid of half the height and width, with both streams down to it and up again.
 
-    Down to the first of the four places that become one, from that place and those above and to the left; up from
-    there to the four. A ``context`` that is a map is taken at the same places.
+    The down-sampling convolution lies on the first of the four places that become one, and sees that place and those
+    above and to the left; the up-sampling one goes from there to the four. A ``context`` map is taken at the same
+    places.
 
     References: Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.3.
 
@@ -48,7 +49,7 @@ class Halved(nn.Module):
         return Streams(self.up_v(v), self.up_h(h))
 
     def reach(self, H: int, W: int, seen: Seen) -> Seen:
-        """Which data reaches the features of the larger grid."""
+        """The dependencies of the features of the larger grid on data."""
         down_v, down_h = (halving(H, W, conv.layer.offsets) for conv in (self.down_v, self.down_h))
         up_v, up_h = (halving(H, W, conv.layer.offsets).t() for conv in (self.up_v, self.up_h))
         below = Seen(through(down_v, seen.v), through(down_h, seen.h))  # type: ignore[arg-type]
@@ -56,12 +57,14 @@ class Halved(nn.Module):
         return Seen(through(up_v, v), through(up_h, h))  # type: ignore[arg-type]
 
     def stepper(self, n: int, W: int, context: Tensor | None) -> HalvedStepper:
-        """It on its way through ``n`` images of ``W`` columns."""
+        """Incremental evaluation on ``n`` images of ``W`` columns."""
         return HalvedStepper(self, n, W, context)
 
 
 class HalvedStepper(Stepper):
-    """Layers of half the height and width: stepped at every second row and column, and remembered at the others."""
+    """Incremental evaluation at half the height and width: computed at every second row and column, cached at the
+    others.
+    """
 
     def __init__(self, halved: Halved, n: int, W: int, context: Tensor | None) -> None:
         self.down_v = RowStepper(halved.down_v.layer, n, W)

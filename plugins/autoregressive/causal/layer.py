@@ -1,4 +1,4 @@
-"""Causal layers: the kind, the features between them, and their way through an image pixel by pixel."""
+"""Causal layers: their kind, their features, and their incremental evaluation pixel by pixel."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from zoo import Component, Contract, Shape, misshapen, wrong_context
 
 Offsets = list[tuple[int, int]]
-"""Places by rows and columns from here: ``(-1, 0)`` is the one above."""
+"""Relative places by rows and columns: ``(-1, 0)`` is the one above."""
 
 
 class Streams(NamedTuple):
     """Features of an image: ``h`` ``[B, C, H, W]`` of places, and, in networks that have it, ``v`` of rows.
 
-    What ``v`` says at a row comes from the rows of data above it; what ``h`` says at a place, from the pixels before
-    it as well, in raster order. That of ``v`` may therefore be used at any place of its row and of those below.
+    ``v`` at a row depends on the rows of data above it; ``h`` at a place depends on all pixels before it, in raster
+    order. ``v`` may therefore be used at any place of its row and of those below.
     """
 
     v: Tensor | None
@@ -27,14 +27,14 @@ class Streams(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Which pixels of data reach the features at a place: booleans ``[H * W, H * W]``, a row for each place."""
+    """Pixels of data on which the features at a place depend: booleans ``[H * W, H * W]``, a row for each place."""
 
     v: Tensor | None
     h: Tensor
 
 
 def near(H: int, W: int, offsets: Offsets) -> Tensor:
-    """Which places lie at one of the offsets from each, within the image: booleans ``[H * W, H * W]``.
+    """Which places lie at one of the offsets from each place, within the image: booleans ``[H * W, H * W]``.
 
     >>> near(1, 3, [(0, -1), (0, 0)]).int()
     tensor([[1, 0, 0],
@@ -47,11 +47,11 @@ def near(H: int, W: int, offsets: Offsets) -> Tensor:
         row = rows.unsqueeze(1) + down == rows
         column = columns.unsqueeze(1) + right == columns
         found |= row[:, None, :, None] & column[None, :, None, :]
-    return found.flatten(2).flatten(0, 1)
+    return found.flatten(2).flatten(0, 1)  # [H, W, H, W] -> [H * W, H * W]
 
 
 def through(*steps: Tensor) -> Tensor:
-    """What is reached step after step, the last one first: a product of booleans."""
+    """Composition of dependencies, the last step first: a product of boolean matrices."""
     reached = steps[0]
     for step in steps[1:]:
         reached = (reached.float() @ step.float()) > 0
@@ -59,9 +59,9 @@ def through(*steps: Tensor) -> Tensor:
 
 
 def halving(H: int, W: int, offsets: Offsets) -> Tensor:
-    """The same for every second row and column, of all places of a grid: booleans ``[H / 2 * W / 2, H * W]``.
+    """`near` for every second row and column, to all places of a grid: booleans ``[H / 2 * W / 2, H * W]``.
 
-    Transposed it is for a transposed convolution, which takes the offsets the other way round.
+    Its transpose is for a transposed convolution, whose offsets have the opposite direction.
 
     >>> halving(2, 4, [(0, 0), (0, 1)]).int()
     tensor([[1, 1, 0, 0, 0, 0, 0, 0],
@@ -71,11 +71,11 @@ def halving(H: int, W: int, offsets: Offsets) -> Tensor:
 
 
 class Stepper(ABC):
-    """A layer on its way through ``n`` images: it keeps what later places ask for, and no more.
+    """Incremental evaluation of a layer on ``n`` images, which stores only what later places need.
 
-    Rows come from the top. `row` is called first in each, `step` then for each column from the left; for a column it
-    may be called again with what has changed there meanwhile, and the last call counts. What both compute is what
-    ``forward`` does, to rounding.
+    Rows come from the top. In each row `row` is called first, then `step` for each column from the left; it may be
+    called again for a column whose input has changed, and the last call counts. Both compute the same as ``forward``,
+    up to rounding.
     """
 
     @abstractmethod
@@ -88,10 +88,10 @@ class Stepper(ABC):
 
 
 class CausalLayer(Component, nn.Module, ABC):
-    """A layer that keeps the form of its features, each place from itself and the places before it.
+    """Causal layer: the features of each place depend on itself and the places before it; their shape is unchanged.
 
-    In raster order, and, of the vertical stream, row by row. With several ``colours`` feature i belongs to colour
-    ``i % colours``, and at its own place sees the features of its own colour and of those before.
+    The order is raster order, and row by row for the vertical stream. With several ``colours`` feature i belongs to
+    colour ``i % colours``, and at its own place sees the features of its own colour and of those before.
 
     Shapes: `Streams` of ``[B, *shape]``, unchanged.
     """
@@ -114,10 +114,10 @@ class CausalLayer(Component, nn.Module, ABC):
 
     @abstractmethod
     def reach(self, seen: Seen) -> Seen:
-        """Which data reaches its features, from which data reaches those below: a declaration, that laws compare."""
+        """The dependencies of its features on data, from those of its input: a declaration, which laws check."""
 
     def stepper(self, n: int, context: Tensor | None = None) -> Stepper | None:
-        """The layer on its way through ``n`` images; a hook: None where it cannot go pixel by pixel."""
+        """Incremental evaluation on ``n`` images; None, the default, if it cannot go pixel by pixel."""
         return None
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Masked convolution over the places before each."""
+"""Masked convolution."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from .layer import Offsets
 
 
 def odd(kernel: int) -> int:
-    """The size itself; ValueError for an even one.
+    """The kernel size; ValueError for an even one.
 
     >>> odd(3)
     3
     """
     if kernel % 2 == 0:
-        raise ValueError(f"a kernel has a middle: its size is odd, not {kernel}")
+        raise ValueError(f"the kernel size must be odd, got {kernel}")
     return kernel
 
 
 class CausalConv(nn.Module):
-    r"""Convolution over ``above`` rows from ``left`` to ``right`` columns away, and over its own row up to its place.
+    r"""Causal convolution over the ``above`` rows above, from ``left`` to ``right`` columns away, and its own row so
+    far.
 
     .. math:: y_{ij} = b + \sum_{d=1}^{above} \sum_{e=-left}^{right} W_{de}\, x_{i-d, j+e}
        + \sum_{e=-left}^{0} W_{0e}\, x_{i, j+e}
 
     A ``strict`` one (mask A of the reference, the others are B) does not see its own place. With several ``colours``
     channel i has colour ``i % colours``: at its own place a strict one sees the colours before its own, another its own
-    as well. The kernel is cropped to what is seen; what is left over is masked in the graph. With a ``stride`` it gives
-    every second row and column, and so on, from the first.
+    as well. The kernel is cropped to the visible places; the others within it are masked in the graph. With a
+    ``stride`` of two it computes every second row and column, from the first, and so on.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.4.
 
@@ -74,18 +75,18 @@ class CausalConv(nn.Module):
         self.offsets += [(0, e) for e in range(-left, 0 if strict else 1)]
 
     def kernel(self) -> Tensor:
-        """The weights, without those that a mask leaves out."""
+        """The weights, masked."""
         return self.weight if self.mask is None else self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
         return self.within(self.pad(x))
 
     def pad(self, x: Tensor) -> Tensor:
-        """With zeros around, as far as it sees: ``[B, in, H + above, left + W + last]``."""
+        """The input with zero padding: ``[B, in, H + above, left + W + last]``."""
         return pad(x, (self.left, self.last, self.above, 0))
 
     def within(self, padded: Tensor) -> Tensor:
-        """The convolution of what is padded already."""
+        """The convolution of a padded input."""
         return conv(padded, self.kernel(), self.bias, (self.stride, self.stride))
 
 
@@ -101,7 +102,7 @@ def _mask(conv: CausalConv, strict: bool, colours: int) -> Tensor | None:
 
 
 class ConvStepper:
-    """A causal convolution on its way through ``n`` images of ``W`` columns."""
+    """Incremental evaluation of a causal convolution on ``n`` images of ``W`` columns."""
 
     def __init__(self, conv: CausalConv, n: int, W: int) -> None:
         kernel = conv.kernel().detach()
@@ -109,7 +110,7 @@ class ConvStepper:
         self.rows = kernel.new_zeros(n, conv.before, conv.above, W)
         self.kernel_above = kernel[:, :, :-1]
         self.padding = (conv.left, conv.last)
-        self.taps = here.permute(2, 1, 0).flatten(0, 1).contiguous()
+        self.taps = here.permute(2, 1, 0).flatten(0, 1).contiguous()  # [columns * in, out]
         self.known = kernel.new_zeros(n, conv.left + W, conv.before)
         # Views, made once: a step is then three calls.
         flat = self.known.flatten(1)
@@ -120,19 +121,19 @@ class ConvStepper:
         self.base: tuple[Tensor, ...] = (bias,) * W
 
     def row(self, added: Tensor | None = None) -> None:
-        """Go to the next row, with what is added to its places ``[n, out, 1, W]``, or the same to all of them."""
+        """Go to the next row; ``added`` is added to its outputs, ``[n, out, 1, W]``, or the same to all of them."""
         if not self.rows.shape[2] and added is None:
             return
         total = self.bias.reshape(1, -1, 1, 1) if added is None else added + self.bias.reshape(1, -1, 1, 1)
         if self.rows.shape[2]:
-            done = self.known[:, -self.rows.shape[3] :].transpose(1, 2).unsqueeze(2)
-            self.rows = torch.cat([self.rows[:, :, 1:], done], dim=2)
-            total = total + conv2d(pad(self.rows, self.padding), self.kernel_above)
+            done = self.known[:, -self.rows.shape[3] :].transpose(1, 2).unsqueeze(2)  # [n, in, 1, W]
+            self.rows = torch.cat([self.rows[:, :, 1:], done], dim=2)  # [n, in, above, W]
+            total = total + conv2d(pad(self.rows, self.padding), self.kernel_above)  # [n, out, 1, W]
         places = total.expand(self.known.shape[0], -1, 1, len(self.cells)).squeeze(2).permute(2, 0, 1)
-        self.base = places.contiguous().unbind(0)
+        self.base = places.contiguous().unbind(0)  # [n, out] for each of W columns
 
     def write(self, j: int, x: Tensor) -> None:
-        """What is at column j, ``[n, in]``."""
+        """Store the input at column j, ``[n, in]``."""
         self.cells[j].copy_(x)
 
     def read(self, j: int) -> Tensor:

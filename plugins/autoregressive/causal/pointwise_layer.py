@@ -1,4 +1,4 @@
-"""Layers that take each place by itself."""
+"""Causal layers that treat each place separately."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .layer import CausalLayer, Seen, Stepper, Streams
 
 
 class PlacewiseLayer(CausalLayer, ABC):
-    """A layer that makes the features of a place of those at the place alone: it goes pixel by pixel for free.
+    """Causal layer that computes the features of a place from those of the same place, and so needs no cache.
 
-    The stream of rows is left as it is. With several colours it must keep to their rule by itself, as `Pointwise` does.
+    The stream of rows is unchanged. With several colours it must obey their order, as `Pointwise` does.
     """
 
     @abstractmethod
     def at(self, h: Tensor) -> Tensor:
-        """The features of places, ``[N, C]``, from those there."""
+        """The features of places, ``[N, C]``, from the input features there."""
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
-        h = streams.h.movedim(1, -1)
-        y = self.at(h.flatten(0, -2))
+        h = streams.h.movedim(1, -1)  # [B, H, W, C]
+        y = self.at(h.flatten(0, -2))  # [B * H * W, C]
         return Streams(streams.v, y.view(h.shape).movedim(-1, 1))
 
     @final
@@ -35,7 +35,7 @@ class PlacewiseLayer(CausalLayer, ABC):
 
 
 class PlacewiseStepper(Stepper):
-    """The same layer, of one place."""
+    """Evaluation of a placewise layer at one place."""
 
     def __init__(self, layer: PlacewiseLayer) -> None:
         self.layer = layer

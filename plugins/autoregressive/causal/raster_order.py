@@ -1,4 +1,4 @@
-"""The channels of a pixel, in the order of raster."""
+"""Raster order of pixels and their channels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoo import Shape
 
 
 def colours_of(shape: Shape, together: int) -> int:
-    """How many steps a pixel takes; ValueError for data that are no images, and for a part of the channels at once.
+    """The number of steps of a pixel; ValueError for data that are not images, and for groups of channels.
 
     >>> colours_of(Shape(3, 8, 8), 1), colours_of(Shape(3, 8, 8), 3)
     (3, 1)
@@ -22,7 +22,7 @@ def colours_of(shape: Shape, together: int) -> int:
 
 
 def in_raster_order(sites: Shape) -> Tensor:
-    """When each site comes: pixel by pixel, and within a pixel colour by colour; int64, on the CPU.
+    """The rank of each site: pixel by pixel, and within a pixel colour by colour; int64, on the CPU.
 
     >>> in_raster_order(Shape(2, 1, 3)).tolist()
     [0, 2, 4, 1, 3, 5]
@@ -32,10 +32,11 @@ def in_raster_order(sites: Shape) -> Tensor:
 
 
 def by_element(seen: Tensor, held: Tensor, sites: int, channels: int) -> Tensor:
-    """What each site sees of each element: booleans ``[sites HW, channels HW]``.
+    """Which elements each site depends on: booleans ``[sites HW, channels HW]``.
 
-    From which pixels places see whole, and of which by features alone, ``[HW, HW]`` each. Where a pixel has several
-    sites these features hold its colours but the last, and at its own place a site sees the colours before its own.
+    ``seen`` are the pixels that a place sees as a whole, and ``held`` those that it sees by their features, ``[HW,
+    HW]`` each. If a pixel has several sites, its features depend on its colours but the last, and at its own place a
+    site sees the colours before its own.
 
     >>> no = torch.zeros(1, 1, dtype=torch.bool)
     >>> by_element(no, ~no, 3, 3).int().tolist()
@@ -52,6 +53,6 @@ def by_element(seen: Tensor, held: Tensor, sites: int, channels: int) -> Tensor:
 
 
 def check_whole_pixels(colours: int) -> None:
-    """ValueError for a layer whose features have no colours, where the channels of a pixel come one by one."""
+    """ValueError for a layer whose features have no colours, if the channels of a pixel are drawn one by one."""
     if colours > 1:
         raise ValueError("takes the channels of a pixel together: declare a head that draws them so")

@@ -1,4 +1,4 @@
-"""Convolution over whole rows: its own and those above."""
+"""Convolution over whole rows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from .layer import Offsets
 
 
 class RowConv(nn.Module):
-    r"""Convolution over its own row and ``above`` rows, ``side`` columns to both sides.
+    r"""Convolution over its own row and the ``above`` rows above, ``side`` columns to both sides.
 
-    Of the vertical stream, which at a row says nothing of that row's data. A ``strict`` one takes data instead, and
-    does not see its own row. With a ``stride`` it gives every second row and column, and so on, from the first.
+    It is for the vertical stream, which at a row does not depend on that row's data. A ``strict`` one takes data
+    instead, and does not see its own row. With a ``stride`` of two it computes every second row and column, from the
+    first, and so on.
 
     References: van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016, arXiv:1606.05328, sec.
     2.2.
@@ -38,12 +39,12 @@ class RowConv(nn.Module):
         self.offsets: Offsets = [(-d, e) for d in range(1 if strict else 0, above + 1) for e in range(-side, side + 1)]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = pad(x, (self.side, self.side, self.above, self.last))
+        x = pad(x, (self.side, self.side, self.above, self.last))  # [B, in, H + above, W + 2 side], strict one row less
         return conv(x, self.conv.weight, self.conv.bias, self.conv.stride)  # type: ignore[arg-type]
 
 
 class RowStepper:
-    """A convolution over rows on its way down ``n`` images."""
+    """Incremental evaluation of a convolution over rows on ``n`` images."""
 
     def __init__(self, conv: RowConv, n: int, W: int) -> None:
         self.weight, bias = conv.conv.weight.detach(), conv.conv.bias
@@ -52,6 +53,6 @@ class RowStepper:
         self.rows = self.weight.new_zeros(n, conv.conv.in_channels, self.weight.shape[2], W)
 
     def row(self, x: Tensor) -> Tensor:
-        """The output at the next row, ``[n, out, 1, W]``, from the last one that it sees, ``[n, in, 1, W]``."""
-        self.rows = torch.cat([self.rows[:, :, 1:], x], dim=2)
+        """The output at the next row, ``[n, out, 1, W]``, from the last input row that it sees, ``[n, in, 1, W]``."""
+        self.rows = torch.cat([self.rows[:, :, 1:], x], dim=2)  # [n, in, rows, W]
         return conv2d(pad(self.rows, (self.side, self.side)), self.weight, self.bias, self.stride)

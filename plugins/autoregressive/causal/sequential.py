@@ -1,4 +1,4 @@
-"""Causal layers one after the other."""
+"""Sequence of causal layers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .layer import CausalLayer, Seen, Stepper, Streams
 
 
 class InTurn(nn.ModuleList):
-    """Causal layers, each of what the one before gives; those that declare a context are told it.
+    """Sequence of causal layers; those that declare a context get it.
 
-    They go pixel by pixel where all of them do.
+    It goes pixel by pixel if all of its layers do.
     """
 
     def __init__(self, layers: Iterable[CausalLayer]) -> None:
@@ -25,7 +25,7 @@ class InTurn(nn.ModuleList):
 
     @property
     def context(self) -> int:
-        """How large a context they declare."""
+        """The largest declared size of a context."""
         return max((layer.context for layer in self._causal()), default=0)
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
@@ -34,13 +34,13 @@ class InTurn(nn.ModuleList):
         return streams
 
     def reach(self, seen: Seen) -> Seen:
-        """Which data reaches the features after the last one."""
+        """The dependencies of the features after the last layer on data."""
         for layer in self._causal():
             seen = layer.reach(seen)
         return seen
 
     def stepper(self, n: int, context: Tensor | None = None) -> Stepper | None:
-        """All of them on their way through ``n`` images; None where one cannot go pixel by pixel."""
+        """Incremental evaluation on ``n`` images; None if one layer cannot go pixel by pixel."""
         steppers: list[Stepper] = []
         for layer in self._causal():
             stepper = layer.stepper(n, context if layer.context else None)
@@ -56,7 +56,7 @@ class InTurn(nn.ModuleList):
 
 
 class InTurnStepper(Stepper):
-    """Layers one after the other, of one place at a time."""
+    """Incremental evaluation of a sequence of layers."""
 
     def __init__(self, steppers: Sequence[Stepper]) -> None:
         self.steppers = steppers

@@ -1,4 +1,4 @@
-"""Data as sites: elements, or pixels whose channels come together."""
+"""Data as sites: elements, or pixels whose channels are drawn together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def at_sites(x: Tensor, together: int) -> Tensor:
     [[[0, 2], [1, 3]]]
     """
     grouped = torch.unflatten(x, 1, (-1, together))  # [n, C / together, together, ...]
-    return grouped.movedim(2, -1).flatten(1, -2)
+    return grouped.movedim(2, -1).flatten(1, -2)  # [n, sites, together]
 
 
 def from_sites(x: Tensor, shape: Shape) -> Tensor:
@@ -27,5 +27,5 @@ def from_sites(x: Tensor, shape: Shape) -> Tensor:
     [[[0, 1], [2, 3]]]
     """
     together = x.shape[-1]
-    grouped = torch.unflatten(x, 1, (shape[0] // together, *tuple(shape)[1:]))
-    return grouped.movedim(-1, 2).flatten(1, 2)
+    grouped = torch.unflatten(x, 1, (shape[0] // together, *tuple(shape)[1:]))  # [n, C / together, ..., together]
+    return grouped.movedim(-1, 2).flatten(1, 2)  # [n, C, ...]

@@ -1,4 +1,4 @@
-"""Gated layers of one grid, around those of a grid of half its height and width."""
+"""Level of a U-net: gated pairs of one grid, around those of a grid of half its height and width."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .layer import Seen, Stepper, Streams
 
 
 class Scale(nn.Module):
-    """Gated pairs that leave what they give, the next scale, and gated pairs that take it up, the last one first.
+    """Level of a U-net: gated pairs, the next level, and gated pairs with skip connections in reverse order.
 
     Shapes: `Streams` of ``[B, width, H, W]``, unchanged.
     """
@@ -35,7 +35,7 @@ class Scale(nn.Module):
         return streams
 
     def reach(self, H: int, W: int, seen: Seen) -> Seen:
-        """Which data reaches the features of the grid."""
+        """The dependencies of the features of the grid on data."""
         states = [seen]
         for pair in self._pairs(self.before):
             states.append(pair.reach(H, W, states[-1]))
@@ -45,7 +45,7 @@ class Scale(nn.Module):
         return seen
 
     def stepper(self, n: int, W: int, context: Tensor | None) -> Stepper:
-        """All scales on their way through ``n`` images of ``W`` columns."""
+        """Incremental evaluation of all levels on ``n`` images of ``W`` columns."""
         before = [pair.stepper(n, W, context) for pair in self._pairs(self.before)]
         halved = None if self.halved is None else self.halved.stepper(n, W, context)
         after = [pair.stepper(n, W, context) for pair in self._pairs(self.after)]
@@ -57,7 +57,7 @@ class Scale(nn.Module):
 
 
 class ScaleStepper(Stepper):
-    """All scales on their way through images."""
+    """Incremental evaluation of all levels."""
 
     def __init__(
         self, before: Sequence[GatedPairStepper], halved: HalvedStepper | None, after: Sequence[GatedPairStepper]

@@ -1,4 +1,4 @@
-"""From a grid to one of twice the height and width."""
+"""Transposed convolution to twice the height and width."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .layer import Offsets
 
 
 class UpConv(nn.Module):
-    r"""Transposed convolution of stride two: what is at (i, j) reaches rows 2i and 2i + 1.
+    r"""Transposed convolution of stride two: the input at (i, j) reaches rows 2i and 2i + 1.
 
     .. math:: y_{2i+a, 2j+b} \mathrel{+}= W_{ab}\, x_{ij}, \qquad a \in \{0, 1\}, \quad b \in \{-left, \dots, 1\}
 
-    It lies on the first of the four places (2i, 2j) that are one, and so reaches none before: without ``left`` for the
-    stream of places, with one column for that of rows.
+    It lies on the first of the four places that correspond to one, (2i, 2j), and reaches none before it: with ``left``
+    0 for the stream of places, 1 for that of rows.
 
     References: Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.3.
 
@@ -42,19 +42,19 @@ class UpConv(nn.Module):
 
 
 class UpRowStepper:
-    """A transposed convolution of whole rows."""
+    """Incremental evaluation of a transposed convolution of rows."""
 
     def __init__(self, up: UpConv) -> None:
         self.weight, self.bias = up.conv.weight.detach(), up.conv.bias.detach()  # type: ignore[union-attr]
         self.left = up.left
 
     def rows(self, x: Tensor) -> Sequence[Tensor]:
-        """The two rows of ``[n, C, 1, 2 W]`` that one of ``[n, C, 1, W]`` gives."""
+        """The two rows ``[n, C, 1, 2 W]`` from one of ``[n, C, 1, W]``."""
         return conv_transpose2d(x, self.weight, self.bias, stride=2)[..., self.left :].chunk(2, dim=2)
 
 
 class UpStepper:
-    """A transposed convolution of one place at a time, to four of its own."""
+    """Evaluation of a transposed convolution from one place to its four."""
 
     def __init__(self, up: UpConv) -> None:
         weight = up.conv.weight.detach()
@@ -62,5 +62,5 @@ class UpStepper:
         self.bias = up.conv.bias.detach().repeat(4)  # type: ignore[union-attr]
 
     def patch(self, x: Tensor) -> Sequence[Tensor]:
-        """What a place ``[n, C]`` gives the four: two above, two below."""
+        """The features of the four places, two above and two below, from one place ``[n, C]``."""
         return torch.addmm(self.bias, x, self.taps).chunk(4, dim=1)

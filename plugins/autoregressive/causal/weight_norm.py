@@ -1,4 +1,4 @@
-"""Weight-normalised convolution that starts from data."""
+"""Weight-normalised convolution with data-dependent initialisation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ C = TypeVar("C", CausalConv, Pointwise, RowConv, UpConv)
 
 
 class Normed(DataDependent, nn.Module, Generic[C]):
-    r"""A convolution with its weight as :math:`w = g\, v / \lVert v \rVert`, a gain for each channel that it gives.
+    r"""Convolution with its weight as :math:`w = g\, v / \lVert v \rVert`, with a gain for each output channel.
 
-    The directions :math:`v` start as normal noise of standard deviation 0.05. The first batch comes out with mean zero
-    and standard deviation ``scale``, but a constant channel keeps its gain; from then on gain and bias are plain
-    parameters. The gains are the parameter ``parametrizations.weight.original0``, the directions are ``original1``.
+    The directions :math:`v` start as normal noise of standard deviation 0.05. The output of the first batch has mean
+    zero and standard deviation ``scale``, except in constant channels, whose gain is unchanged; from then on gain and
+    bias are ordinary parameters. The gains are the parameter ``parametrizations.weight.original0``, the directions are
+    ``original1``.
 
     References: Salimans and Kingma, Weight Normalization, 2016, arXiv:1602.07868, eq. 2 and 5-6.
 
@@ -63,7 +64,7 @@ class Normed(DataDependent, nn.Module, Generic[C]):
 
     @torch.no_grad()
     def initialize(self, x: Tensor, context: Tensor | None = None) -> None:
-        self.bias.zero_()  # beside which small numbers would be lost
+        self.bias.zero_()  # small outputs would be lost next to a large bias
         y = self.layer(x)
         mean, var = (moment.flatten() for moment in channel_moments(y))
         std = spread(mean, var, y.dtype, constant=self.scale)
@@ -71,5 +72,5 @@ class Normed(DataDependent, nn.Module, Generic[C]):
         self.bias.copy_(-mean * self.scale / std)
 
     def _holder(self) -> nn.Module:
-        """The module that has the weight."""
+        """The module with the weight."""
         return self.layer if isinstance(self.layer, CausalConv) else self.layer.conv

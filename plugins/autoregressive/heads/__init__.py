@@ -1,1 +1,1 @@
-"""What a network says of a number before it is known: distributions over its levels."""
+"""Heads: distributions of a number over its levels."""

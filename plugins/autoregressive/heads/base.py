@@ -1,4 +1,4 @@
-"""The kind of distributions over levels that an autoregressive network parametrises."""
+"""Kind of distributions over levels that an autoregressive network parametrises."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from zoo import Component, Contract, Event, Known, Shape, misshapen
 
 
 class Head(Component, nn.Module, ABC):
-    r"""A distribution of a number, or of the channels of a pixel, given what the network says: :math:`p(x_i \mid h_i)`.
+    r"""Distribution of a number, or of the channels of a pixel, given the parameters of the network: :math:`p(x_i \mid
+    h_i)`.
 
-    ValueError for data whose levels it is no distribution of.
+    ValueError for data whose levels it cannot model.
 
-    Shapes: levels ``[B, *event.shape]``; parameters ``[B, count, *sites]``, where a site is a number, or, where the
-    channels of a pixel come ``together``, a pixel; a draw takes them as rows, ``[N, count]``.
+    Shapes: levels ``[B, *event.shape]``; parameters ``[B, count, *sites]``, where a site is a number, or a pixel if its
+    channels are drawn ``together``; a draw takes them as rows, ``[N, count]``.
     """
 
     count: int
-    """How many parameters it asks for each site."""
+    """The number of parameters of each site."""
 
     together: int = 1
-    """How many channels are drawn at once."""
+    """The number of channels that are drawn at once."""
 
     uniforms: int = 1
-    """How many uniform numbers a draw is made of."""
+    """The number of uniform numbers of a draw."""
 
     def __init__(self, event: Event) -> None:
         super().__init__()
@@ -45,9 +46,9 @@ class Head(Component, nn.Module, ABC):
 
     @abstractmethod
     def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
-        """The same of every level that the number could have, the others as in ``x``: ``[B, *event.shape, levels]``.
+        """The log-probability of every level of each number, the others as in ``x``: ``[B, *event.shape, levels]``.
 
-        ``x`` may be floating point numbers, for gradients to reach.
+        ``x`` may be floating point numbers, so that gradients reach it.
         """
 
     @abstractmethod

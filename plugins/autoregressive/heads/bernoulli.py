@@ -1,4 +1,4 @@
-"""Two levels."""
+"""Bernoulli distribution of data with two levels."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .base import Head
 
 @component("bernoulli")
 class Bernoulli(Head):
-    r"""One logit for each number of data with two levels.
+    r"""Bernoulli distribution: one logit for each number of data with two levels.
 
     .. math:: p(x_i = 1 \mid h_i) = \sigma(h_i)
 
-    A draw is one where :math:`u < \sigma(h_i / T)`. ValueError for data of more levels.
+    A draw is one if :math:`u < \sigma(h_i / T)`. ValueError for data of more levels.
 
     Shapes: one parameter, one uniform for each number.
 
@@ -37,12 +37,12 @@ class Bernoulli(Head):
         levels_of(event, at_most=2)
 
     def log_prob(self, x: Tensor, h: Tensor) -> Tensor:
-        logits = h.squeeze(1)
+        logits = h.squeeze(1)  # [B, *shape]
         return logsigmoid(torch.where(x == 1, logits, -logits))
 
     def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
-        logits = h.squeeze(1)
-        return torch.stack([logsigmoid(-logits), logsigmoid(logits)], dim=-1)
+        logits = h.squeeze(1)  # [B, *shape]
+        return torch.stack([logsigmoid(-logits), logsigmoid(logits)], dim=-1)  # [B, *shape, 2]
 
     def draw(self, h: Tensor, u: Tensor, temperature: float = 1.0, known: Known | None = None) -> Tensor:
         return (u < torch.sigmoid(h if temperature == 1.0 else h / temperature)).long()

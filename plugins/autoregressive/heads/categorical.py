@@ -1,4 +1,4 @@
-"""Any number of levels, each with a probability of its own."""
+"""Categorical distribution over any number of levels."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .base import Head
 
 @component("categorical")
 class Categorical(Head):
-    r"""A softmax over the levels of each number.
+    r"""Categorical distribution: a softmax over the levels of each number.
 
     .. math:: p(x_i = k \mid h_i) = \frac{\exp h_{ik}}{\sum_l \exp h_{il}}
 
-    It knows nothing of the order of the levels, and so is the head of codes and words too. A draw is the first level
-    whose cumulative probability exceeds u; the temperature divides the logits.
+    It does not depend on an order of the levels, and so serves for codes and words too. A draw is the first level whose
+    cumulative probability exceeds u; the temperature divides the logits.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.
 
@@ -36,12 +36,12 @@ class Categorical(Head):
         self.count = levels_of(event)
 
     def log_prob(self, x: Tensor, h: Tensor) -> Tensor:
-        chosen = h.gather(1, x.long().unsqueeze(1)).squeeze(1)
+        chosen = h.gather(1, x.long().unsqueeze(1)).squeeze(1)  # [B, levels, *shape] -> [B, *shape]
         return chosen - h.logsumexp(1)
 
     def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
-        return h.log_softmax(1).movedim(1, -1)
+        return h.log_softmax(1).movedim(1, -1)  # [B, *shape, levels]
 
     def draw(self, h: Tensor, u: Tensor, temperature: float = 1.0, known: Known | None = None) -> Tensor:
-        up_to = (h / temperature).softmax(1).cumsum(1)[:, :-1]
+        up_to = (h / temperature).softmax(1).cumsum(1)[:, :-1]  # [N, levels - 1]
         return (up_to <= u).sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""A logistic variable that is rounded to levels."""
+"""Discretized logistic distribution."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .base import Head
 
 @component("discretized_logistic")
 class DiscretizedLogistic(Head):
-    r"""A logistic variable rounded to levels: each number has a mean and a log scale.
+    r"""Discretized logistic distribution: a mean and a log scale for each number.
 
     .. math:: p(x_i = k \mid h_i) = \sigma\Bigl(\frac{k + \frac12 - \mu_i}{s_i}\Bigr)
        - \sigma\Bigl(\frac{k - \frac12 - \mu_i}{s_i}\Bigr)
 
-    where the first level has all below it and the last all above. :math:`h_i` is the mean and the log scale for levels
-    that lie between -1 and 1, the latter soft-clipped at -7 from below. A draw is the level nearest to
-    :math:`\mu_i + s_i \operatorname{logit}(u)`; the temperature multiplies the scale.
+    where the first level includes everything below it and the last everything above. :math:`h_i` is the mean and the
+    log scale for levels that lie between -1 and 1, the latter soft-clipped at -7 from below. A draw is the level
+    nearest to :math:`\mu_i + s_i \operatorname{logit}(u)`; the temperature multiplies the scale.
 
     References: Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, 2016,
     arXiv:1606.04934, sec. 5.1; Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.1.
@@ -46,7 +46,7 @@ class DiscretizedLogistic(Head):
         return log_prob_of(x, *in_levels(h[:, 0], h[:, 1], self.levels), self.levels)
 
     def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
-        mean, log_scale = in_levels(h[:, 0].unsqueeze(-1), h[:, 1].unsqueeze(-1), self.levels)
+        mean, log_scale = in_levels(h[:, 0].unsqueeze(-1), h[:, 1].unsqueeze(-1), self.levels)  # [B, *shape, 1]
         return log_prob_of(torch.arange(self.levels, device=h.device), mean, log_scale, self.levels)
 
     def draw(self, h: Tensor, u: Tensor, temperature: float = 1.0, known: Known | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""A mixture of logistic variables that are rounded to levels."""
+"""Mixture of discretized logistic distributions."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ from .base import Head
 
 @component("discretized_logistic_mixture", example={"components": 2})
 class DiscretizedLogisticMixture(Head):
-    r"""A mixture of rounded logistic variables; the channels of a pixel share its component.
+    r"""Mixture of discretized logistic distributions; the channels of a pixel share the component.
 
     .. math:: p(x \mid h) = \sum_{k=1}^K \pi_k \prod_c \Bigl[\sigma\Bigl(\frac{x_c + \frac12 - \mu_{kc}}{s_{kc}}\Bigr)
        - \sigma\Bigl(\frac{x_c - \frac12 - \mu_{kc}}{s_{kc}}\Bigr)\Bigr], \qquad
        \mu_{kc} = m_{kc} + \sum_{c' < c} \tanh(\alpha_{kcc'})\, x_{c'}
 
-    where the first level has all below it and the last all above. Images of several channels are drawn a pixel at a
-    time; numbers that are no channels of a pixel have mixtures of their own. ``components`` is :math:`K`. :math:`h` is,
-    for each component in turn, its logit, the channels' means and log scales, for levels that lie between -1 and 1,
-    the latter soft-clipped at -7 from below, and the coefficients :math:`\alpha`. To each component's means a number is
-    added, K of them spread over that range: a net starts at zero, and components that start alike would stay alike.
+    where the first level includes everything below it and the last everything above. Images of several channels are
+    drawn a pixel at a time; other numbers have separate mixtures. :math:`h` is, for each component in turn, its logit,
+    the channels' means and log scales, for levels that lie between -1 and 1, the latter soft-clipped at -7 from below,
+    and the coefficients :math:`\alpha`. A different constant is added to each component's means, K of them spread over
+    that range: a net starts at zero, and equal components would stay equal.
 
     A draw of channel c chooses a component by the posterior after the channels before it, whether these were drawn or
-    known, and the level nearest to :math:`\mu_{kc} + s_{kc} \operatorname{logit}(u)`; the means that follow take the
-    level, not the number before rounding. The temperature divides the logits and multiplies the scales.
+    known, and the level nearest to :math:`\mu_{kc} + s_{kc} \operatorname{logit}(u)`; the means of later channels
+    depend on the level, not on the number before rounding. The temperature divides the logits and multiplies the
+    scales.
+
+    Args:
+        components: The number of components, :math:`K`.
 
     References: Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, eq. 1-3.
 
@@ -66,7 +70,7 @@ class DiscretizedLogisticMixture(Head):
 
     def log_prob(self, x: Tensor, h: Tensor) -> Tensor:
         log_weights, log_p, _, _ = self._of_components(x, h)
-        return torch.logsumexp(log_weights + log_p, dim=1).reshape(x.shape)
+        return torch.logsumexp(log_weights + log_p, dim=1).reshape(x.shape)  # [B, K, C, *sites] -> [B, *shape]
 
     def log_probs(self, x: Tensor, h: Tensor) -> Tensor:
         log_weights, _, mean, log_scale = (part.unsqueeze(-1) for part in self._of_components(x, h))
@@ -79,26 +83,27 @@ class DiscretizedLogisticMixture(Head):
         log_weights, log_scale = logits.squeeze(2) / temperature, log_scale + math.log(temperature)
         noise = as_logistic(u[:, C:])
         drawn: list[Tensor] = []
-        told: list[Tensor] = []
+        before: list[Tensor] = []
         for c, of_c in enumerate(slopes.split_with_sizes(list(range(C)), 2)):
             moved = mean[:, :, c]
-            if told:
-                moved = moved + (of_c * self._from_middle(torch.cat(told, dim=1)).unsqueeze(1)).sum(2)
-            k = _chosen(log_weights, u[:, c : c + 1])
+            if before:
+                moved = moved + (of_c * self._from_middle(torch.cat(before, dim=1)).unsqueeze(1)).sum(2)
+            k = _chosen(log_weights, u[:, c : c + 1])  # [N, 1]
             x = drawn_level(moved.gather(1, k), log_scale[:, :, c].gather(1, k), noise[:, c : c + 1], self.levels)
             drawn.append(x.long())
             given = x if known is None else torch.where(known.mask[:, c : c + 1], known.x[:, c : c + 1], x)
-            told.append(given.to(h.dtype))
+            before.append(given.to(h.dtype))
             if c + 1 < C:
                 log_weights = log_weights + log_prob_of(given, moved, log_scale[:, :, c], self.levels)
-        return torch.cat(drawn, dim=1)
+        return torch.cat(drawn, dim=1)  # [N, C]
 
     def _of_components(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What each component says of each channel given those before it: its log weight, and the log-probability,
-        mean and log scale in units of levels, ``[B, K, C, *sites]`` each.
+        """Log weight, and log-probability, mean and log scale in units of levels, of each channel for each component.
 
         The weights are the posterior of the components after the channels before, so that each channel's
         probabilities sum to one however unlikely these were.
+
+        All are ``[B, K, C, *sites]``. A channel is given the channels before it.
         """
         x = torch.unflatten(x, 1, (-1, self.together)).movedim(2, 1)  # [B, C, *sites]
         logits, mean, log_scale, slopes = self._parts(h)
@@ -109,13 +114,13 @@ class DiscretizedLogisticMixture(Head):
 
     def _parts(self, h: Tensor) -> list[Tensor]:
         """Logits ``[B, K, 1, ...]``; means, log scales ``[B, K, C, ...]``, slopes ``[B, K, C (C - 1) / 2, ...]``."""
-        of_each = torch.unflatten(h, 1, (self.components, -1))
+        of_each = torch.unflatten(h, 1, (self.components, -1))  # [B, K, 1 + 2C + C (C - 1) / 2, ...]
         logits, mean, log_scale, slopes = of_each.split_with_sizes(self._sizes, 2)
         spread = self.spread.to(h.dtype).view(-1, *(1,) * (h.dim() - 1))
         return [logits, *in_levels(mean + spread, log_scale, self.levels), slopes.tanh()]
 
     def _from_middle(self, x: Tensor) -> Tensor:
-        """Levels as they are multiplied with coefficients: between -1 and 1, in units of levels."""
+        """Levels minus the middle of their range, as they are multiplied with coefficients."""
         return x - 0.5 * (self.levels - 1)
 
 

@@ -1,1 +1,1 @@
-"""Causal layers: each place from itself and the places before it."""
+"""Causal layers: the features of each place depend on itself and the places before it."""

@@ -1,4 +1,4 @@
-"""Attention between causal convolutions."""
+"""Attention layer of PixelSNAIL."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ from ..causal.raster_order import check_whole_pixels
 
 @component("causal_attention", example={"heads": 2})
 class AttentionLayer(CausalLayer):
-    r"""Attention of PixelSNAIL: each place gathers what it wants from all up to its own, however far.
+    r"""Attention layer of PixelSNAIL: each place attends to all places up to its own, however far.
 
     .. math:: y = \mathrm{attention}(h, p), \qquad (b, c) = W y, \qquad h' = h + b \odot \sigma(c)
 
-    where :math:`p`, two channels more, is where a place lies, between -1/2 and 1/2 from the top and from the left, and
-    attention has as many ``heads``, of a part of the channels each. Features know nothing of their own pixel, and so a
-    place attends to itself too: the first one has nothing else. What a layer adds starts at zero. Departures: there
-    keys and values also see the pixels themselves, and the residual layer around it hears of y.
+    where :math:`p`, two additional channels, is the position of a place, between -1/2 and 1/2 from the top and from the
+    left. Features do not depend on their own pixel, and so a place attends to itself too: the first one only to itself.
+    The added part starts at zero. Departures: in the paper keys and values also see the pixels themselves, and the
+    residual layer around it gets y.
+
+    Args:
+        heads: The number of attention heads, each with a part of the channels.
 
     References: Chen et al., PixelSNAIL, 2017, arXiv:1712.09763, sec. 2.2 and fig. 4.
 
-    Shapes: `Streams` of ``[B, C, H, W]``, unchanged, that of rows untouched; ValueError where the channels of a pixel
-    come one by one, and for heads that do not divide C.
+    Shapes: `Streams` of ``[B, C, H, W]``, unchanged, that of rows not used; ValueError if the channels of a pixel are
+    drawn one by one, and for heads that do not divide C.
     """
 
     position: Tensor
@@ -48,7 +51,7 @@ class AttentionLayer(CausalLayer):
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
         v, h = streams
         position = self.position.to(h.dtype).expand(h.shape[0], -1, -1, -1)
-        y = self.attention(torch.cat([h, position], dim=1))
+        y = self.attention(torch.cat([h, position], dim=1))  # [B, C + 2, H, W] -> [B, C, H, W]
         return Streams(v, h + glu(self.out(y), dim=1))
 
     def reach(self, seen: Seen) -> Seen:
@@ -59,14 +62,14 @@ class AttentionLayer(CausalLayer):
 
 
 class AttentionLayerStepper(Stepper):
-    """Attention on its way through ``n`` images."""
+    """Incremental evaluation of an attention layer on ``n`` images."""
 
     def __init__(self, layer: AttentionLayer, n: int) -> None:
         _, H, self.W = layer.shape
         self.attention: AttentionStepper = layer.attention.stepper(n, H * self.W)
         self.out = PointwiseStepper(layer.out)
         position = layer.position.to(self.out.taps.dtype).flatten(2)
-        self.position = position.permute(2, 0, 1).expand(-1, n, -1).unbind(0)
+        self.position = position.permute(2, 0, 1).expand(-1, n, -1).unbind(0)  # [n, 2] for each place
         self.start = -self.W
 
     def row(self, v: Tensor | None) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Gated layer of two streams."""
+"""Gated layer of Gated PixelCNN."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..causal.row_conv import RowConv, RowStepper
 
 @component("gated", example={})
 class Gated(CausalLayer, TakesContext):
-    r"""Gated layer of Gated PixelCNN: a stream of the rows above, and one of the row, which hears of the first.
+    r"""Gated layer of Gated PixelCNN: a stream of the rows above, and one of the row, which gets input from the first.
 
     .. math::
         a = W_v * v, \qquad v' = \tanh(a_1 + c_1) \odot \sigma(a_2 + c_2)
@@ -27,9 +27,12 @@ class Gated(CausalLayer, TakesContext):
     .. math::
         b = W_h * h + V a, \qquad h' = h + U\, [\tanh(b_1 + d_1) \odot \sigma(b_2 + d_2)]
 
-    with a convolution of rows for :math:`v`, one to the left for :math:`h`, both cut from ``kernel`` x ``kernel``
-    places (odd), and 1x1 ones between them: together they see all that is before a place, without a blind spot.
-    :math:`c, d` are linear in the ``context``.
+    with a convolution of rows for :math:`v`, one to the left for :math:`h`, and 1x1 ones between them: together they
+    see all places before, without a blind spot. :math:`c, d` are linear in the context.
+
+    Args:
+        kernel: The rows and columns of the window of which both convolutions are parts, odd.
+        context: The size of a context; 0 for none.
 
     References: van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016, arXiv:1606.05328, eq.
     2-4 and fig. 2.
@@ -58,8 +61,8 @@ class Gated(CausalLayer, TakesContext):
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
         v, h = streams
-        a = self.rows(v)
-        b = self.row(h) + self.link(a)
+        a = self.rows(v)  # [B, 2 C, H, W]
+        b = self.row(h) + self.link(a)  # [B, 2 C, H, W]
         if self.given is not None and context is not None:
             c, d = self.given(context).chunk(2, dim=1)
             a, b = a + c, b + d
@@ -75,7 +78,7 @@ class Gated(CausalLayer, TakesContext):
 
 
 class GatedStepper(Stepper):
-    """A gated layer on its way through ``n`` images."""
+    """Incremental evaluation of a gated layer on ``n`` images."""
 
     def __init__(self, layer: Gated, n: int, context: Tensor | None) -> None:
         W = layer.shape[2]

@@ -1,4 +1,4 @@
-"""Gated residual layer of two streams."""
+"""Gated residual layer of PixelCNN++."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ..causal.raster_order import check_whole_pixels
 
 @component("gated_resnet", example={})
 class GatedResNet(CausalLayer, TakesContext):
-    r"""Gated residual layer of PixelCNN++: a stream of the rows above, and one of places, which hears of the first.
+    r"""Gated residual layer of PixelCNN++: a stream of the rows above, and one of places, which gets input from the
+    first.
 
     .. math::
         a = W_1 * \phi(v), \qquad (b, c) = W_2 * \phi(a) + e, \qquad v' = v + b \odot \sigma(c)
@@ -24,12 +25,16 @@ class GatedResNet(CausalLayer, TakesContext):
     .. math::
         a = W_3 * \phi(h) + U\, \phi(v'), \qquad (b, c) = W_4 * \phi(a) + f, \qquad h' = h + b \odot \sigma(c)
 
-    with :math:`\phi` the ELU of both signs and ``dropout`` on each :math:`\phi(a)`. All convolutions are
-    weight-normalised and start from the first batch. :math:`e, f` are linear in the ``context``.
+    with :math:`\phi` the ELU of both signs. All convolutions are weight-normalised and initialised from the first
+    batch. :math:`e, f` are linear in the context.
+
+    Args:
+        dropout: The probability with which training drops a number of :math:`\phi(a)`.
+        context: The size of a context; 0 for none.
 
     References: Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.3 and 2.5, fig. 2.
 
-    Shapes: `Streams` of ``[B, C, H, W]``, unchanged; ValueError where the channels of a pixel come one by one.
+    Shapes: `Streams` of ``[B, C, H, W]``, unchanged; ValueError if the channels of a pixel are drawn one by one.
     """
 
     vertical = True

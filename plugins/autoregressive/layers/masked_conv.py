@@ -18,11 +18,15 @@ from ..causal.masked_conv import CausalConv, ConvStepper, odd
 
 @component("masked_conv", example={})
 class MaskedConv(CausalLayer, TakesContext):
-    r"""A nonlinearity and a masked convolution (mask B): :math:`h' = W * \phi(h) + b + c`.
+    r"""Masked convolution (mask B) after a nonlinearity: :math:`h' = W * \phi(h) + b + c`.
 
-    Of the ``kernel`` x ``kernel`` places around its own (odd) it sees the rows above, and in its own row the places up
-    to its own. The ``activation`` :math:`\phi` comes before the convolution; :math:`c` is linear in the ``context``.
-    With `pointwise` and `residual` one builds blocks of one's own.
+    Of the window around its place it sees the rows above, and in its own row the places up to its own. :math:`c` is
+    linear in the context. `pointwise` and `residual` combine it into blocks.
+
+    Args:
+        kernel: The rows and columns of the window, odd.
+        activation: The nonlinearity :math:`\phi`, before the convolution.
+        context: The size of a context; 0 for none.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.4.
 
@@ -60,7 +64,7 @@ class MaskedConv(CausalLayer, TakesContext):
 
 
 class MaskedConvStepper(Stepper):
-    """A masked convolution on its way through ``n`` images."""
+    """Incremental evaluation of a masked convolution on ``n`` images."""
 
     def __init__(self, layer: MaskedConv, n: int, context: Tensor | None) -> None:
         self.phi = layer.phi

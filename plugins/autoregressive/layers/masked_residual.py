@@ -1,4 +1,4 @@
-"""Residual block of a masked convolution."""
+"""Residual block of PixelCNN."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ class MaskedResidual(CausalLayer, TakesContext):
 
     .. math:: h' = h + W_3\, \phi(W_2 * \phi(W_1\, \phi(h)) + c), \qquad \phi = \max(0, \cdot)
 
-    :math:`W_1` and :math:`W_3` are 1x1 convolutions, :math:`W_2` is masked (mask B): of the ``kernel`` x ``kernel``
-    places around its own (odd) it sees the rows above, and in its own row the places up to its own. :math:`c` is linear
-    in the ``context``. Layers of it have a blind spot, above and to the right of what the window reaches.
+    :math:`W_1` and :math:`W_3` are 1x1 convolutions, :math:`W_2` is masked (mask B): of the window around its place it
+    sees the rows above, and in its own row the places up to its own. :math:`c` is linear in the context. A stack of
+    such layers has a blind spot, above and to the right of the window.
+
+    Args:
+        kernel: The rows and columns of the window, odd.
+        context: The size of a context; 0 for none.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, fig. 5 and table 1.
 
@@ -51,7 +55,7 @@ class MaskedResidual(CausalLayer, TakesContext):
         self.given = Given(context, half) if context else None
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
-        # What is padded is rectified, not the other way round: compiled, the mask of a tensor that is kept comes free.
+        # Pad first, then rectify: compiled, the mask of a stored tensor is then free.
         b = self.conv.within(relu(self.conv.pad(self.into(relu(streams.h)))))
         if self.given is not None and context is not None:
             b = b + self.given(context)
@@ -66,7 +70,7 @@ class MaskedResidual(CausalLayer, TakesContext):
 
 
 class MaskedResidualStepper(Stepper):
-    """A masked residual block on its way through ``n`` images."""
+    """Incremental evaluation of a masked residual block on ``n`` images."""
 
     def __init__(self, layer: MaskedResidual, n: int, context: Tensor | None) -> None:
         self.into = PointwiseStepper(layer.into)

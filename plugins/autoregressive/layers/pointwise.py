@@ -1,4 +1,4 @@
-"""A nonlinearity and a 1x1 convolution."""
+"""1x1 convolution after a nonlinearity."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from ..causal.pointwise_layer import PlacewiseLayer
 
 @component("pointwise", example={})
 class PointwiseConv(PlacewiseLayer):
-    r"""A nonlinearity, and a linear function of each place's features: :math:`h' = W \phi(h) + b`.
+    r"""1x1 convolution after a nonlinearity: :math:`h' = W \phi(h) + b`.
 
-    The ``activation`` :math:`\phi` comes before the convolution. With several colours a feature sees those of colours
-    up to its own.
+    With several colours a feature sees those of colours up to its own.
+
+    Args:
+        activation: The nonlinearity :math:`\phi`, before the convolution.
 
     Shapes: `Streams` of ``[B, C, H, W]``, unchanged.
     """

@@ -1,4 +1,4 @@
-"""Where a place lies."""
+"""Learned positions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..causal.raster_order import check_whole_pixels
 
 @component("positions", example={})
 class Positions(CausalLayer):
-    r"""A learned vector for each row and each column, added to the features: :math:`h'_{ij} = h_{ij} + r_i + c_j`.
+    r"""Learned vector for each row and each column, added to the features: :math:`h'_{ij} = h_{ij} + r_i + c_j`.
 
-    Once, below layers that do not know where a place lies (`transformer_block`).
+    Use it once, below layers that do not depend on positions (`transformer_block`).
 
     References: Parmar et al., Image Transformer, 2018, arXiv:1802.05751, sec. 3.1.
 
-    Shapes: `Streams` of ``[B, C, H, W]``, unchanged, that of rows untouched; ValueError where the channels of a pixel
-    come one by one.
+    Shapes: `Streams` of ``[B, C, H, W]``, unchanged, that of rows not used; ValueError if the channels of a pixel are
+    drawn one by one.
     """
 
     def __init__(self, shape: Shape, colours: int = 1) -> None:
@@ -34,10 +34,10 @@ class Positions(CausalLayer):
         nn.init.normal_(self.columns, std=0.1)
 
     def forward(self, streams: Streams, context: Tensor | None = None) -> Streams:
-        return Streams(streams.v, streams.h + self.vectors().movedim(-1, 0))
+        return Streams(streams.v, streams.h + self.vectors().movedim(-1, 0))  # [B, C, H, W] + [C, H, W]
 
     def vectors(self) -> Tensor:
-        """What is added at each place, ``[H, W, C]``."""
+        """The vectors of all places, ``[H, W, C]``."""
         return axial(self.rows.squeeze(1), self.columns)
 
     def reach(self, seen: Seen) -> Seen:
@@ -48,7 +48,7 @@ class Positions(CausalLayer):
 
 
 class PositionsStepper(Stepper):
-    """Vectors of rows and columns, place by place."""
+    """Incremental evaluation of positions, place by place."""
 
     def __init__(self, layer: Positions) -> None:
         self.coming = iter(layer.vectors().detach().unbind(0))

@@ -1,4 +1,4 @@
-"""Layers whose features are added to what went into them."""
+"""Residual connection around causal layers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from ..causal.sequential import InTurn
 
 @component("residual", example={"layers": ["pointwise", "masked_conv"]})
 class Residual(CausalLayer, TakesContext):
-    r"""Causal layers in a row, and a way around them: :math:`h' = h + f_K(\cdots f_1(h))`.
+    r"""Residual connection around a sequence of causal layers: :math:`h' = h + f_K(\cdots f_1(h))`.
 
-    Each of the ``layers`` :math:`f_1, \dots, f_K` takes what the one before it gives; the stream of rows goes through
-    them, with no way around. Those that declare a ``context`` are to declare the same. It goes pixel by pixel where all
-    of its layers do.
+    The stream of rows goes through the layers, without a residual connection. Layers that declare a ``context`` must
+    declare the same size. It goes pixel by pixel if all of its layers do.
+
+    Args:
+        layers: The layers :math:`f_1, \dots, f_K`, in order.
 
     References: He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385.
 
@@ -48,7 +50,7 @@ class Residual(CausalLayer, TakesContext):
 
 
 class ResidualStepper(Stepper):
-    """Layers, and a way around them, of one place at a time."""
+    """Incremental evaluation of layers with a residual connection."""
 
     def __init__(self, inner: Stepper) -> None:
         self.inner = inner

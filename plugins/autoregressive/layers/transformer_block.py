@@ -1,4 +1,4 @@
-"""Block of an image transformer."""
+"""Transformer block for images."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from ..causal.raster_order import check_whole_pixels
 
 @component("transformer_block", example={"heads": 2})
 class TransformerBlock(CausalLayer):
-    r"""Block of a transformer: attention to all places up to its own, and a network of one hidden layer.
+    r"""Transformer block: attention to all places up to its own, and a feed-forward network of one hidden layer.
 
     .. math:: g = h + U\, \mathrm{attention}(\mathrm{norm}(h)), \qquad
        h' = g + W_2\, \mathrm{GELU}(W_1\, \mathrm{norm}(g))
 
-    with as many ``heads``, of a part of the channels each, and ``hidden`` times as many channels within. The
-    normalisation is over the channels of a place: that of a batch, or of an image, would look ahead. A block does not
-    know where a place lies: have `positions` below it. What a block adds starts at zero.
+    The normalisation is over the channels of a place: one over a batch, or an image, would look ahead. A block does not
+    depend on positions: put `positions` below it. The added parts start at zero.
+
+    Args:
+        heads: The number of attention heads, each with a part of the channels.
+        hidden: The channels of the hidden layer, as a multiple of those of the input.
 
     References: Parmar et al., Image Transformer, 2018, arXiv:1802.05751, sec. 3.1-3.2; with the normalisation where
     Radford et al., Language Models are Unsupervised Multitask Learners, 2019, have it.
 
-    Shapes: `Streams` of ``[B, C, H, W]``, unchanged, that of rows untouched; ValueError where the channels of a pixel
-    come one by one, and for heads that do not divide C.
+    Shapes: `Streams` of ``[B, C, H, W]``, unchanged, that of rows not used; ValueError if the channels of a pixel are
+    drawn one by one, and for heads that do not divide C.
     """
 
     def __init__(self, shape: Shape, colours: int = 1, *, heads: PositiveInt = 8, hidden: PositiveInt = 4) -> None:
@@ -64,7 +67,7 @@ class TransformerBlock(CausalLayer):
 
 
 class TransformerBlockStepper(Stepper):
-    """A block of a transformer on its way through ``n`` images: what the block does, place by place."""
+    """Incremental evaluation of a transformer block on ``n`` images, place by place."""
 
     def __init__(self, layer: TransformerBlock, n: int) -> None:
         _, H, self.W = layer.shape

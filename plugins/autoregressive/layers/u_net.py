@@ -1,4 +1,4 @@
-"""Gated residual layers at several scales, with short-cuts."""
+"""U-net of gated residual layers."""
 
 from __future__ import annotations
 
@@ -16,20 +16,25 @@ from ..causal.unet_level import Scale
 
 @component("u_net", example={"blocks": 1, "scales": 2})
 class UNet(CausalLayer, TakesContext):
-    r"""Gated residual layers down to grids of half the height and width and up again, with short-cuts across.
+    r"""U-net of gated residual layers: down to grids of half the height and width and up again, with skip connections.
 
     .. math:: s_k = \mathrm{layer}_k(s_{k-1}), \qquad t_K = \mathrm{up}(\mathrm{inner}(\mathrm{down}(s_K))), \qquad
        t_{k-1} = \mathrm{layer}'_k(t_k; s_k)
 
-    At each of the ``scales`` K = ``blocks`` layers (`gated_resnet`) precede what is done at the next, and as many and
-    one follow, each beside what was there before: :math:`t_{-1}` is the output. At the last scale :math:`t_{K-1} =
-    s_K`, and K layers follow. In training every layer drops features with probability ``dropout``; every layer hears of
-    the ``context``. Down are convolutions of stride two, up transposed ones, shifted as all the others.
+    At each scale K layers (`gated_resnet`) precede the next scale, and K + 1 layers with skip connections follow it:
+    :math:`t_{-1}` is the output. At the last scale :math:`t_{K-1} = s_K`, and K layers follow. Down-sampling is by
+    convolutions of stride two, up-sampling by transposed ones, shifted as all the others.
+
+    Args:
+        blocks: The number K of layers before the next scale.
+        scales: The number of scales, each of half the height and width of the one before.
+        dropout: The probability with which training drops a feature in a layer.
+        context: The size of a context, which every layer gets; 0 for none.
 
     References: Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.3-2.5 and fig. 2.
 
     Shapes: `Streams` of ``[B, C, H, W]``, unchanged; ValueError for a height or width that is not divisible by two to
-    the power of ``scales - 1``, and where the channels of a pixel come one by one.
+    the power of ``scales - 1``, and if the channels of a pixel are drawn one by one.
     """
 
     vertical = True

@@ -1,4 +1,4 @@
-"""LSTM layer that goes down the rows of an image."""
+"""Row LSTM layer of PixelRNN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .scan import cell_, lstm_scan
 
 @component("row_lstm", example={})
 class RowLSTM(CausalLayer, TakesContext):
-    r"""Row LSTM of PixelRNN: the states of a row from those of the row above, by a convolution of ``kernel`` places.
+    r"""Row LSTM of PixelRNN: the states of a row depend on those of the row above, by a convolution.
 
     .. math::
         [o_i, f_i, i_i, g_i] = [\sigma, \sigma, \sigma, \tanh](K^{is} * x_i + K^{ss} * h_{i-1} + a_i)
@@ -28,8 +28,12 @@ class RowLSTM(CausalLayer, TakesContext):
     .. math:: c_i = f_i \odot c_{i-1} + i_i \odot g_i, \qquad h_i = o_i \odot \tanh(c_i), \qquad x'_i = x_i + V h_i
 
     for row i, with half as many features in :math:`h` as in :math:`x`. :math:`K^{is}` is masked (mask B) and
-    :math:`K^{ss}` is not; :math:`a` is linear in the ``context``. What it sees is a triangle: ``kernel // 2`` columns
-    more to both sides for each row above.
+    :math:`K^{ss}` is not; :math:`a` is linear in the context. It sees a triangle, with ``kernel // 2`` columns more to
+    both sides for each row above.
+
+    Args:
+        kernel: The places of the convolution, odd.
+        context: The size of a context; 0 for none.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.1, eq. 3, fig. 5.
 
@@ -59,7 +63,7 @@ class RowLSTM(CausalLayer, TakesContext):
         if self.given is not None and context is not None:
             x = x + self.given(context)
         columns = x.permute(1, 3, 2, 0).unsqueeze(0).to(self.weight.dtype)  # [1, 4 n, W, H, B]: a row is a step
-        h = lstm_scan(columns, self.weight, self.side, 0)[0].squeeze(0)
+        h = lstm_scan(columns, self.weight, self.side, 0)[0].squeeze(0)  # [n, W, H, B]
         return Streams(streams.v, streams.h + self.out(h.permute(3, 0, 2, 1)))
 
     def reach(self, seen: Seen) -> Seen:
@@ -75,7 +79,7 @@ class RowLSTM(CausalLayer, TakesContext):
 
 
 class RowLSTMStepper(Stepper):
-    """A row LSTM on its way through ``n`` images."""
+    """Incremental evaluation of a row LSTM on ``n`` images."""
 
     def __init__(self, layer: RowLSTM, n: int, context: Tensor | None) -> None:
         W, hidden = layer.shape[2], layer.out.conv.in_channels
@@ -90,7 +94,7 @@ class RowLSTMStepper(Stepper):
 
     def row(self, v: Tensor | None) -> Tensor | None:
         self.before, self.c = self.c, self.before
-        added = conv1d(self.states.permute(1, 2, 0), self.weight, padding=self.side).unsqueeze(2)
+        added = conv1d(self.states.permute(1, 2, 0), self.weight, padding=self.side).unsqueeze(2)  # [n, 4 h, 1, W]
         self.into.row(added if self.given is None else added + next(self.given))
         return v
 
@@ -101,7 +105,7 @@ class RowLSTMStepper(Stepper):
 
 
 def hidden_of(shape: Shape, colours: int) -> int:
-    """The features of a state, half of those of the layer; ValueError where they do not divide into colours.
+    """The features of a state, half of those of the layer; ValueError if they cannot be divided into colours.
 
     >>> hidden_of(Shape(12, 8, 8), 3)
     6

@@ -1,4 +1,4 @@
-"""A convolutional LSTM over the lines of a map."""
+"""Scan of a convolutional LSTM over the lines of a map."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from torch import Tensor
 
 @torch.library.custom_op("zoo::lstm_scan", mutates_args=())
 def lstm_scan(x: Tensor, W: Tensor, left: int, skew: int) -> tuple[Tensor, Tensor, Tensor]:
-    r"""``(h, gates, c)``: the states of a line of cells that goes over a map, what the gates were, and the memories.
+    r"""States of an LSTM whose line of cells moves over a map, with the gates and the memories: ``(h, gates, c)``.
 
     .. math::
         [o_t, f_t, i_t, g_t] = [\sigma, \sigma, \sigma, \tanh](x_t + W * h_{t-1}), \qquad
         c_t = f_t \odot c_{t-1} + i_t \odot g_t, \qquad h_t = o_t \odot \tanh(c_t)
 
     from zeros, with a convolution along the line whose first tap is the cell ``left`` places before. At step t cell l
-    is in column ``t - skew * l``: lines are columns, or, where ``skew`` is 1, diagonals. Backward is by hand: autograd
-    would make a dozen nodes of each step, and move several times the memory.
+    is in column ``t - skew * l``: lines are columns, or diagonals if ``skew`` is 1. The backward pass is written by
+    hand: autograd would need a dozen nodes for each step, and several times the memory traffic.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, eq. 3 and fig. 3.
 
-    Shapes: x ``[D, 4 h, L, T, B]``, D maps with weights of their own in W ``[D, 4 h, taps * h]``, to
-    ``[D, h, L, T, B]``; gates and memories as the steps come, ``[L * T, ...]`` each.
+    Shapes: x ``[D, 4 h, L, T, B]``, D maps with weights of their own in W ``[D, 4 h, taps * h]``, to ``[D, h, L, T,
+    B]``; gates and memories in the order of the steps, ``[L * T, ...]`` each.
     """
     D, channels, L, T, B = x.shape
     n = channels // 4
     h = x.new_empty(D, n, L, T, B)
     gates, c = x.new_empty(L * T, D * channels * B), x.new_empty(L * T, D * n * B)
-    heard, memory = Heard(x.new_zeros(D, W.shape[2], L, B), n, left), x.new_zeros(D, n, L, B)
+    inputs, memory = Taps(x.new_zeros(D, W.shape[2], L, B), n, left), x.new_zeros(D, n, L, B)
     state = torch.empty_like(memory)
     for line in lines(L, T, skew):
         gates_t, c_t = line.block(gates, D, B), line.block(c, D, B)
         gates_t.copy_(line.cut(x))
-        gates_t.flatten(2).baddbmm_(W, heard.at(line))
+        gates_t.flatten(2).baddbmm_(W, inputs.at(line))
         before, h_t = line.of(memory), line.of(state)
         cell_(gates_t, before, c_t, h_t)
         before.copy_(c_t)
         line.cut(h).copy_(h_t)
-        heard.write(line, h_t)
+        inputs.write(line, h_t)
     return h, gates, c
 
 
 def cell_(gates: Tensor, before: Tensor, c: Tensor, h: Tensor) -> None:
-    """A step of cells, in place: sums ``[D, 4 h, ...]`` become gates, and ``c`` and ``h`` what follows ``before``.
+    """One step of LSTM cells, in place: sums ``[D, 4 h, ...]`` become gates, and ``c`` and ``h`` follow ``before``.
 
     >>> gates, c, h = torch.tensor([[0.0, 0.0, 99.0, 99.0]]), torch.empty(1, 1), torch.empty(1, 1)
     >>> cell_(gates, torch.ones(1, 1), c, h)
@@ -76,30 +76,30 @@ def _scan_back(
     D, n, L, T, B = h.shape
     gx, gW, Wt = h.new_empty(D, 4 * n, L, T, B), torch.zeros_like(W), W.mT.contiguous()
     gh, gc, memory = (h.new_zeros(D, n, L, B) for _ in range(3))
-    heard = Heard(h.new_zeros(D, W.shape[2], L, B), n, left)
-    gheard = Heard(torch.zeros_like(heard.buffer), n, left)
+    inputs = Taps(h.new_zeros(D, W.shape[2], L, B), n, left)
+    ginputs = Taps(torch.zeros_like(inputs.buffer), n, left)
     steps = lines(L, T, skew)
     for line, previous in zip(reversed(steps), [*steps[-2::-1], None], strict=True):
         memory.zero_()
         if previous is None:
-            heard.buffer.zero_()
+            inputs.buffer.zero_()
         else:
             previous.of(memory).copy_(previous.block(c, D, B))
-            heard.write(previous, previous.cut(h))
+            inputs.write(previous, previous.cut(h))
         gates_t, gh_t = line.block(gates, D, B), line.of(gh) + line.cut(grad)
         sums = torch.empty_like(gates_t)
         _cell_back_(sums, gates_t, line.of(memory), line.block(c, D, B), gh_t, line.of(gc))
         line.cut(gx).copy_(sums)
         columns = sums.flatten(2)
-        gW.baddbmm_(columns, heard.at(line).mT)
-        gheard.buffer.zero_()
-        line.of(gheard.buffer).copy_(torch.bmm(Wt, columns).view(D, -1, *sums.shape[2:]))
-        gheard.read(gh)
+        gW.baddbmm_(columns, inputs.at(line).mT)
+        ginputs.buffer.zero_()
+        line.of(ginputs.buffer).copy_(torch.bmm(Wt, columns).view(D, -1, *sums.shape[2:]))
+        ginputs.read(gh)
     return gx, gW
 
 
 def _cell_back_(sums: Tensor, gates: Tensor, before: Tensor, c: Tensor, gh: Tensor, gc: Tensor) -> None:
-    """The gradient of the sums, from that of the state; ``gc``, that of the memory, becomes that of ``before``."""
+    """The gradient of the sums, from that of the state; ``gc``, that of the memory, becomes the one of ``before``."""
     n = c.shape[1]
     o, f, i, g = gates.split_with_sizes([n, n, n, n], 1)
     go, gf, gi, gg = sums.split_with_sizes([n, n, n, n], 1)
@@ -138,9 +138,9 @@ lstm_scan.register_autograd(_backward, setup_context=_keep)
 
 @dataclass(frozen=True)
 class Line:
-    """The cells of a line that are within the map at step t, from ``low`` to ``high``: cell l in column t - skew l.
+    """Cells of a line within the map at step t, from ``low`` to ``high``: cell l is in column t - skew l.
 
-    ``start`` is how many cells the steps before have had.
+    ``start`` is the number of cells of the steps before.
     """
 
     t: int
@@ -166,7 +166,7 @@ class Line:
         return x.as_strided(sizes, (d, c, line - self.skew * column, b), x.storage_offset() + start)
 
     def block(self, x: Tensor, D: int, B: int) -> Tensor:
-        """These cells of what is kept as the steps come, ``[L * T, D * C * B]``: a view."""
+        """These cells of a tensor in the order of the steps, ``[L * T, D * C * B]``: a view."""
         cells = self.high - self.low
         return x[self.start : self.start + cells].view(D, -1, cells, B)
 
@@ -180,10 +180,10 @@ def lines(L: int, T: int, skew: int) -> list[Line]:
     return found
 
 
-class Heard:
-    """What the cells of a line hear of the step before, above each other: ``[D, taps * h, L, B]``.
+class Taps:
+    """Inputs of the cells of a line from the step before, concatenated over taps: ``[D, taps * h, L, B]``.
 
-    Tap k of cell l hears cell ``l + k - left``.
+    Tap k of cell l reads cell ``l + k - left``.
     """
 
     def __init__(self, buffer: Tensor, n: int, left: int) -> None:
@@ -193,7 +193,7 @@ class Heard:
         self.taps = [(off, max(0, -off), min(L, L - off), tap) for off, tap in taps]
 
     def at(self, line: Line) -> Tensor:
-        """As the columns of a matrix, ``[D, taps * h, cells * B]``."""
+        """The inputs as the columns of a matrix, ``[D, taps * h, cells * B]``."""
         return line.of(self.buffer).flatten(2)
 
     def write(self, line: Line, h: Tensor) -> None:

@@ -36,12 +36,16 @@ class Autoregressive(Model, Causal):
 
     .. math:: p(x) = \prod_i p(x_i \mid h_i), \qquad h_i = g_i(x_1, \dots, x_{i-1})
 
-    The ``net`` is :math:`g`, which gives all parameters at once where the data is known; the ``head`` is the
-    distribution of a number, or of the channels of a pixel, given its parameters; the ``inputs`` are the numbers that
-    the net is given for levels. The order is the net's. The likelihood is exact.
+    The net computes all parameters at once if the data is known. The order is that of the net. The likelihood is exact.
 
-    With a ``context`` it is a model of data given labels or features: nets and layers that declare ``context: N`` get
-    it. ValueError where a context is declared and nothing takes it, or the other way round, and for continuous data.
+    With a ``context`` it models data given labels or features: nets and layers that declare ``context: N`` get it.
+    ValueError if a context is declared and no part takes it, or the other way round, and for continuous data.
+
+    Args:
+        net: The autoregressive network :math:`g`.
+        head: The distribution of a number, or of the channels of a pixel, given its parameters.
+        inputs: The encoding of levels as input of the net.
+        context: The conditioning on labels or features; ``null`` for none.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, eq. 1-2.
 
@@ -75,7 +79,7 @@ class Autoregressive(Model, Causal):
 
     @property
     def kept(self) -> bool:  # type: ignore[override]
-        """Whether the net keeps what it computed."""
+        """Whether the net caches what it has computed."""
         return self.net.kept
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:

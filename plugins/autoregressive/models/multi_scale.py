@@ -1,4 +1,4 @@
-"""An image from a small one."""
+"""Multi-scale autoregressive model."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PART = "small image"
 
 
 class Upsampled(nn.Module):
-    r"""A small image as a map of the size of the large one: a convolution, and a transposed one.
+    r"""Upsampling of a small image to a map of the size of the large one: a convolution, and a transposed one.
 
     .. math:: a = W * x_s, \qquad m = U *^T \max(0, a) + V \bar a
 
-    The mean :math:`\bar a`, which the reference does not have, tells each place of all of the small image, however few
-    layers there are.
+    Through the mean :math:`\bar a`, which the reference does not have, each place depends on all of the small image,
+    however few layers there are.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.6.
 
@@ -57,7 +57,7 @@ class Upsampled(nn.Module):
 
 
 def every(event: Event, scale: int) -> Event:
-    """Every ``scale``-th pixel of every ``scale``-th row, from the first; ValueError for data that are no images.
+    """Every ``scale``-th pixel of every ``scale``-th row, from the first; ValueError for data that are not images.
 
     >>> every(Event("image", Shape(1, 5, 4), levels=2), 2).shape
     Shape(1, 3, 2)
@@ -76,18 +76,24 @@ LARGE = {"type": "causal_stack", "width": 6, "layers": [{"type": "gated", "conte
 
 @component("multi_scale", example={"small": SMALL, "net": LARGE, "head": "categorical", "context": 2})
 class MultiScale(Model, Causal):
-    r"""Multi-scale autoregressive model: a small image first, then the large one that it is a part of.
+    r"""Multi-scale autoregressive model: a small image first, then the large one that contains it.
 
     .. math:: p(x) = p(x_s) \prod_{i \notin s} p(x_i \mid x_{<i}, x_s), \qquad x_s = (x_{ks, ls})_{kl}
 
-    with :math:`x_s` every ``scale``-th pixel of every ``scale``-th row. The ``small`` model is any that draws one
-    number after the other; ``net``, ``head`` and ``inputs`` are the large one's, as in `Autoregressive`. A convolution
-    and a transposed one make :math:`x_s` a map of the image's size, of ``context`` channels, for the layers that
-    declare as many. The likelihood is exact: the pixels of :math:`x_s` are pixels of :math:`x`, and the large model
-    counts the others alone. Each of these sees all of :math:`x_s`.
+    with :math:`x_s` every ``scale``-th pixel of every ``scale``-th row. A convolution and a transposed one upsample
+    :math:`x_s` to a map of the image's size, for the layers that declare a context. The likelihood is exact: the pixels
+    of :math:`x_s` are pixels of :math:`x`, and the large model scores only the others, each given all of :math:`x_s`.
 
-    What the model is conditioned on, the small one is told. ValueError for a small model that is not causal, for data
-    that are no images, for a scale above their size, and where no part of the net takes the map.
+    A condition of the model is passed to the small one. ValueError for a small model that is not causal, for data that
+    are not images, for a scale above their size, and if no part of the net takes the map.
+
+    Args:
+        small: The model of the small image, any autoregressive one.
+        net: The autoregressive network of the large image.
+        head: The distribution of a number, or of the channels of a pixel, of the large image.
+        inputs: The encoding of levels as input of the net.
+        scale: The number of pixels between two pixels of the small image.
+        context: The channels of the upsampled map.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.6.
 
@@ -122,7 +128,7 @@ class MultiScale(Model, Causal):
 
     @property
     def kept(self) -> bool:  # type: ignore[override]
-        """Whether both models keep what they computed."""
+        """Whether both models cache what they have computed."""
         return self.small.kept and self.large.kept
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:
@@ -199,7 +205,7 @@ class MultiScale(Model, Causal):
         return x
 
     def _known(self, part: Tensor, known: Known | None) -> Known:
-        """What is known of the large image once the small one is."""
+        """The known part of the large image once the small one is generated."""
         if known is None:
             x, mask = part.new_zeros(part.shape[0], *self.event.shape), self.drawn_first
             return Known(self._with(x, part), mask.expand_as(x))
@@ -215,7 +221,7 @@ class MultiScale(Model, Causal):
         return first.reshape(-1, *sizes[0]), rest.reshape(-1, *sizes[1])
 
     def _places(self) -> tuple[Tensor, Tensor]:
-        """Where the numbers of the small image are, and where the others are, in memory."""
+        """The places of the small image's numbers, and those of the others, in memory."""
         places = torch.arange(self.event.shape.size, device="cpu").reshape(1, *self.event.shape)
         first = self._part(places).flatten()
         rest = torch.ones(self.event.shape.size, dtype=torch.bool, device="cpu").index_fill(0, first, False)

@@ -1,4 +1,4 @@
-"""One network in several orders of the data."""
+"""Ensemble of one network over several orders of the data."""
 
 from __future__ import annotations
 
@@ -39,34 +39,39 @@ from ..heads.base import Head
 from ..inputs import Inputs
 
 COUNTED = 64
-"""Where an example can be completed in no more ways than that, they are enumerated."""
+"""The largest number of ways to complete an example that are enumerated."""
 
 
 @component("order_ensemble", example={"net": {"type": "made", "width": 8}, "head": "categorical", "orders": 2})
 class OrderEnsemble(Model, Completes, Scores, Samples):
-    r"""A mixture of autoregressive models that go through the data in different orders and share all weights.
+    r"""Order ensemble: a mixture of autoregressive models with different orders of the data and shared weights.
 
     .. math:: p(x) = \frac{1}{K} \sum_{k=1}^K p(x \mid \pi_k), \qquad
        p(x \mid \pi_k) = \prod_i p(x_{\pi_k(i)} \mid x_{\pi_k(1)}, \dots, x_{\pi_k(i-1)})
 
-    with K ``orders`` drawn by ``seed``. A training step takes one of them at random and minimises :math:`-\log p(x \mid
-    \pi_k)`, whose mean is no less than the mixture's; the likelihood takes all of them and is exact. A draw takes one.
+    A training step takes one order at random and minimises :math:`-\log p(x \mid \pi_k)`, whose mean is at least the
+    mixture's; the likelihood takes all orders and is exact. A sample takes one.
 
-    A completion is a draw of :math:`p(x_u \mid x_o)`, with :math:`x_o` what is known and :math:`x_u` the rest. Where
-    there are at most 64 ways to complete an example it is drawn among them by :math:`p`, exactly. Elsewhere each order
-    draws one candidate, number by number with what is known in its places, and one of the K is taken with
+    A completion is a draw of :math:`p(x_u \mid x_o)`, with :math:`x_o` the known numbers and :math:`x_u` the others. If
+    there are at most 64 ways to complete an example it is drawn among them by :math:`p`, exactly. Otherwise each order
+    draws one candidate, number by number with the known ones in their places, and one of the K is taken with
 
     .. math:: w_k \propto \prod_{i \in o} p(x_i \mid \text{what comes before } i \text{ in } \pi_k)
 
-    which is :math:`p_k(x_o)` where an order has all that is known first: where all orders do, this is exact too. Orders
-    in which something known comes late have weights that depend on their draws, and the candidates are then a sample
-    by importance: close to the conditional for many orders, but not it. A ``temperature`` sharpens the draws of each
-    order, and not the weights.
+    which is :math:`p_k(x_o)` if an order has all known numbers first: if all orders do, this is exact too. The weights
+    of other orders depend on their draws, and the completion is then by importance sampling: close to the conditional
+    for many orders, but not exact. A ``temperature`` sharpens the draws of each order, and not the weights.
 
-    The ``net`` gives the parameters of the ``head``, the distribution of a number; the ``inputs`` are the numbers that
-    the net is given for levels. With a ``context`` it is a model of data given labels or features, which the net gets.
-    ValueError for a ``net`` that knows one order only, where a context is declared and the net takes none, or the other
-    way round, and for continuous data.
+    With a ``context`` it models data given labels or features, which the net gets. ValueError for a net with a single
+    order, if a context is declared and the net takes none, or the other way round, and for continuous data.
+
+    Args:
+        net: The autoregressive network, of any order.
+        head: The distribution of a number given its parameters.
+        inputs: The encoding of levels as input of the net.
+        orders: The number of orders, :math:`K`.
+        seed: The seed of the orders.
+        context: The conditioning on labels or features; ``null`` for none.
 
     References: Germain et al., MADE, 2015, arXiv:1502.03509, sec. 4.2; Uria et al., A Deep and Tractable Density
     Estimator, 2014, arXiv:1310.1757, sec. 4.
@@ -119,7 +124,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         return of_each.logsumexp(1) - math.log(self.orders)
 
     def log_prob_in(self, x: Tensor, ranks: Tensor, context: Condition | None = None) -> Tensor:
-        r""":math:`\log p(x \mid \pi)`, ``[B]``, where ``ranks`` says when each number comes."""
+        r""":math:`\log p(x \mid \pi)`, ``[B]``, for the order with these ``ranks``."""
         return sum_event(self._conditionals_in(x, ranks, vectors_of(self.context, context)))
 
     def _conditionals_in(self, x: Tensor, ranks: Tensor, c: Tensor | None) -> Tensor:
@@ -150,7 +155,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         return torch.where(self._ways(known).to(of_each.device) <= COUNTED, 0.0, of_each.amin(1))
 
     def _ways(self, known: Tensor) -> Tensor:
-        """How many ways there are to complete each example, ``[n]``; infinite where they are more than are counted."""
+        """The number of ways to complete each example, ``[n]``; infinite if they are too many to enumerate."""
         ways = self.levels ** (~known).flatten(1).sum(1, dtype=torch.float64).cpu()
         return torch.where(ways <= COUNTED, ways, math.inf)
 
@@ -167,7 +172,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         return x[torch.arange(len(x), device=x.device), chosen].view_as(known.x)
 
     def _chosen(self, known: Known, context: Condition | None, temperature: float) -> Tensor:
-        """One candidate of each order, and of these one by how likely its order finds what is known."""
+        """One candidate of each order, of which one is drawn by the probability of the known numbers in its order."""
         c = vectors_of(self.context, context)
         flat = Known(known.x.flatten(1), known.mask.flatten(1))
         best = torch.full((len(known.x),), -math.inf, dtype=torch.float64, device=known.x.device)
@@ -183,7 +188,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         return x
 
     def _drawn(self, chosen: Tensor, known: Known, context: Condition | None, temperature: float) -> Tensor:
-        """Draws, each in the order that is chosen for it."""
+        """Samples, each in the order that is chosen for it."""
         c = vectors_of(self.context, context)
         x = torch.empty(chosen.shape[0], *self.event.shape, dtype=torch.int64, device=self.ranks.device)
         for k, ranks in enumerate(self.ranks):
@@ -199,7 +204,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         return x.to(torch.uint8) if self.levels <= 256 else x
 
     def _drawn_in(self, ranks: Tensor, known: Known, c: Tensor | None, temperature: float) -> Tensor:
-        """Draws ``[n, D]`` in one order."""
+        """Samples ``[n, D]`` in one order."""
         n, D = known.x.shape
         like = next(self.net.parameters())
         uniform = torch.rand(n, D, self.head.uniforms, dtype=like.dtype, device=like.device).unbind(1)
@@ -216,7 +221,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
 
 
 def _drawn_ranks(orders: int, size: int, seed: int) -> Tensor:
-    """When each number comes, in each order: int64 ``[orders, size]``, a pure function of its arguments."""
+    """The rank of each number in each order: int64 ``[orders, size]``, a pure function of its arguments."""
     # Of Python's generators only random() is promised to draw the same in all versions.
     rng = Random(seed)
     return torch.empty(orders, size, dtype=torch.float64, device="cpu").apply_(lambda _: rng.random()).argsort(1)

@@ -1,4 +1,4 @@
-"""A causal model that goes through the data in another order."""
+"""Causal model with another order of the data."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ Named = Literal["rows", "columns", "both", "shuffled"]
     example={"order": "both", "model": {"type": "autoregressive", "net": "made", "head": "categorical"}},
 )
 class Reordered(Model, Causal):
-    r"""A causal ``model`` of data whose numbers have changed places.
+    r"""Causal model of data whose numbers are permuted.
 
     .. math:: p(x) = p_{\mathrm{model}}(x_{\pi(1)}, \dots, x_{\pi(D)})
 
-    ``order`` says how: ``rows`` turned around, so that the last one comes first, ``columns``, or ``both``; ``shuffled``
-    by ``seed`` (0); or the list of the D numbers' places, those of memory, in the order that they take. What a raster
-    order cannot complete, since it is known and comes later, another one can.
+    Another order can complete data whose known part comes late in raster order.
 
-    ValueError for a list that is no permutation, for a seed where nothing is shuffled, for rows or columns of data that
-    are no images, and for a model that is not causal.
+    ValueError for a list that is not a permutation, for a seed without ``shuffled``, for rows or columns of data that
+    are not images, and for a model that is not causal.
+
+    Args:
+        model: The causal model of the permuted data.
+        order: The order: ``rows`` reversed, so that the last one comes first, ``columns``, or ``both``;
+            ``shuffled``; or a list of the D places in memory, in the order of generation.
+        seed: The seed of ``order: shuffled``; ``null`` for 0.
 
     References: Larochelle and Murray, The Neural Autoregressive Distribution Estimator, AISTATS 2011, sec. 3.
 
@@ -64,7 +68,7 @@ class Reordered(Model, Causal):
 
     @property
     def kept(self) -> bool:  # type: ignore[override]
-        """Whether the model keeps what it computed."""
+        """Whether the model caches what it has computed."""
         kept: bool = self.model.kept
         return kept
 
@@ -117,7 +121,7 @@ class Reordered(Model, Causal):
 
 
 def _places(order: Named | tuple[int, ...], shape: Shape, seed: int) -> Tensor:
-    """Which number of data comes to each place: int64 ``[D]``."""
+    """The place in data of each number of the model: int64 ``[D]``."""
     places = torch.arange(shape.size, device="cpu")
     if isinstance(order, tuple):
         given = torch.tensor(order, device="cpu")

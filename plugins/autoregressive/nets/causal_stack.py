@@ -1,4 +1,4 @@
-"""Network of images from causal layers."""
+"""Network of causal layers for images."""
 
 from __future__ import annotations
 
@@ -21,23 +21,30 @@ from ..outputs import Output
 
 @component("causal_stack", example={"width": 6, "layers": ["gated"], "entry": {"type": "masked", "kernel": 3}})
 class CausalStack(AutoregressiveNet, TakesContext):
-    r"""Causal layers between a first one that does not see its own pixel and 1x1 convolutions.
+    r"""Causal network of images: an entry layer that does not see its own pixel, causal layers, and 1x1 convolutions.
 
     .. math:: (v, h)_0 = \mathrm{entry}(x), \qquad (v, h)_l = \mathrm{layer}_l((v, h)_{l-1}), \qquad
        y = W_K\, \phi(\cdots \phi(W_1\, \phi(h_L)))
 
-    with features of ``width`` channels. The ``entry`` sees what comes before a place, and the ``layers`` follow in
-    their order. Of the 1x1 convolutions :math:`\phi` is the ``activation``, ``readout`` has the widths of all but the
-    last, and that, :math:`W_K`, is the ``output``. Where the channels of a pixel come one after the other feature i has
-    colour ``i % C``: at its own place it sees the colours before its own, and, after the entry, its own.
+    If the channels of a pixel are drawn one after the other, feature i has colour ``i % C``: at its own place it sees
+    the colours before its own, and, after the entry, its own.
 
-    `unroll` goes row by row and place by place, each layer keeping the rows that it needs; that needs a stepper of
-    every layer.
+    `unroll` goes row by row and place by place, with the rows that a layer needs in its cache, if every layer has a
+    stepper.
+
+    Args:
+        width: The channels of the features.
+        layers: The causal layers, in order.
+        entry: The first layer, which sees the pixels before a place.
+        readout: The channels of the hidden 1x1 convolutions.
+        activation: The nonlinearity :math:`\phi` of the 1x1 convolutions.
+        output: The last 1x1 convolution, :math:`W_K`.
+        context: The size of a context, which layers that declare it get; 0 for none.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759.
 
-    Shapes: ``[B, features * C, H, W] -> [B, count, C / together, H, W]``; ValueError for data that are no images. The
-    ``context`` is a vector, or a map of the images' height and width.
+    Shapes: ``[B, features * C, H, W] -> [B, count, C / together, H, W]``; ValueError for data that are not images. The
+    context is a vector, or a map of the images' height and width.
 
     >>> import torch, zoo
     >>> node = {"type": "causal_stack", "width": 4, "layers": ["masked_residual"]}
@@ -87,7 +94,7 @@ class CausalStack(AutoregressiveNet, TakesContext):
         h = self.phi(streams.h)
         for layer in self.readout:
             h = self.phi(layer(h))
-        return torch.unflatten(self.out(h), 1, (self.count, -1))
+        return torch.unflatten(self.out(h), 1, (self.count, -1))  # [B, count, C / together, H, W]
 
     def ranks(self) -> Tensor:
         return in_raster_order(self.sites)
@@ -120,7 +127,7 @@ class CausalStack(AutoregressiveNet, TakesContext):
         return x
 
     def _pass_by_pass(self, solve: Solve, n: int, context: Tensor | None) -> Tensor:
-        """A whole pass for each site, where a layer has no stepper."""
+        """Generation by a full pass for each site, for layers without a stepper."""
         x = self.out.pointwise.conv.weight.new_zeros(n, *self.in_shape)
         _, H, W = self.shape
         for site in self.ranks().argsort().tolist():
@@ -131,7 +138,7 @@ class CausalStack(AutoregressiveNet, TakesContext):
 
 
 class _Readout:
-    """The last convolutions, of one place at a time."""
+    """The 1x1 convolutions, evaluated at one place."""
 
     def __init__(self, net: CausalStack) -> None:
         self.hidden = [PointwiseStepper(layer) for layer in net.readout if isinstance(layer, Pointwise)]

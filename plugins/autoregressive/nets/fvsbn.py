@@ -38,13 +38,13 @@ class FVSBN(AutoregressiveNet):
         self.b = nn.Parameter(torch.zeros(count, D))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = linear(x.flatten(1), self.W.tril(-1).flatten(0, 1), self.b.flatten())
+        h = linear(x.flatten(1), self.W.tril(-1).flatten(0, 1), self.b.flatten())  # [B, count * D]
         return torch.unflatten(h, 1, (self.count, *self.shape))
 
     def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
-        # What the sums of all elements that follow have heard so far, ordered by element and then by parameter.
-        sums = self.b.t().flatten().unsqueeze(1).expand(-1, n)
-        columns = self.W.permute(2, 1, 0).flatten(1)
+        # The partial sums of all elements that follow, ordered by element and then by parameter.
+        sums = self.b.t().flatten().unsqueeze(1).expand(-1, n)  # [D * count, n]
+        columns = self.W.permute(2, 1, 0).flatten(1)  # [D, D * count]
         elements = []
         for i, column in enumerate(columns):
             h, sums = sums[: self.count], sums[self.count :]

@@ -16,12 +16,12 @@ from ...nets.masked.net import AutoregressiveNet, Solve, check_single
 
 @torch.library.custom_op("zoo::nade_scan", mutates_args=())
 def nade_scan(x: Tensor, W: Tensor, c: Tensor, V: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    r"""``(h, a)``: what `NADE` says of each element, :math:`h_i = b_i + V_i\, \sigma(a_i)`, and the sum after the last.
+    r"""Outputs of `NADE` for each element, :math:`h_i = b_i + V_i\, \sigma(a_i)`, and the last sum: ``(h, a)``.
 
     .. math:: a_{i+1} = a_i + W_i x_i, \qquad a_1 = c
 
-    One element's sums fit into a processor's cache, and all of them do not: autograd would write and read D times as
-    much. Backward walks from the last sum to the first, so that none is kept.
+    The sums of one element fit into a processor's cache, those of all do not: autograd would write and read D times as
+    much. The backward pass goes from the last sum to the first, so that none is stored.
 
     Shapes: x ``[D, B]``, W ``[D, H]``, c ``[H]``, V ``[D, H, K]``, b ``[D, K]`` to ``[D, B, K]`` and ``[B, H]``.
     """
@@ -81,12 +81,15 @@ nade_scan.register_autograd(_backward, setup_context=_keep)
 
 @component("nade", example={"hidden": 8})
 class NADE(AutoregressiveNet):
-    r"""Neural autoregressive distribution estimator: hidden units that hear of one more element at each.
+    r"""Neural autoregressive distribution estimator: hidden units that depend on one more element at each step.
 
     .. math:: a_i = c + \sum_{j<i} W_j x_j, \qquad h_i = b_i + V_i\, \sigma(a_i)
 
-    with ``hidden`` units, so that all :math:`a_i` are one exclusive cumulative sum, and in a draw each is the one
-    before and a product. W is shared by all that follow an element, which is what regularises it.
+    All :math:`a_i` are one exclusive cumulative sum, which sampling computes step by step. W is shared by all later
+    elements, which regularises the model.
+
+    Args:
+        hidden: The number of hidden units.
 
     References: Larochelle and Murray, The Neural Autoregressive Distribution Estimator, AISTATS 2011, eq. 2-3; Uria et
     al., Neural Autoregressive Distribution Estimation, 2016, arXiv:1605.02226.
@@ -114,18 +117,18 @@ class NADE(AutoregressiveNet):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         x = x.flatten(1).t().contiguous()  # [D, B]
         h = self._scanned(x) if x.device.type == "cpu" else self._summed(x)
-        return torch.unflatten(h.permute(1, 2, 0), 2, tuple(self.shape))
+        return torch.unflatten(h.permute(1, 2, 0), 2, tuple(self.shape))  # [B, count, *shape]
 
     def _scanned(self, x: Tensor) -> Tensor:
-        """Element by element: where caches count."""
+        """Element by element: faster on CPUs, where the cache matters."""
         h: Tensor = nade_scan(x, self.W, self.c, self.V, self.b)[0]
         return h
 
     def _summed(self, x: Tensor) -> Tensor:
-        """All elements at once: where launches count. ``[D, B] -> [D, B, count]``."""
-        heard = x[:-1].unsqueeze(2) * self.W[:-1].unsqueeze(1)  # what the last one says, nobody hears
-        a = self.c + pad(heard.cumsum(0), (0, 0, 0, 0, 1, 0))
-        return torch.baddbmm(self.b.unsqueeze(1), torch.sigmoid(a), self.V)
+        """All elements at once: faster on GPUs, where kernel launches matter. ``[D, B] -> [D, B, count]``."""
+        products = x[:-1].unsqueeze(2) * self.W[:-1].unsqueeze(1)  # [D - 1, B, H]: no sum includes the last element
+        a = self.c + pad(products.cumsum(0), (0, 0, 0, 0, 1, 0))  # [D, B, H]
+        return torch.baddbmm(self.b.unsqueeze(1), torch.sigmoid(a), self.V)  # [D, B, count]
 
     def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
         a = self.c.expand(n, -1)

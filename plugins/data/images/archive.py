@@ -1,4 +1,4 @@
-"""The images of a tar archive."""
+"""Images of a tar archive."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from zoo import DataError
 from .index import AGAIN, DANGLING, SPECIAL, UNREAD, Entry, Skipped, is_image, is_other_image
 
 END = 2 * tarfile.BLOCKSIZE
-"""An archive ends with two blocks of zeros: without them nobody knows that it is whole."""
+"""An archive ends with two blocks of zeros: without them it may be incomplete."""
 CHUNK = 1 << 20
 CIRCLE = 40
-"""So many links on the way to a file are a circle."""
+"""More links than this on the way to a file are a cycle."""
 OUTSIDE = "links that lead out of the archive"
 
 
 def in_archive(path: Path, skipped: Skipped) -> Iterator[Entry]:
-    """The images of an uncompressed tar archive. Links are followed inside of it.
+    """The images of an uncompressed tar archive. Links within it are followed.
 
-    Raises `zoo.DataError` for what is no such archive, for one that is cut short, damaged or goes on after its end,
-    and for an image that is a link to something outside.
+    Raises `zoo.DataError` for a file that is not such an archive, for one that is truncated, damaged or has data after
+    its end, and for an image that is a link out of the archive.
     """
     files, links = _members(path, skipped)
     for name, file in files.items():
@@ -50,7 +50,7 @@ def in_archive(path: Path, skipped: Skipped) -> Iterator[Entry]:
 
 
 def _members(path: Path, skipped: Skipped) -> tuple[dict[str, Entry], dict[str, str]]:
-    """All files, hard links among them, and where symbolic links lead, by name; of one name the last."""
+    """All files, including hard links, and the targets of symbolic links, by name; the last of the same name wins."""
     files: dict[str, Entry] = {}
     links: dict[str, str] = {}
     with _opened(path) as file:
@@ -100,7 +100,7 @@ def _checked(path: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def _check_end(path: Path, file: IO[bytes], end: int) -> None:
-    """Python's tarfile takes whatever it cannot read for the end."""
+    """Check the end of an archive, since Python's tarfile takes everything that it cannot read for the end."""
     file.seek(end)
     last = file.read(END)
     if last.strip(b"\0"):
@@ -117,7 +117,7 @@ def _cut(path: Path) -> DataError:
 
 
 def _target(name: str, links: dict[str, str]) -> str | None:
-    """Where a name leads; ``..`` outside of the archive, None nowhere."""
+    """The name that a name leads to through links; ``..`` for one outside of the archive, None for a cycle."""
     for _ in range(CIRCLE):
         link = next((at for at in (*_parents(name), name) if at in links), None)
         if link is None:

@@ -1,4 +1,4 @@
-"""Images that stay on disk, decoded when a batch of them is read."""
+"""Image files that are decoded when a batch of them is read."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ WHITE = (255, 255, 255)
 THREADS = min(8, os.cpu_count() or 1)
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, PIL.Image.DecompressionBombError)
-"""What Pillow raises on bytes that are no image, or too large a one."""
+"""Errors that Pillow raises on bytes that are not an image, or an image that is too large."""
 
 
 LOOKED_AT = 64
-"""Images that are decoded before training starts, to see whether all is well."""
+"""Images that are decoded before training starts, to find problems early."""
 
 Colour = tuple[int, int, int]
 
@@ -36,9 +36,8 @@ Colour = tuple[int, int, int]
 class ImageFiles(Examples):
     """Encoded images, each decoded, resized and cropped to ``[C, S, S]`` when it is read, by several threads.
 
-    ``labels`` are the numbers of the images' classes, or None where they have none; what is transparent shows the
-    ``background``. ``notes`` are warnings about how they were found. The fingerprint is over names and sizes, not over
-    the images themselves.
+    ``labels`` are the numbers of the images' classes, or None; transparent pixels show the ``background``. ``notes``
+    are warnings of the search for the files. The fingerprint is over names and sizes, not over the images themselves.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class ImageFiles(Examples):
             return decode(image.read(), "L" if self.shape[0] == 1 else "RGB", self.shape[1], self.background)
 
     def _seen(self, image: Entry) -> tuple[bool, int]:
-        """Whether an image, which must be one, has transparent pixels, and its shorter side."""
+        """Decode an image; whether it has transparent pixels, and its shorter side."""
         self._image(image)
         with _named(image):
             opened = PIL.Image.open(io.BytesIO(image.read()))
@@ -133,4 +132,4 @@ def decode(encoded: bytes, mode: str, size: int, background: Colour = WHITE) -> 
         above = image.convert("RGBA")
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", above.size, background), above)
     square = PIL.ImageOps.fit(image.convert(mode), (size, size), PIL.Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(square).reshape(size, size, -1)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(square).reshape(size, size, -1)).permute(2, 0, 1)  # [C, size, size]

@@ -1,4 +1,4 @@
-"""The small handwritten digits that come with scikit-learn."""
+"""Small handwritten digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEST = 360
 
 @component("digits")
 class Digits(Dataset):
-    r"""Handwritten digits, 1797 images of 8x8 with the 17 levels 0 to 16.
+    r"""Handwritten digits of scikit-learn: 1797 images of 8x8 with the 17 levels 0 to 16, in ten classes.
 
     A batch has ``image``, uint8 ``[B, 1, 8, 8]``, and ``label``, int64 ``[B]``. The split is fixed: of the permutation
     ``numpy.random.default_rng(0).permutation(1797)`` the first 1437 examples are the training set, the last 360 the

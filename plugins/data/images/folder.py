@@ -1,4 +1,4 @@
-"""One's own images."""
+"""Images of a folder or an archive as a data set."""
 
 from __future__ import annotations
 
@@ -23,25 +23,32 @@ COLOURS: dict[str, Colour] = {"white": WHITE, "black": (0, 0, 0)}
 
 @component("image_folder", example={"train": "images.tar", "size": 8, "classes": 2}, added={"background": "black"})
 class ImageFolder(Dataset):
-    """The jpeg and png images below a folder or in an uncompressed ``.tar``, one folder a class.
+    """Images (jpeg and png) of a folder or an uncompressed ``.tar``, one folder a class.
 
-    A batch has ``image``, uint8 ``[B, channels, size, size]``: the shorter side is resized to ``size``, antialiased,
-    and the centre cut out; three ``channels`` are colours, one is grey. Images are turned as their EXIF orientation
-    says; of 16 bits the upper 8 are taken; what is transparent shows the ``background``: white, black or ``[r, g, b]``
-    between 0 and 255. Images are decoded when they are read, so the data may be larger than memory. ``train`` and
-    ``test`` are paths, relative to the working directory or to ``$ZOO_DATA``. Without ``test`` the fixed fraction
-    ``test_fraction`` (0.1) of ``train`` is held out; names of the same file stay together.
+    A batch has ``image``, uint8 ``[B, channels, size, size]``: the shorter side is resized, antialiased, and the centre
+    cropped. Images are rotated by their EXIF orientation; of 16 bits the upper 8 are used. Images are decoded when they
+    are read, so the data may be larger than memory. Without ``test`` a fixed fraction of ``train`` is held out; several
+    names of the same file stay in the same split.
 
-    With ``classes``, a batch has ``label``, int64 ``[B]``: the number of the folder that holds the image among those
-    folders' sorted names in ``train``. Without it there are no labels, and images may lie anywhere.
+    With ``classes`` a batch has ``label``, int64 ``[B]``: the number of the image's folder among the sorted names of
+    such folders in ``train``.
 
     Links are followed, in an archive only to its own members, and each folder is read once. Files and folders whose
-    name starts with a dot or ``~$`` are ignored. What else is left out is counted in a warning when training starts:
-    links that lead to nothing, FIFOs and devices, images of other formats.
+    name starts with a dot or ``~$`` are ignored. Other files that are skipped are counted in a warning when training
+    starts: broken links, FIFOs and devices, images of other formats.
 
-    Raises ValueError where both ``test`` and ``test_fraction`` are given, and `zoo.DataError` for missing files, a
-    folder that cannot be read, an archive that is cut short or damaged, other classes than declared, or an image that
-    cannot be decoded, with its name.
+    Raises ValueError if both ``test`` and ``test_fraction`` are given, and `zoo.DataError` for missing files, a folder
+    that cannot be read, a truncated or damaged archive, other classes than declared, or an image that cannot be
+    decoded, with its name.
+
+    Args:
+        train: The path of the training images, relative to the working directory or to ``$ZOO_DATA``.
+        test: The path of the test images, likewise; ``null`` holds out a fraction of ``train``.
+        test_fraction: The fraction of ``train`` that is held out; ``null`` for 0.1.
+        size: The side of an image in pixels.
+        channels: 3 for colours, 1 for grey.
+        classes: The number of class folders; ``null`` for data without labels, whose images may lie in any folder.
+        background: The colour behind transparent pixels: ``white``, ``black`` or ``[r, g, b]`` between 0 and 255.
 
     >>> ImageFolder(train="cats.tar", size=64).event.shape
     Shape(3, 64, 64)
@@ -115,9 +122,9 @@ class ImageFolder(Dataset):
 
 
 def tree_of(path: Path) -> Tree:
-    """The jpeg and png images below a folder or in an uncompressed tar archive.
+    """Index of the jpeg and png images of a folder or an uncompressed tar archive.
 
-    Raises `zoo.DataError` where there are none, or the archive or a folder cannot be read as a whole.
+    Raises `zoo.DataError` if there are none, or the archive or a folder cannot be read.
     """
     skipped = Skipped()
     found = {image.name: image for image in (in_folder if path.is_dir() else in_archive)(path, skipped)}

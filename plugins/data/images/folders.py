@@ -1,4 +1,4 @@
-"""The images of a folder."""
+"""Images of a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .index import AGAIN, DANGLING, SPECIAL, UNREAD, Entry, Skipped, is_ignored,
 
 
 def in_folder(root: Path, skipped: Skipped) -> Iterator[Entry]:
-    """The images below a folder, links followed; each folder once, under the name without links where it has one.
+    """The images of a folder, links followed; each folder once, preferably under its name without links.
 
     Raises `zoo.DataError` for a folder that cannot be read.
     """

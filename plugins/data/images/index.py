@@ -1,4 +1,4 @@
-"""Which images a folder or a tar archive has: an index, made once, by which each is read alone."""
+"""Index of the images of a folder or a tar archive, by which each is read separately."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 IMAGES = (".jpg", ".jpeg", ".png")
 OTHER_IMAGES = (".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jp2", ".ppm", ".pgm")
 IGNORED = (".", "~$")
-"""How names start that nobody means as data: hidden files, and the lock files of editors."""
+"""Prefixes of names that are not data: hidden files, and the lock files of editors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The bytes of one image: a piece of a file. Reading opens the file anew, so threads and forks share nothing.
+    """Location of one image: a range of bytes of a file. Each read opens the file, so that threads and forks share
+    nothing.
 
     ``identity`` is the same for two names of the same bytes, by links.
     """
@@ -37,7 +38,7 @@ class Entry:
 
 
 class Skipped:
-    """What an index leaves out, counted by reason, each with the first name."""
+    """Skipped files of an index, counted by reason, each with the first name."""
 
     def __init__(self) -> None:
         self._names: dict[str, list[str]] = {}
@@ -46,13 +47,13 @@ class Skipped:
         self._names.setdefault(reason, []).append(name)
 
     def notes(self, path: Path) -> list[str]:
-        """One sentence a reason."""
+        """One warning for each reason."""
         return [f"{path}: skipped {len(names)} {reason}, such as '{names[0]}'" for reason, names in self._names.items()]
 
 
 @dataclass(frozen=True)
 class Tree:
-    """The images of a folder or an archive in the order of their names, and in ``notes`` what was left out."""
+    """Images of a folder or an archive in the order of their names, and in ``notes`` what was skipped."""
 
     images: Sequence[Entry]
     notes: Sequence[str]
@@ -65,7 +66,7 @@ UNREAD = "images of a format that is not read (convert them to png or jpeg)"
 
 
 def is_image(name: str) -> bool:
-    """Whether a name, with the folders that it lies in, is that of an image that can be read."""
+    """Whether a name, with its folders, is that of an image that can be read."""
     return name.lower().endswith(IMAGES) and not is_ignored(name)
 
 
@@ -75,5 +76,5 @@ def is_other_image(name: str) -> bool:
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a file, or a folder that it lies in, is passed over without a word."""
+    """Whether a file, or a folder on its path, is skipped without a warning."""
     return any(part.startswith(IGNORED) and part not in (".", "..") for part in name.split("/"))

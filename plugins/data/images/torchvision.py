@@ -1,4 +1,4 @@
-"""The data sets that torchvision knows how to fetch and read."""
+"""Data sets of torchvision."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ from zoo import DataError, Dataset, Event, Examples, InMemory, Shape, component
 from ..locate import data_home
 
 MOST = 300
-"""Letters of what torchvision says that are passed on."""
+"""The largest length of torchvision's message that is quoted."""
 FAILED = "it cannot be downloaded there; look at the connection and at the folder, or copy it there"
 
 
 class TorchvisionDataset(Dataset, ABC):
     """Images of ten classes with 256 levels: uint8 ``image`` ``[B, C, H, W]`` and int64 ``label`` ``[B]``.
 
-    The files are sought in ``root``, else in ``$ZOO_DATA``, else in the user's cache; ``download`` fetches what is
-    missing there, as ``zoo data fetch`` does. The split is the one that the data set is published with.
+    The split is the published one.
+
+    Args:
+        root: The folder of the files; ``null`` for ``$ZOO_DATA``, or else the user's cache.
+        download: Download missing files, as ``zoo data fetch`` does.
     """
 
     places = ("root", "download")
 
     archive: ClassVar[str]
-    """What torchvision calls the data set."""
+    """The name of the data set in torchvision."""
 
     folder: ClassVar[str]
-    """Where its files lie under the root."""
+    """The folder of its files under the root."""
 
     shape: ClassVar[Shape]
 
@@ -82,7 +85,7 @@ class TorchvisionDataset(Dataset, ABC):
 
 @component("mnist")
 class MNIST(TorchvisionDataset):
-    """Handwritten digits: 60000 and 10000 grey images of 28x28 in ten classes.
+    """MNIST: handwritten digits, 60000 and 10000 grey images of 28x28 in ten classes.
 
     References: LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 86(11), 1998.
 
@@ -97,7 +100,7 @@ class MNIST(TorchvisionDataset):
 
 @component("fashion_mnist")
 class FashionMNIST(TorchvisionDataset):
-    """Articles of clothing: 60000 and 10000 grey images of 28x28 in ten classes.
+    """Fashion-MNIST: articles of clothing, 60000 and 10000 grey images of 28x28 in ten classes.
 
     References: Xiao et al., Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms, 2017,
     arXiv:1708.07747.
@@ -113,7 +116,7 @@ class FashionMNIST(TorchvisionDataset):
 
 @component("kmnist")
 class KMNIST(TorchvisionDataset):
-    """Cursive Japanese characters: 60000 and 10000 grey images of 28x28 in ten classes.
+    """KMNIST: cursive Japanese characters, 60000 and 10000 grey images of 28x28 in ten classes.
 
     References: Clanuwat et al., Deep Learning for Classical Japanese Literature, 2018, arXiv:1812.01718.
 
@@ -128,7 +131,7 @@ class KMNIST(TorchvisionDataset):
 
 @component("cifar10")
 class CIFAR10(TorchvisionDataset):
-    """Photographs of animals and vehicles: 50000 and 10000 colour images of 32x32 in ten classes.
+    """CIFAR-10: photographs of animals and vehicles, 50000 and 10000 colour images of 32x32 in ten classes.
 
     References: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, chapter 3.
 

@@ -1,4 +1,4 @@
-"""dSprites from its published file."""
+"""dSprites data set, from its published file."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from .factors import FACTORS, SIZE, factors_of, numbers
 
 SIDE = 64
 CHUNK = 4096
-"""Images that are unpacked at a time: all of them would take 3 GB."""
+"""Images that are unpacked at once: all of them would take 3 GB."""
 
 DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What zipfile and numpy raise on bytes that are no such archive."""
+"""Errors that zipfile and numpy raise on bytes that are not such an archive."""
 
 
 def check_sha256(path: Path, expected: str) -> None:
-    """`zoo.DataError` where a file is not the one whose hash is declared."""
+    """`zoo.DataError` if a file does not have the declared hash."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
@@ -41,8 +41,8 @@ def check_sha256(path: Path, expected: str) -> None:
 def read_bits(path: Path) -> NDArray[np.uint8]:
     """The images as bits ``[N, 512]``, the first pixel in the highest bit of the first byte.
 
-    `zoo.DataError` where the file is damaged, an image is not black and white, or the images are not all of the grid
-    in its order. The archive's pickled ``metadata`` is left alone.
+    `zoo.DataError` if the file is damaged, an image is not black and white, or the images are not the whole grid in its
+    order. The archive's pickled ``metadata`` is not read.
     """
     with _named(path), zipfile.ZipFile(path) as archive:
         _check_order(archive)
@@ -70,7 +70,7 @@ def _check_order(archive: zipfile.ZipFile) -> None:
 
 
 def _expect(member: IO[bytes], shape: tuple[int, ...], dtype: str) -> None:
-    """Read the head of an array, which must be so."""
+    """Read the header of an array, and check its shape and dtype."""
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     found: tuple[Any, ...] = read(member)
@@ -79,7 +79,7 @@ def _expect(member: IO[bytes], shape: tuple[int, ...], dtype: str) -> None:
 
 
 def _chunks(member: IO[bytes], width: int) -> Iterator[NDArray[np.uint8]]:
-    """The rest of a member, ``SIZE`` rows of so many bytes; reading past them has zipfile compare its checksum."""
+    """The rest of a member, ``SIZE`` rows of ``width`` bytes; reading to the end makes zipfile compare its checksum."""
     for start in range(0, SIZE, CHUNK):
         rows = min(CHUNK, SIZE - start)
         content = member.read(rows * width)
@@ -102,17 +102,21 @@ HOME = "https://github.com/deepmind/dsprites-dataset"
 
 @component("dsprites")
 class DSprites(Dataset):
-    """The 737,280 images of dSprites: white squares, ellipses and hearts on black, with their five factors.
+    """dSprites: 737,280 images of white squares, ellipses and hearts on black, with their five factors.
 
     A batch has ``image``, uint8 ``[B, 1, 64, 64]`` with 2 levels, and ``factors``, int64 ``[B, 5]``: shape, scale,
     orientation, x and y, as the columns of ``latents_classes`` after the colour. In memory a pixel is a bit (377 MB in
-    all); batches are unpacked on the device. The last ``test_size`` images of a fixed permutation are the test set, and
-    of the others the first ``size`` the training set, by default all: the split of ``dsprites_like``, which needs no
-    file.
+    all); batches are unpacked on the device. The test set is the end of a fixed permutation of the images, and the
+    training set its start: the split of ``dsprites_like``, which needs no file.
 
-    ``path`` is relative to the working directory or to ``$ZOO_DATA``; nothing is downloaded. The file must hold the
-    full grid in its order, in black and white. Whether it is the published one, only a hash can say: with ``sha256``
-    the file's is compared with it. Raises `zoo.DataError` for a file that is missing, damaged or another.
+    Nothing is downloaded. The file must hold the full grid in its order, in black and white; only ``sha256`` checks
+    that it is the published one. Raises `zoo.DataError` for a file that is missing, damaged or another.
+
+    Args:
+        path: The path of the file, relative to the working directory or to ``$ZOO_DATA``.
+        sha256: The SHA-256 hash that the file must have, in hexadecimal digits; ``null`` for no check.
+        size: The number of training images; ``null`` for all but those of the test set.
+        test_size: The number of test images.
 
     References: Matthey et al., dSprites: Disentanglement testing Sprites dataset, 2017,
     https://github.com/deepmind/dsprites-dataset, which has the file.
@@ -159,4 +163,4 @@ def _unpacked(batch: Batch) -> Batch:
 def unpack(bits: Tensor) -> Tensor:
     """Bits ``[B, 512]`` as images ``[B, 1, 64, 64]``."""
     shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=bits.device)
-    return (bits.unsqueeze(2) >> shifts).bitwise_and(1).reshape(-1, 1, SIDE, SIDE)
+    return (bits.unsqueeze(2) >> shifts).bitwise_and(1).reshape(-1, 1, SIDE, SIDE)  # [B, 512, 8] -> [B, 1, 64, 64]

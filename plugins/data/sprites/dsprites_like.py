@@ -1,4 +1,4 @@
-"""Sprites as in dSprites, drawn when they are needed."""
+"""Sprites similar to dSprites, drawn on demand."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .factors import FACTORS, factors_of, numbers
 from .render import draw
 
 GEOMETRY = 1
-"""To be raised when any sprite changes: data drawn otherwise has another fingerprint."""
+"""Version of the geometry, increased when any sprite changes: it is part of the data's fingerprint."""
 
 
 @component("dsprites_like", example={"size": 512, "test_size": 128, "side": 16})
 class DSpritesLike(Dataset):
-    r"""White sprites on black as in dSprites, with its five factors: drawn on the device, nothing is downloaded.
+    r"""Sprites similar to dSprites, with its five factors, drawn on the device: nothing is downloaded.
 
     A batch has ``image``, uint8 ``[B, 1, side, side]`` with 2 levels, and ``factors``, int64 ``[B, 5]``: shape (square,
     ellipse, heart), scale (6 from 0.5 to 1), orientation (40 from 0 to :math:`2\pi`, both included, so that the last
@@ -34,11 +34,16 @@ class DSpritesLike(Dataset):
     .. math:: u = 9.6272 \sin^3 t, \quad v = -0.6623\,(13 \cos t - 5 \cos 2t - 2 \cos 3t - \cos 4t) - 1.456.
 
     The geometry is fitted to the original: outlines may differ from it by a pixel, so figures are not those of
-    ``dsprites``. A ``side`` below 64 samples the same frame more coarsely: small sprites then look alike or
-    fall between pixels.
+    ``dsprites``. A smaller ``side`` samples the same frame more coarsely: small sprites then look the same or fall
+    between pixels.
 
-    The last ``test_size`` images of a fixed permutation are the test set. Of the others the first ``size`` are the
-    training set, by default all. Raises `zoo.DataError` where they are too few.
+    The test set is the end of a fixed permutation of the images, and the training set its start. Raises `zoo.DataError`
+    if there are too few images.
+
+    Args:
+        side: The side of an image in pixels.
+        size: The number of training images; ``null`` for all but those of the test set.
+        test_size: The number of test images.
 
     References: Matthey et al., dSprites: Disentanglement testing Sprites dataset, 2017,
     https://github.com/deepmind/dsprites-dataset.
@@ -61,8 +66,8 @@ class DSpritesLike(Dataset):
         return Event("image", Shape(1, self.side, self.side), levels=2, factors=dict(FACTORS))
 
     def split(self, name: Literal["train", "test"]) -> Examples:
-        kept = InMemory({"number": numbers(name, self.size, self.test_size)})
-        return rendered(kept, partial(_drawn, self.side), f"sprites {GEOMETRY} {self.side}")
+        stored = InMemory({"number": numbers(name, self.size, self.test_size)})
+        return rendered(stored, partial(_drawn, self.side), f"sprites {GEOMETRY} {self.side}")
 
 
 def _drawn(side: int, batch: Batch) -> Batch:

@@ -1,4 +1,4 @@
-"""The factors that a sprite is made of, and its number in the grid of all of them."""
+"""Factors of a sprite, and its number in the grid of all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from zoo import DataError
 
 FACTORS: Mapping[str, int] = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}
-"""How many values each factor has; the last one changes fastest."""
+"""The number of values of each factor; the last one changes fastest."""
 SIZE = math.prod(FACTORS.values())
 
 
@@ -32,7 +32,7 @@ def factors_of(number: Tensor) -> Tensor:
 def numbers(name: Literal["train", "test"], size: int | None, test_size: int) -> Tensor:
     """The numbers of a split's sprites, int32: the last ``test_size`` of a fixed permutation are the test set.
 
-    Of the others the first ``size`` are the training set, or all of them. `zoo.DataError` where they are too few.
+    Of the others the first ``size`` are the training set, or all of them. `zoo.DataError` if there are too few.
 
     >>> len(numbers("train", None, 10_000)), len(numbers("train", 500, 10_000)), len(numbers("test", 500, 10_000))
     (727280, 500, 10000)

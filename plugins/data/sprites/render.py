@@ -1,4 +1,4 @@
-"""Sprites drawn on the device: outlines, filled."""
+"""Rendering of sprites on the device: outlines, filled."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .factors import FACTORS
 SCALES = np.linspace(0.5, 1.0, 6)
 ANGLES = np.linspace(0.0, 2.0 * math.pi, 40)
 POINTS = 4096
-"""Of an outline: they lie closer than two lines of the lattice do."""
+"""Points of an outline, closer to each other than two lines of the lattice."""
 PER_PIXEL = 31
 """Lines of the lattice in a pixel: the 32 positions are 32/31 pixels apart."""
 REACH = 14 * PER_PIXEL
-"""How far from the centre lines may cross an outline."""
+"""The largest distance from the centre of a line that crosses an outline."""
 LINES = 2 * REACH + 1
 CROSSINGS = 4
-"""At most, of a line with an outline: the heart's notch makes four."""
+"""The largest number of crossings of a line with an outline: the heart's notch makes four."""
 NEVER = 1 << 14
 """A crossing beyond every column."""
 
@@ -55,7 +55,7 @@ OUTLINES: Sequence[Callable[[], Curve]] = (square, ellipse, heart)
 
 @lru_cache(maxsize=8)
 def crossings(shift: float, device: torch.device) -> Tensor:
-    r"""Where each line of a lattice crosses each outline: int16 ``[720 * LINES, 4]``.
+    r"""The crossings of each line of a lattice with each outline: int16 ``[720 * LINES, 4]``.
 
     The outlines are in the order (shape, scale, orientation), ``LINES`` rows each. Row ``n + REACH`` is line ``n`` of
     the lattice, ``(n + shift) / 31`` pixels below the centre. Of its points, at ``(m + shift) / 31``, those are inside
@@ -77,7 +77,7 @@ def _crossed(curves: Curve) -> NDArray[np.int16]:
     order = np.argsort(key, kind="stable")
     key = key[order]
     table = np.full((len(curves) * LINES, CROSSINGS), NEVER, np.int16)
-    # The how-manieth crossing of its line each one is.
+    # The index of each crossing among those of its line.
     table[key, np.arange(len(key)) - np.searchsorted(key, key)] = np.ceil(at[order])
     return table
 
@@ -85,15 +85,16 @@ def _crossed(curves: Curve) -> NDArray[np.int16]:
 FRAME = 64
 """Pixels along a side of dSprites, to which all lengths refer."""
 MARGIN = 16
-"""Pixels at each border of the frame in which no centre lies."""
+"""Pixels at each border of the frame without the centre of a sprite."""
 
 
 def draw(factors: Tensor, side: int = FRAME) -> Tensor:
     r"""White sprites on black: factors int64 ``[B, 5]`` to images uint8 ``[B, 1, side, side]`` of zeros and ones.
 
     A pixel is white where its centre lies inside the outline. A coarser image, with a ``side`` of 8, 16 or 32, shows
-    the same frame. The centres of pixels and sprites lie on one lattice of 31 lines a pixel, so that whole numbers
-    decide: a row crosses the outline at most four times, and what has an odd number of crossings to its left is inside.
+    the same frame. The centres of pixels and sprites lie on one lattice of 31 lines a pixel, so that the comparison is
+    of integers: a row crosses the outline at most four times, and a pixel with an odd number of crossings to its left
+    is inside.
 
     >>> draw(torch.tensor([[1, 5, 0, 15, 15]]), side=8)[0, 0, 3:5].tolist()
     [[0, 0, 0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 0, 0, 0]]
@@ -104,10 +105,10 @@ def draw(factors: Tensor, side: int = FRAME) -> Tensor:
     first, shift = int(half) - PER_PIXEL * MARGIN, half % 1.0
     # Pixel k is at line first + stride * k of the lattice about a sprite at position 0.
     line = first + stride * torch.arange(side, device=factors.device) - FRAME // 2 * y.unsqueeze(1)
-    row = outline.unsqueeze(1) * LINES + line.clamp(-REACH, REACH) + REACH
+    row = outline.unsqueeze(1) * LINES + line.clamp(-REACH, REACH) + REACH  # [B, side]
     crossed = crossings(shift, factors.device).index_select(0, row.flatten()).int().reshape(-1, side, 4)
-    offset = (FRAME // 2 * x - first).int().reshape(-1, 1, 1)
-    column = (crossed + offset + (stride - 1)).div(stride, rounding_mode="floor").clamp(0, side)
+    offset = (FRAME // 2 * x - first).int().reshape(-1, 1, 1)  # [B, 1, 1]
+    column = (crossed + offset + (stride - 1)).div(stride, rounding_mode="floor").clamp(0, side)  # [B, side, 4]
     return _filled(column, side)
 
 

@@ -1,4 +1,4 @@
-"""The preprocessing of tables that masked autoregressive flows are compared on."""
+"""Preprocessing of the tables that masked autoregressive flows are compared on."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ ARCHIVE = "the paper's archive, data.tar.gz of https://zenodo.org/record/1161203
 
 @dataclass(frozen=True)
 class MafFile:
-    """A file under the root, and how one comes by it. What is missing or unreadable is a `zoo.DataError`."""
+    """File under the root, and where to get it. `zoo.DataError` if it is missing or unreadable."""
 
     path: str
     origin: str
 
     def find(self, root: str) -> Path:
-        """Where the file lies."""
+        """The path of the file."""
         try:
             return locate(str(Path(root) / self.path))
         except DataError as error:
@@ -46,7 +46,7 @@ class MafFile:
         return rows
 
     def table(self, root: str, columns: int) -> NDArray[np.float64]:
-        """The first so many columns of a ``.csv`` file below its line of names: ``[N, columns]``."""
+        """The first ``columns`` columns of a ``.csv`` file below its header: ``[N, columns]``."""
         path = self.find(root)
         try:
             return np.loadtxt(path, comments=None, delimiter=",", skiprows=1, usecols=range(columns), ndmin=2)
@@ -55,7 +55,7 @@ class MafFile:
 
     @property
     def hint(self) -> str:
-        """One sentence for whoever lacks the file."""
+        """One sentence on where to get the file."""
         return f"'{self.path}' is {self.origin}"
 
 
@@ -70,20 +70,20 @@ class Parts(NamedTuple):
 
 
 class MafSet(ABC):
-    """One of the sets: how the paper's published code splits, cleans and standardises its files."""
+    """Preprocessing of one data set, as the paper's published code splits, cleans and standardises its files."""
 
     dims: ClassVar[int]
-    """How many columns are left."""
+    """The number of columns after preprocessing."""
 
     files: ClassVar[Sequence[MafFile]]
 
     @abstractmethod
     def parts(self, root: str) -> Parts:
-        """Both parts, read from the files under a root; raises `zoo.DataError` for what is missing or no such data."""
+        """Both parts, read from the files under a root; raises `zoo.DataError` for missing or invalid files."""
 
 
 def last_tenth(rows: Rows) -> tuple[Rows, Rows]:
-    """The rows but for the last tenth, rounded down, and that tenth.
+    """The rows without the last tenth, rounded down, and that tenth.
 
     >>> [len(part) for part in last_tenth(np.zeros((29, 2)))]
     [27, 2]
@@ -93,9 +93,9 @@ def last_tenth(rows: Rows) -> tuple[Rows, Rows]:
 
 
 def standardised(rows: Rows, by: Rows, *, freedom: int = 0) -> Rows:
-    """The rows in units of the standard deviation of others, from their mean.
+    """The rows minus the mean of other rows, divided by their standard deviation.
 
-    Squares are divided by the number of rows less ``freedom``. Infinite or NaN where a column is constant.
+    Squares are divided by the number of rows less ``freedom``. Infinite or NaN for a constant column.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         result: Rows = (rows - by.mean(0)) / by.std(0, ddof=freedom)

@@ -1,4 +1,4 @@
-"""POWER, GAS, HEPMASS, MINIBOONE and BSDS300."""
+"""Data sets POWER, GAS, HEPMASS, MINIBOONE and BSDS300."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ KEPT = (0, 2, 4, 5, 6, 7)
 class Power(MafSet):
     """Electric power consumption of a household: rounded readings, smoothed by uniform noise of a reading's step.
 
-    Order and noise are drawn from ``RandomState(42)``; columns 1 and 3 go, reactive power and intensity; noise is up to
-    .001 on active power, .01 on voltage, 1 on sub-meterings and none on the time. Standardised by train and validation.
+    Order and noise are drawn from ``RandomState(42)``; columns 1 and 3, reactive power and intensity, are removed;
+    noise is up to .001 on active power, .01 on voltage, 1 on sub-meterings and none on the time. Standardised by train
+    and validation.
 
     References: Hebrail and Berard, Individual household electric power consumption, UCI, 2012.
     """
@@ -49,10 +50,10 @@ MAKE_GAS = (
 
 @final
 class Gas(MafSet):
-    """Sixteen chemical sensors in mixtures of ethylene and carbon monoxide, but for those that repeat another.
+    """Sixteen chemical sensors in mixtures of ethylene and carbon monoxide, without those that repeat another.
 
-    The first sensor that is correlated by more than .98 with another goes, until there is none. Standardised by all
-    rows, those of the test set too.
+    The first sensor that is correlated by more than .98 with another is removed, until there is none. Standardised by
+    all rows, including the test set.
 
     References: Fonollosa et al., Reservoir computing compensates slow response of chemosensor arrays, Sensors and
     Actuators B 215, 2015.
@@ -68,9 +69,9 @@ class Gas(MafSet):
 
 
 def unrepeated(rows: Rows, limit: float = 0.98) -> NDArray[np.bool_]:
-    """Which columns stay if the first that is correlated by more than a limit with another goes, until there is none.
+    """Which columns remain if the first that is correlated by more than a limit with another is removed, repeatedly.
 
-    It goes whenever it is so with one after it: those before it are gone, or correlated with none.
+    A column is removed if it is correlated with one after it: those before it are removed, or correlated with none.
 
     >>> x = np.arange(5.0)
     >>> unrepeated(np.stack((x, x**2, x % 2, x**2 + 1), axis=1)).tolist()
@@ -82,15 +83,15 @@ def unrepeated(rows: Rows, limit: float = 0.98) -> NDArray[np.bool_]:
 
 
 COLUMNS = 28
-"""A label and 27 features; the test file has one column more, which is of no account."""
+"""A label and 27 features; the test file has one column more, which is ignored."""
 
 
 @final
 class Hepmass(MafSet):
     """Particle collisions in which a new particle of mass 1000 decays: the rows whose label is one.
 
-    Features whose smallest value occurs more than five times among the rows for training go: they are steps or have a
-    floor. Standardised by train and validation, with n - 1.
+    Features whose smallest value occurs more than five times in the training rows are removed: they are discrete or
+    have a floor. Standardised by train and validation, with n - 1.
 
     References: Baldi et al., Parameterized neural networks for high-energy physics, 2016, arXiv:1601.07913.
     """
@@ -118,9 +119,9 @@ def _signal(file: MafFile, root: str) -> Rows:
 
 
 def lowest_is_rare(rows: Rows, most: int = 5) -> NDArray[np.bool_]:
-    """Which columns have their smallest value at most so many times.
+    """Which columns have their smallest value at most ``most`` times.
 
-    The paper's code calls this the count of the most frequent value; what it computes is that of the smallest.
+    The paper's code calls this the count of the most frequent value, but it computes that of the smallest.
     """
     rare: NDArray[np.bool_] = (rows == rows.min(0)).sum(0) <= most
     return rare
@@ -128,7 +129,7 @@ def lowest_is_rare(rows: Rows, most: int = 5) -> NDArray[np.bool_]:
 
 @final
 class Miniboone(MafSet):
-    """Particle identification in a neutrino experiment, cleaned in the archive already.
+    """Particle identification in a neutrino experiment, already cleaned in the archive.
 
     Split in order, standardised by train and validation.
 
@@ -152,7 +153,7 @@ MAKE_BSDS300 = (
 
 @final
 class BSDS300(MafSet):
-    """Grey patches of 8x8 of natural images, without their mean and one pixel, as the archive has them.
+    """Grey patches of 8x8 of natural images, without their mean and one pixel, as in the archive.
 
     References: Martin et al., A database of human segmented natural images, ICCV 2001; Zoran and Weiss, From learning
     models of natural image patches to whole image restoration, ICCV 2011.
@@ -179,7 +180,7 @@ SETS: dict[str, MafSet] = {
 
 @component("maf_table", example={"name": "power"})
 class MafTable(Dataset):
-    """The tabular sets of the MAF paper, cleaned, split and standardised as by the paper's published code.
+    """Tabular data sets of the MAF paper, cleaned, split and standardised as in the paper's published code.
 
     ========= == ========= =======
     name      D  train     test
@@ -191,16 +192,18 @@ class MafTable(Dataset):
     bsds300   63 1,050,000 250,000
     ========= == ========= =======
 
-    A batch has ``row``, float32 ``[B, D]``; ``name`` chooses one of the five sets. Likelihoods that are published for
-    these sets are in nats of these standardised units (bsds300: of the patches as they are), and so are zoo's; there is
-    no constant between them.
+    A batch has ``row``, float32 ``[B, D]``. Published likelihoods of these sets are in nats of these standardised units
+    (bsds300: of the unscaled patches), and so are zoo's; they differ by no constant.
 
-    The paper's own validation set, the last tenth of what is not test, is here part of ``train``, whose rows keep the
-    paper's order: zoo holds out a random fraction of train, ``train.validation``.
+    The paper's validation set, the last tenth of the rows that are not test, is part of ``train`` here, in the paper's
+    order: zoo holds out a random fraction of train, ``train.validation``.
 
-    ``root`` is the unpacked archive, relative to the working directory or to ``$ZOO_DATA``. Two of its files are turned
-    into ``.npy`` first, once: a pickle, which would run code, and an HDF5 file. `zoo.DataError` for a missing file has
-    the line that makes it.
+    Two files of the archive must be converted to ``.npy`` once: a pickle, which would run code, and an HDF5 file. The
+    `zoo.DataError` for a missing file has the command for it.
+
+    Args:
+        name: The data set.
+        root: The folder of the unpacked archive, relative to the working directory or to ``$ZOO_DATA``.
 
     References: Papamakarios et al., Masked autoregressive flow for density estimation, 2017, arXiv:1705.07057, sec. 4.2
     and appendix D.
@@ -225,7 +228,7 @@ class MafTable(Dataset):
         return InMemory({"row": torch.from_numpy(rows)})
 
     def _check(self, rows: Rows) -> None:
-        """Other files than the published ones can end in anything."""
+        """Check the prepared rows: files other than the published ones can give anything."""
         chosen = SETS[self.name]
         place = f"'{self.name}' from '{self.root}' has"
         if rows.shape[1] != chosen.dims:

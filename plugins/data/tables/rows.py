@@ -1,4 +1,4 @@
-"""Rows of a table, and what is odd about them."""
+"""Rows of a table, and warnings about them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from zoo import InMemory, RowFile
 Rows = NDArray[np.float64]
 
 LOOKED_AT = 100_000
-"""Rows that are looked at; of more, so many by chance."""
+"""The largest number of rows that are examined; of more, a random choice."""
 SHOWN = 6
-"""Columns whose range is shown."""
+"""The largest number of columns whose range is shown."""
 FEWEST = 20
-"""Rows below which nothing is odd."""
+"""The least number of rows that are examined."""
 REPEATED = 0.2
-"""The share of rows in which a column repeats another row's number, or all columns do, that is said."""
+"""The share of rows with a number that another row has too, from which on there is a warning."""
 FAR = 50.0
-"""Deviations from the median, by the median of deviations, that make an outlier."""
+"""The deviation from the median, in units of the median deviation, beyond which a number is an outlier."""
 ROUNDED = 1e-4
-"""Rounding that is too much, in standard deviations."""
+"""The largest acceptable rounding error, in standard deviations."""
 EXACT = 2.0**53
 DEPENDENT = 1e-10
 SECONDS = (8.0e8, 2.2e9)
@@ -32,7 +32,7 @@ UNITS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds"
 
 
 class TableRows(InMemory):
-    """Rows in memory, ``row`` and, where there are any, ``features``, and their file; ``looked_at`` are surveyed."""
+    """Rows in memory, ``row`` and possibly ``features``, with their file; ``looked_at`` are examined for warnings."""
 
     def __init__(
         self, file: RowFile, rows: Rows, modelled: Sequence[int], given: Sequence[int], looked_at: Rows
@@ -75,7 +75,7 @@ class TableRows(InMemory):
 
 
 def odd_column(x: Rows, modelled: bool) -> Iterator[str]:
-    """What is odd about a column, with a remedy; of one that is only given, whether it tells anything."""
+    """Warnings about a column, each with a remedy; about one that is only given, whether it is informative."""
     values, counts = np.unique(x, return_counts=True)
     if len(values) == 1:
         yield "has the same number in all rows" + (
@@ -110,7 +110,7 @@ def odd_column(x: Rows, modelled: bool) -> Iterator[str]:
 
 
 def rounding(x: Rows) -> Rows:
-    """How far float32 is off at most, in standard deviations of each column.
+    """The largest rounding error of float32, in standard deviations of each column.
 
     >>> rounding(np.array([[1.6e9, 0.5], [1.6e9 + 60.0, 0.7]])).round(6).tolist()
     [2.0, 0.0]
@@ -121,7 +121,7 @@ def rounding(x: Rows) -> Rows:
 
 
 def time_unit(x: Rows) -> str | None:
-    """The unit in which numbers are times of these decades; None where they are none.
+    """The unit in which numbers look like times of these decades; None if they do not.
 
     >>> time_unit(np.array([1.5e9, 1.6e9])), time_unit(np.array([1.5e12, 1.6e12])), time_unit(np.array([0.0, 1.6e9]))
     ('seconds', 'milliseconds', None)
@@ -131,13 +131,13 @@ def time_unit(x: Rows) -> str | None:
 
 
 def outliers(x: Rows) -> int:
-    """How many numbers are far from the median; none where more than half are the same."""
+    """The number of values far from the median; 0 if more than half are the same."""
     off = np.abs(x - np.median(x))
     return int((off > FAR * 1.4826 * np.median(off)).sum()) if np.median(off) > 0.0 else 0
 
 
 def dependent_columns(rows: Rows) -> list[int]:
-    """Columns that are linear functions of others; constant ones aside.
+    """Columns that are linear functions of others, apart from constant ones.
 
     >>> x = np.random.default_rng(0).standard_normal((50, 3))
     >>> dependent_columns(np.column_stack([x, x[:, 0] + 2.0 * x[:, 1]]))
@@ -152,7 +152,7 @@ def dependent_columns(rows: Rows) -> list[int]:
 
 
 def repeated_rows(rows: Rows) -> float:
-    """The share of rows that repeat another; zero of a single column, whose numbers say it."""
+    """The share of rows that repeat another; zero for a single column."""
     if rows.shape[1] == 1:
         return 0.0
     whole = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))

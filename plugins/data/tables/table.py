@@ -1,4 +1,4 @@
-"""One's own rows of numbers."""
+"""Table of numbers from a file."""
 
 from __future__ import annotations
 
@@ -19,27 +19,32 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": 
 
 @component("table", example={"train": "rows.csv", "dims": 2}, added={"delimiter": None})
 class Table(Dataset):
-    """Rows of real numbers from a ``.csv``, ``.tsv`` or ``.npy`` file.
+    """Table of real numbers from a ``.csv``, ``.tsv`` or ``.npy`` file.
 
-    A batch has ``row``, ``[B, D]``: the ``columns`` that are chosen, by name or number (from zero), else all of them;
-    ``header`` says whether a csv file's first line names them. What stands between its numbers is found from the first
-    lines, unless ``delimiter`` says it. Columns named in ``features`` are not modelled but given: they are the batch's
-    ``features``, float32 ``[B, N]``, and without ``columns`` the others are the row. ``train`` and ``test`` are paths,
-    relative to the working directory or to ``$ZOO_DATA``. Without ``test`` the fixed fraction ``test_fraction`` (0.1)
-    of ``train`` is held out.
+    A batch has ``row``, ``[B, D]``, the columns to model, and possibly ``features``, float32 ``[B, N]``, the columns to
+    condition on.
 
-    Rows are float32, or float64 where a column would lose by it: where float32 rounds to more than 1e-4 of the column's
-    standard deviation, as it does unix times. A flow that begins with ``standardize`` subtracts the mean before it
-    rounds.
+    Rows are float32, or float64 if the rounding error of float32 would exceed 1e-4 of a column's standard deviation, as
+    for unix times. A flow that begins with ``standardize`` subtracts the mean before it rounds.
 
-    The number of columns that are modelled comes from ``dims`` or ``columns`` where given: then nothing is read before
-    the data is needed. Otherwise it comes from the head of the file, and so do the columns' names.
+    The number of modelled columns is that of ``dims`` or ``columns`` if given: the file is then not read before the
+    data is needed. Otherwise it is read from the start of the file, with the columns' names.
 
-    Before training starts there are warnings about columns that are constant, have few values, depend on each other,
-    are ids or unix times, have far outliers or lose precision; and about rows that occur twice.
+    Training starts with warnings about columns that are constant, have few values, depend on each other, are ids or
+    unix times, have far outliers or lose precision, and about repeated rows.
 
-    Raises ValueError where the parameters contradict each other, and `zoo.DataError` for missing files, unknown or
-    ambiguous columns, rows of different length and what is no finite number, with file and line.
+    Raises ValueError if the parameters contradict each other, and `zoo.DataError` for missing files, unknown or
+    ambiguous columns, rows of different length and values that are not finite numbers, with file and line.
+
+    Args:
+        train: The path of the training rows, relative to the working directory or to ``$ZOO_DATA``.
+        test: The path of the test rows, likewise; ``null`` holds out a fraction of ``train``.
+        test_fraction: The fraction of ``train`` that is held out; ``null`` for 0.1.
+        header: Whether the first line of a csv file has the columns' names.
+        delimiter: The delimiter of a csv file; ``null`` detects it from the first lines.
+        columns: The columns to model, by name or number (from zero); ``null`` for all but the features.
+        features: The columns to condition on, by name or number, which are not modelled; ``null`` for none.
+        dims: The number of modelled columns, so that the file need not be read to know it.
 
     >>> Table(train="rows.csv", columns=["height", "weight"]).event.shape
     Shape(2)
@@ -93,13 +98,13 @@ class Table(Dataset):
         return TableRows(file, rows, modelled, given, looked_at)
 
     def _width(self) -> int:
-        """How many columns are modelled."""
+        """The number of modelled columns."""
         if self.columns is not None:
             return len(self.columns)
         return self.dims or len(self._positions(self._file(self.train))[0])
 
     def _named(self) -> tuple[str, ...] | None:
-        """The names of what is modelled, where they are declared or the file is looked at anyway."""
+        """The names of the modelled columns, if they are declared or the file is read anyway."""
         if self.columns is not None:
             names = tuple(column for column in self.columns if isinstance(column, str))
             return names if self.header and len(names) == len(self.columns) else None
@@ -107,7 +112,7 @@ class Table(Dataset):
         return tuple(file.columns[at] for at in self._positions(file)[0]) if file and file.named else None
 
     def _chosen(self, file: RowFile) -> tuple[list[int], list[int]]:
-        """The columns of a file that are modelled, and those that are given: the same as of ``train``."""
+        """The columns of a file that are modelled and those that are conditioned on: the same as of ``train``."""
         modelled, given = self._positions(file)
         if len(modelled) != self._width():
             beside = " besides its features" if given else ""

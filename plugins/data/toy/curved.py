@@ -1,6 +1,6 @@
-r"""Figures in the plane that are distributions of their own, with densities and entropies in closed form.
+r"""Figures in the plane with densities and entropies in closed form.
 
-A curve, a width that changes, and tails: what a density estimator may miss, and by how much is known.
+A curve, a varying width, and heavy tails: a density estimator may miss them, and by how much is known.
 
 =============  ==============================================================================  ==================
 figure         distribution                                                                    entropy in nats
@@ -34,7 +34,7 @@ DEGREES = 5.0
 
 
 class Known(NamedTuple):
-    """A distribution in the plane: its draws, ``n -> [n, 2]``; its log-density, ``[N, 2] -> [N]``; its entropy."""
+    """Distribution in the plane: its samples, ``n -> [n, 2]``; its log-density, ``[N, 2] -> [N]``; its entropy."""
 
     draw: Callable[[Generator, int], NDArray[np.float64]]
     log_density: Callable[[Tensor], Tensor]

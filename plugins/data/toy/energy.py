@@ -12,11 +12,11 @@ from torch import Tensor
 from zoo import DataError, Dataset, Energy, Event, Examples, InMemory, Part, Shape, component
 
 CELLS = 512
-"""Of the grid along each axis on which the lowest energy is looked for."""
+"""Cells along each axis of the grid on which the lowest energy is searched."""
 MARGIN = 0.01
-"""How far below the lowest on the grid the lowest energy may be, in nats."""
+"""The margin of the lowest energy below the lowest one on the grid, in nats."""
 RAREST = 1e-4
-"""The least share of proposals that is worth waiting for."""
+"""The least share of accepted proposals."""
 PROPOSALS = 1 << 18
 """Proposals at a time."""
 
@@ -27,15 +27,21 @@ class EnergySamples(Dataset):
 
     .. math:: x \sim \frac{\exp(-U(x))}{Z}
 
-    with :math:`U` the energy ``of``, by rejection, so exactly: a uniform proposal on the square of the energy's
-    ``extent`` stays with probability :math:`\exp(\min U - U(x))`, the minimum being that on a fine grid less a margin
-    of 0.01. A batch has ``point``, float32 ``[B, 2]``. The ``size`` examples to train on and the ``test_size`` to test
-    on are drawn independently by ``seed``: a pure function of the parameters and the split.
+    by rejection, so exactly: a uniform proposal on the square of the energy's ``extent`` is accepted with probability
+    :math:`\exp(\min U - U(x))`, the minimum being that on a fine grid less a margin of 0.01. A batch has ``point``,
+    float32 ``[B, 2]``. Both splits are drawn independently: a pure function of the parameters.
 
-    A flow that learns the energy itself, by ``reverse_kl``, sees none of it: it is there to be scored on and to be
-    drawn beside the model.
+    A flow that learns the energy itself, by ``reverse_kl``, does not train on the points: they serve for scores and
+    pictures.
 
-    Raises ValueError for an energy whose extent is not known, and `zoo.DataError` where almost no proposal would stay.
+    Raises ValueError for an energy whose extent is not known, and `zoo.DataError` if almost all proposals would be
+    rejected.
+
+    Args:
+        of: The energy :math:`U`.
+        size: The number of training examples.
+        test_size: The number of test examples.
+        seed: The seed of the random numbers.
 
     >>> import zoo
     >>> ring = zoo.declare(zoo.Dataset, {"type": "energy", "of": "u1", "size": 1000})().split("train")

@@ -1,4 +1,4 @@
-"""Figures in the plane, without noise: the usual pictures of density estimation.
+"""Figures in the plane, without noise: the common test cases of density estimation.
 
 Each function draws ``n`` independent points ``[n, 2]`` in float64 from a numpy generator.
 """

@@ -18,12 +18,19 @@ class Mixture1D(Dataset):
 
     .. math:: p(x) = \sum_k \frac{w_k}{\sum_j w_j}\, \mathcal N(x; \mu_k, \sigma_k^2)
 
-    with ``weights`` :math:`w`, ``means`` :math:`\mu` and ``scales`` :math:`\sigma`. No model can have a lower expected
-    negative log-likelihood than the entropy of :math:`p`; by default that is 1.4618 nats. A batch has ``number``,
-    float32 ``[B, 1]``. The ``size`` examples to train on and the ``test_size`` to test on are drawn independently by
-    ``seed``: a pure function of the parameters and the split.
+    No model can have a lower expected negative log-likelihood than the entropy of :math:`p`; by default that is 1.4618
+    nats. A batch has ``number``, float32 ``[B, 1]``. Both splits are drawn independently: a pure function of the
+    parameters.
 
-    Raises ValueError where there are not as many weights as means and scales.
+    Raises ValueError unless there are as many weights as means and scales.
+
+    Args:
+        weights: The weights :math:`w` of the normals, positive; they are normalised.
+        means: The means :math:`\mu`.
+        scales: The standard deviations :math:`\sigma`.
+        size: The number of training examples.
+        test_size: The number of test examples.
+        seed: The seed of the random numbers.
 
     >>> Mixture1D(size=100).split("train").read(torch.arange(3))["number"].shape
     torch.Size([3, 1])

@@ -1,4 +1,4 @@
-"""Points in the plane, drawn from figures that are easy to look at."""
+"""Points in the plane, drawn from figures."""
 
 from __future__ import annotations
 
@@ -21,17 +21,22 @@ Figure = Literal[
 
 @component("toy2d", example={"figure": "two_moons", "size": 64, "test_size": 32})
 class Toy2D(Dataset):
-    r"""A figure in the plane with Gaussian noise: two moons, eight Gaussians, a checkerboard ...
+    r"""Figures in the plane with Gaussian noise: two moons, eight Gaussians, a checkerboard and others.
 
     .. math:: x = c + \sigma\varepsilon, \qquad c \sim \text{figure}, \quad \varepsilon \sim \mathcal N(0, I)
 
-    with points :math:`c` of the ``figure`` itself and :math:`\sigma` = ``noise``. A batch has ``point``, float32
-    ``[B, 2]``. The ``size`` examples to train on and the ``test_size`` to test on are drawn independently by ``seed``:
-    a pure function of the parameters and the split. The density of two moons is known exactly: see ``two_moons``; and
-    so are those of ``banana``, ``funnel`` and ``student_t`` without noise, with entropies of 1.6339, 3.2433 and 3.2379
-    nats: see ``curved``.
+    A batch has ``point``, float32 ``[B, 2]``. Both splits are drawn independently: a pure function of the parameters.
+    The density of two moons is known exactly: see ``two_moons``; so are those of ``banana``, ``funnel`` and
+    ``student_t`` without noise, with entropies of 1.6339, 3.2433 and 3.2379 nats: see ``curved``.
 
-    Raises ValueError where a figure of points or curves has no noise, so no density.
+    Raises ValueError for a figure of points or curves without noise, which has no density.
+
+    Args:
+        figure: The figure from which :math:`c` is drawn.
+        noise: The standard deviation of the noise, :math:`\sigma`.
+        size: The number of training examples.
+        test_size: The number of test examples.
+        seed: The seed of the random numbers.
 
     References: the figures are those of Grathwohl et al., FFJORD, 2018, arXiv:1810.01367, figure 2 and its code.
 

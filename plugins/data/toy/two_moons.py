@@ -7,7 +7,7 @@ other its point reflection :math:`a - c(\theta)` with :math:`a = (1, \tfrac12)`;
 .. math:: p(x) = \tfrac12 m(x) + \tfrac12 m(a - x), \qquad
     m(x) = \frac1\pi \int_0^\pi \mathcal N\bigl(x; c(\theta), \sigma^2 I\bigr)\, d\theta,
 
-an integral in one dimension: the likelihood that a perfect model of the data would reach is known.
+an integral in one dimension: the likelihood of a perfect model of the data is known.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def log_density(x: Tensor, noise: float) -> Tensor:
     r"""The exact :math:`\log p(x)` of two moons with this noise :math:`\sigma`, in float64: ``[N, 2] -> [N]``.
 
     The integral is taken by Gauss-Legendre quadrature, with nodes much closer than :math:`\sigma`: it is exact to
-    rounding. Work in chunks where N is large: it needs N times some :math:`10 / \sigma` numbers.
+    rounding. Use chunks if N is large: it needs N times some :math:`10 / \sigma` numbers.
 
     >>> log_density(torch.tensor([[0.0, 1.0], [0.5, 0.25]]), noise=0.1)
     tensor([-0.4530, -9.1916], dtype=torch.float64)

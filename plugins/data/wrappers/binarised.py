@@ -1,4 +1,4 @@
-"""Data of another set, with two levels."""
+"""Binarised data of another data set."""
 
 from __future__ import annotations
 
@@ -12,28 +12,33 @@ from pydantic import Field, NonNegativeInt
 
 from zoo import Batch, Dataset, Event, Examples, Part, component
 
-from .derived import kept, rendered
+from .derived import in_memory, rendered
 
 CHUNK = 4096
-"""Examples that are drawn at a time."""
+"""Examples that are drawn at once."""
 
 
 @component("binarised", example={"of": "digits"})
 class Binarised(Dataset):
-    r"""Levels of another data set as probabilities, and bits in their place.
+    r"""Binarised data: the levels of another data set as probabilities of bits.
 
     .. math:: P(b = 1) = \frac{x}{L - 1}, \qquad x \in \{0, \dots, L - 1\}
 
-    where :math:`x` is a number of the data set ``of``, which has :math:`L` levels. ``how`` says which bits: ``dynamic``
-    draws them anew each time that an example is used; ``static`` draws them once, as a function of ``seed`` (0) and the
-    example's number, and keeps them in memory; ``threshold`` draws nothing: :math:`b = 1` where the probability is at
-    least ``threshold`` (0.5). Whatever else a batch has is left as it is.
+    where :math:`x` is a number of the other data set, which has :math:`L` levels. Other entries of a batch are
+    unchanged.
 
-    Likelihoods of the three are figures of three data sets. ``static`` draws from the same probabilities as the
+    The three ways make three data sets, whose likelihoods are not comparable. ``static`` has the probabilities of the
     published binarised MNIST, but not the same bits.
 
     Raises ValueError for data that is continuous or binary already, and for a ``seed`` or ``threshold`` that ``how``
-    has no use for.
+    does not use.
+
+    Args:
+        of: The other data set.
+        how: ``dynamic`` draws new bits each time that an example is used; ``static`` draws them once and stores
+            them in memory; ``threshold`` compares the probability with ``threshold``.
+        threshold: The probability from which on a bit is one, with ``how: threshold``; ``null`` for 0.5.
+        seed: The seed of the bits, with ``how: static``; ``null`` for 0.
 
     References: Salakhutdinov and Murray, On the Quantitative Analysis of Deep Belief Networks, 2008 (static); Burda et
     al., Importance Weighted Autoencoders, 2015, arXiv:1509.00519, sec. 5 (dynamic).
@@ -93,4 +98,4 @@ def _drawn_once(examples: Examples, event: Event, rng: np.random.Generator) -> E
         batch = examples.render(examples.read(numbers))
         p = event.unit(batch[event.name], torch.float64)
         chunks.append({**batch, event.name: (torch.from_numpy(rng.random(p.shape)) < p).to(torch.uint8)})
-    return kept(examples, {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]})
+    return in_memory(examples, {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]})

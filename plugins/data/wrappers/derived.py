@@ -1,4 +1,4 @@
-"""Examples made from those of another data set: some of them, or all with one more step on the device."""
+"""Examples derived from those of another data set: a selection, or all with one more step on the device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ Step = Callable[[Batch], Batch]
 
 
 def rendered(examples: Examples, step: Step, mark: str) -> Examples:
-    """Examples whose batches go through one more step when they are rendered; ``mark`` says all that it depends on.
+    """Examples whose batches pass one more step when they are rendered; ``mark`` identifies the step in the
+    fingerprint.
 
     >>> twice = rendered(InMemory({"x": torch.arange(3)}), lambda batch: {"x": 2 * batch["x"]}, "twice")
     >>> twice.render(twice.read(torch.tensor([2, 0])))
@@ -25,7 +26,7 @@ def rendered(examples: Examples, step: Step, mark: str) -> Examples:
 
 
 def chosen(examples: Examples, numbers: Tensor, mark: str) -> Examples:
-    """The examples with these numbers (int64, on the CPU); ``mark`` says which they are.
+    """The examples with these numbers (int64, on the CPU); ``mark`` identifies them in the fingerprint.
 
     >>> chosen(InMemory({"x": torch.arange(9)}), torch.tensor([4, 7]), "two").read(torch.tensor([1]))
     {'x': tensor([7])}
@@ -33,10 +34,10 @@ def chosen(examples: Examples, numbers: Tensor, mark: str) -> Examples:
     return _derived(examples, numbers, _unchanged, mark)
 
 
-def kept(examples: Examples, tensors: Mapping[str, Tensor]) -> Examples:
-    """What was made of examples once, to be kept in memory.
+def in_memory(examples: Examples, tensors: Mapping[str, Tensor]) -> Examples:
+    """Tensors that were computed once from examples, in memory.
 
-    >>> kept(InMemory({"x": torch.arange(3)}), {"y": torch.arange(3)}).read(torch.tensor([1]))
+    >>> in_memory(InMemory({"x": torch.arange(3)}), {"y": torch.arange(3)}).read(torch.tensor([1]))
     {'y': tensor([1])}
     """
     return _Kept(examples, tensors)
@@ -50,7 +51,7 @@ def _derived(examples: Examples, numbers: Tensor | None, step: Step, mark: str) 
 
 @final
 class _Kept(InMemory):
-    """Tensors that were made of other examples, and have their warnings."""
+    """Tensors that were computed from other examples, with the warnings of those."""
 
     def __init__(self, of: Examples, tensors: Mapping[str, Tensor]) -> None:
         super().__init__(tensors)
@@ -65,7 +66,7 @@ class _Kept(InMemory):
 
 @final
 class _Resident(InMemory):
-    """Derived from examples in memory, and so in memory too."""
+    """Examples derived from examples in memory, and so in memory too."""
 
     def __init__(self, of: InMemory, numbers: Tensor | None, step: Step, mark: str) -> None:
         super().__init__(of.tensors if numbers is None else of.read(numbers))
@@ -86,7 +87,7 @@ class _Resident(InMemory):
 
 @final
 class _Streamed(Examples):
-    """Derived from examples that are read batch by batch."""
+    """Examples derived from examples that are read batch by batch."""
 
     def __init__(self, of: Examples, numbers: Tensor | None, step: Step, mark: str) -> None:
         self.of, self.step, self.mark = of, step, mark

@@ -1,4 +1,4 @@
-"""A few examples of another data set to train on."""
+"""Subset of the training examples of another data set."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ from zoo import DataError, Dataset, Event, Examples, Part, component
 from .derived import chosen
 
 CHUNK = 256
-"""Labels that are read at a time: of images in files, they come with the images."""
+"""Labels that are read at once: those of image files are read with the images."""
 
 
 @component("subset", example={"of": "digits", "train": 100})
 class Subset(Dataset):
-    """The first ``train`` examples of a fixed permutation of another set's training split; its test split is whole.
+    """Subset of another data set: the start of a fixed permutation of its training split, and its whole test split.
 
-    The other set is ``of``, and ``seed`` draws the permutation, ``numpy.random.default_rng(seed).permutation(N)``. With
-    ``balanced`` each class has as many examples, the first in the permutation, or one more where ``train`` is no
-    multiple of the classes. A smaller subset is part of a larger one with the same seed.
+    The permutation is ``numpy.random.default_rng(seed).permutation(N)``. A smaller subset is part of a larger one with
+    the same seed.
 
-    Raises ValueError where classes are to be balanced that the data does not have, and `zoo.DataError` where there are
-    too few examples, of a class or in all.
+    Raises ValueError for ``balanced`` if the data has no classes, and `zoo.DataError` if there are too few examples, of
+    a class or in total.
+
+    Args:
+        of: The other data set.
+        train: The number of training examples.
+        balanced: Take equally many examples of each class, or one more of some if ``train`` is not a multiple of
+            the classes.
+        seed: The seed of the permutation.
 
     >>> import zoo
     >>> few = zoo.declare(zoo.Dataset, {"type": "subset", "of": "digits", "train": 20, "balanced": True})()

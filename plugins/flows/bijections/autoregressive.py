@@ -13,15 +13,18 @@ from ..elementwise.base import Transformer
 
 @component("autoregressive", example={"net": {"type": "made", "width": 8}})
 class Autoregressive(Bijection):
-    r"""Autoregressive layer: each element is transformed with parameters that the elements before it give.
+    r"""Autoregressive layer: each element is transformed with parameters that depend on the elements before it.
 
     .. math:: z_i = \tau(x_i; h_i), \qquad h_i = g_i(x_1, \dots, x_{i-1})
 
-    with :math:`\tau` the ``transformer``, an increasing map of a number, and :math:`g` the ``net``, which gives its
-    parameters. The Jacobian is triangular, so that :math:`\log|\det \partial z / \partial x| = \sum_i \log \tau'(x_i;
-    h_i)`. From data to latent all elements go at once; the inverse takes them one after the other, in about the
-    arithmetic of one pass of the net. A stack of affine ones is a MAF; run the other way by `inverse_of`, an IAF. The
-    order is that of memory: put a `permutation` or `reverse` between two layers.
+    The Jacobian is triangular, so that :math:`\log|\det \partial z / \partial x| = \sum_i \log \tau'(x_i; h_i)`. The
+    forward pass computes all elements at once; the inverse computes one after the other, in about the arithmetic of one
+    pass of the net. A stack of affine layers is a MAF; inverted by `inverse_of`, it is an IAF. The order is that of
+    memory: put a `permutation` or `reverse` between two layers.
+
+    Args:
+        transformer: The increasing map of a number, :math:`\tau`.
+        net: The autoregressive network :math:`g`, which computes the parameters of the transformer.
 
     References: Papamakarios et al., Masked Autoregressive Flow, 2017, arXiv:1705.07057, eq. 3-5; Kingma et al.,
     Improving Variational Inference with Inverse Autoregressive Flow, 2016, arXiv:1606.04934, eq. 9-10.
@@ -53,7 +56,7 @@ class Autoregressive(Bijection):
         return z, sum_event(log_slopes)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        elements = z.flatten(1).unbind(1)
+        elements = z.flatten(1).unbind(1)  # D tensors [B]
         log_slopes: list[Tensor] = []
 
         def solve(i: int, h: Tensor) -> Tensor:
@@ -65,7 +68,7 @@ class Autoregressive(Bijection):
         return x, sum_event(torch.stack(log_slopes, dim=1))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        elements = z.flatten(1).unbind(1)
+        elements = z.flatten(1).unbind(1)  # D tensors [B]
 
         def solve(i: int, h: Tensor) -> Tensor:
             return self.transformer.decode(elements[i], h if h.dtype == z.dtype else h.to(z.dtype))

@@ -18,12 +18,14 @@ from ..numerics.recompute import check_recomputable, recomputed
 
 @component("chain", example={"of": ["act_norm", "act_norm"]})
 class Chain(Bijection):
-    r"""Bijections one after the other, from data to latent.
+    r"""Composition of bijections, from data to latent.
 
     .. math:: f = f_n \circ \dots \circ f_1, \qquad
        \log|\det J_f(x)| = \sum_i \log|\det J_{f_i}(x_{i-1})|
 
-    The first in ``of`` takes the data, and each is built for the shape that the one before it gives.
+    Args:
+        of: The bijections, the first of which takes the data. Each is built for the output shape of the one before
+            it.
 
     Shapes: ``[B, *shape] -> [B, *out_shape]``, the first one's shape and the last one's ``out_shape``.
 
@@ -46,8 +48,10 @@ class Chain(Bijection):
         self.exact = all(bijection.exact for bijection in built)
 
     def keep_nothing(self) -> None:
-        """Let backward recompute activations from the latent, here and in every chain within; ValueError where some
-        part does not invert what it did in training."""
+        """Let backward recompute activations from the latent, here and in every chain within.
+
+        ValueError if some part does not invert what it computed in training.
+        """
         check_recomputable(self)
         for part in self.modules():
             if isinstance(part, Chain):
@@ -78,16 +82,18 @@ class Chain(Bijection):
 
 @component("inverse_of", example={"of": {"type": "autoregressive", "net": {"type": "made", "width": 8}}})
 class InverseOf(Bijection):
-    r"""The inverse of a bijection, as a bijection: what takes latent to data takes data to latent.
+    r"""Inverse of a bijection, as a bijection from data to latent.
 
     .. math:: z = f^{-1}(x), \qquad \log|\det \partial z / \partial x| = -\log|\det J_f(z)|
 
-    with :math:`f` the bijection ``of``, which is run backwards. Of an affine `autoregressive` layer it is inverse
-    autoregressive flow (IAF): draws come in one pass, and the density of given data is what takes its elements one
-    after the other.
+    The inverse of an affine `autoregressive` layer is inverse autoregressive flow (IAF): samples take one pass, and the
+    density of given data is computed element by element.
 
-    ValueError where the bijection changes the shape, or has parts that learn from what goes forward through them
-    (`act_norm`, `batch_norm`): in training nothing would.
+    ValueError if the bijection changes the shape, or has parts that learn from their forward pass (`act_norm`,
+    `batch_norm`), which training would never run.
+
+    Args:
+        of: The bijection to invert, :math:`f`.
 
     References: Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, 2016,
     arXiv:1606.04934, sec. 3.

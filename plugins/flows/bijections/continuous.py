@@ -27,17 +27,23 @@ from ..ode import Dynamics, OdeSolver, State
     },
 )
 class Continuous(Solves, Bijection):
-    r"""Continuous flow: points move along a velocity that a network gives, from time 0 to T = ``time``.
+    r"""Continuous flow: points move along a velocity field that a network gives, from time 0 to T.
 
     .. math:: \frac{d x}{d t} = v(x, t), \quad z = x(T), \qquad
        \log\Bigl|\det \frac{\partial z}{\partial x}\Bigr| = \int_0^T \operatorname{tr}\frac{\partial v}{\partial x}\, dt
 
-    The network, ``velocity``, gets the time as one more channel. Solving back in time inverts, as closely as the
-    ``solver`` solves. The ``divergence``, the trace, is ``exact``, by one derivative of the network for each number of
-    the event, or Hutchinson's estimate :math:`\epsilon^\top (\partial v / \partial x)\, \epsilon`, by one, with noise
-    that is drawn once for a solution (FFJORD); the log-likelihood of the flow is an unbiased estimate then too. A
-    velocity without kinks, such as an mlp with ``tanh``, needs fewer steps. The Lipschitz constant of v is not bounded,
-    so that training may outrun the solver: metrics of the likelihood measure by how much, as ``nll.solver_error``.
+    The inverse solves back in time, as closely as the solver solves. A velocity without kinks, such as an mlp with
+    ``tanh``, needs fewer steps. The Lipschitz constant of v is not bounded, so that training may outrun the solver:
+    metrics of the likelihood measure by how much, as ``nll.solver_error``.
+
+    Args:
+        velocity: The network :math:`v`, which gets the time as one more channel.
+        divergence: How the trace is computed. ``exact`` takes one derivative of the network for each number of the
+            event. ``rademacher`` and ``normal`` are the noise of Hutchinson's estimate :math:`\epsilon^\top
+            (\partial v / \partial x)\, \epsilon`, which takes one derivative, with noise drawn once for a solution
+            (FFJORD); the log-likelihood of the flow is then an unbiased estimate too.
+        solver: The solver of the differential equation.
+        time: The end time T.
 
     References: Chen et al., Neural Ordinary Differential Equations, 2018, arXiv:1806.07366, thm. 1; Grathwohl et al.,
     FFJORD, 2019, arXiv:1810.01367, eq. 4-8.
@@ -95,8 +101,8 @@ class Continuous(Solves, Bijection):
             directions = basis(x) if self.divergence == "exact" else draw(self.divergence, x).unsqueeze(0)
 
         def move(t: Tensor | float, state: State) -> State:
-            v, slopes = against(partial(self._velocity, t=t, context=context), state[0], directions)
-            return v, (directions * slopes).flatten(2).sum((0, 2))
+            v, slopes = against(partial(self._velocity, t=t, context=context), state[0], directions)  # [K, B, *shape]
+            return v, (directions * slopes).flatten(2).sum((0, 2))  # [B, *shape], [B]
 
         x, log_det = self._solved(move, (x, x.new_zeros(x.shape[0])), start, end, context)
         return x, log_det
@@ -108,6 +114,6 @@ class Continuous(Solves, Bijection):
             return solved
 
     def _velocity(self, x: Tensor, t: Tensor | float, context: Tensor | None) -> Tensor:
-        clock = torch.ones_like(x[:, :1]) * t
+        clock = torch.ones_like(x[:, :1]) * t  # [B, 1, ...]
         v: Tensor = self.velocity(torch.cat((x, clock), dim=1), context)
         return v

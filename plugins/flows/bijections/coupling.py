@@ -14,10 +14,10 @@ from ..elementwise.base import Transformer
 
 
 class TransformedPiece(Bijection, ABC):
-    """A bijection that keeps one piece of the event and transforms the other with parameters that depend on the first.
+    """Bijection that leaves one piece of the event unchanged, on which the transformation of the other piece depends.
 
-    The conditioner sees what the mask shows of the kept piece, and answers with ``count`` numbers for each changed
-    element, the first of all elements before the second of all.
+    The conditioner sees what the mask shows of the kept piece, and returns ``count`` numbers for each changed element:
+    the first of all elements, then the second of all elements, and so on.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TransformedPiece(Bijection, ABC):
         if h.dtype != kept.dtype:
             # Under autocast the net answers in half precision; transforms and log-determinants stay in the input's.
             h = h.to(kept.dtype)
-        return self.mask.answer(h).reshape(self._sizes)
+        return self.mask.answer(h).reshape(self._sizes)  # [B, count, *changed]
 
 
 @component("coupling", example={"mask": "checkerboard", "conditioner": {"type": "mlp", "width": 8}})
@@ -57,10 +57,13 @@ class Coupling(TransformedPiece):
 
     .. math:: z_a = x_a, \qquad z_{b,j} = \tau(x_{b,j};\, h_j(x_a))
 
-    so that :math:`\log|\det \partial z / \partial x| = \sum_j \log \tau'(x_{b,j};\, h_j(x_a))`, where the
-    ``transformer`` :math:`\tau` is any increasing map of a number and the ``conditioner`` gives its parameters
-    :math:`h`. The ``mask`` says which part passes through. Conditioners start at zero and :math:`h = 0` is the
-    identity, so the layer starts as the identity.
+    so that :math:`\log|\det \partial z / \partial x| = \sum_j \log \tau'(x_{b,j};\, h_j(x_a))`. Conditioners start at
+    zero and :math:`h = 0` is the identity, so the layer starts as the identity.
+
+    Args:
+        mask: Which part passes through unchanged, :math:`x_a`.
+        conditioner: The network :math:`h`, which computes the parameters of the transformer.
+        transformer: The increasing map of a number, :math:`\tau`.
 
     References: Dinh et al., NICE, 2015, arXiv:1410.8516, sec. 3.2; Papamakarios et al., Normalizing flows for
     probabilistic modeling and inference, 2021, arXiv:1912.02762, sec. 3.1.
@@ -93,9 +96,13 @@ class AffineCoupling(TransformedPiece):
 
     .. math:: z_a = x_a, \qquad z_b = x_b \odot \exp(s(x_a)) + t(x_a)
 
-    so that :math:`\log|\det \partial z / \partial x| = \sum_j s_j(x_a)`. The ``mask`` says which part passes through.
-    The log-scales are bounded, :math:`s = c \tanh(\tilde s / c)` with :math:`c` = ``max_log_scale``, and the
-    ``conditioner`` gives :math:`(\tilde s, t)`. It is short for ``coupling`` with the transformer ``affine``.
+    so that :math:`\log|\det \partial z / \partial x| = \sum_j s_j(x_a)`. The log-scales are bounded, :math:`s = c
+    \tanh(\tilde s / c)`. It is short for ``coupling`` with the transformer ``affine``.
+
+    Args:
+        mask: Which part passes through unchanged, :math:`x_a`.
+        conditioner: The network that computes :math:`(\tilde s, t)`.
+        max_log_scale: The bound of the log-scales, :math:`c`.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, eq. 4-8.
 

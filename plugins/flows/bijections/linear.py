@@ -21,8 +21,9 @@ class PLU(nn.Module):
 
     with a permutation P and signs :math:`\sigma`, which are fixed, a unit lower triangular L and a strictly upper
     triangular U. It starts as a random rotation. As LAPACK packs them, one parameter holds L below its diagonal, U
-    above it, and s on it; L and U times the root of their size, so that steps of an optimizer change W as much whatever
-    that is. Solutions are computed in float64, whatever the parameters are, and nothing is kept between calls.
+    above it, and s on it; L and U are multiplied by the root of their size, so that an optimizer's step changes W
+    equally at every size. Solutions are computed in float64, whatever the dtype of the parameters, and nothing is
+    cached between calls.
 
     References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, sec. 3.2.
 
@@ -78,12 +79,12 @@ def _unpack(factors: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
 
 @component("scale")
 class Scale(Bijection):
-    r"""Diagonal scaling: a factor for each element, the same for all samples.
+    r"""Diagonal scaling: one factor for each element, the same for all samples.
 
     .. math:: z = x \odot \exp(s)
 
-    so that :math:`\log|\det \partial z / \partial x| = \sum_j s_j`. After layers that keep volume it says how much each
-    latent matters.
+    so that :math:`\log|\det \partial z / \partial x| = \sum_j s_j`. After volume-preserving layers it shows how much
+    each latent matters.
 
     References: Dinh et al., NICE: Non-linear Independent Components Estimation, 2015, arXiv:1410.8516, sec. 3.3.
 
@@ -109,7 +110,7 @@ class Scale(Bijection):
 
 @component("dense")
 class Dense(Bijection):
-    r"""Invertible dense layer: mixes all numbers of an event by a matrix in PLU factors.
+    r"""Invertible dense layer: mixes all numbers of an event with one matrix in PLU factors.
 
     .. math:: z = W x, \qquad W = P L (U + \operatorname{diag}(\sigma \odot e^s))
 
@@ -133,7 +134,7 @@ class Dense(Bijection):
         self.plu = PLU(shape.size)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self.plu(x.flatten(1)).view(x.shape), per_sample(self.plu.log_det(), x)
+        return self.plu(x.flatten(1)).view(x.shape), per_sample(self.plu.log_det(), x)  # [B, D] within
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.plu.solve(z.flatten(1)).view(z.shape), per_sample(-self.plu.log_det(), z)
@@ -141,7 +142,7 @@ class Dense(Bijection):
 
 @component("conv1x1")
 class Conv1x1(Bijection):
-    r"""Invertible 1x1 convolution: mixes the channels at each place by one matrix in PLU factors.
+    r"""Invertible 1x1 convolution: mixes the channels of each pixel with one matrix in PLU factors.
 
     .. math:: z_{:,h,w} = W x_{:,h,w}, \qquad W = P L (U + \operatorname{diag}(\sigma \odot e^s))
 
@@ -150,7 +151,7 @@ class Conv1x1(Bijection):
 
     References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, sec. 3.2, eq. 9-11.
 
-    Shapes: ``[B, C, H, W]``, unchanged; ValueError for what is no image: that is ``dense``'s.
+    Shapes: ``[B, C, H, W]``, unchanged; ValueError for an event that is not an image; use ``dense`` for it.
 
     >>> import torch, zoo
     >>> conv = zoo.declare(zoo.Bijection, "conv1x1")(zoo.Shape(3, 4, 4))
@@ -177,7 +178,7 @@ class Conv1x1(Bijection):
 
     @staticmethod
     def _mixed(weight: Tensor, x: Tensor) -> Tensor:
-        return product(weight, x.flatten(2)).view(x.shape)
+        return product(weight, x.flatten(2)).view(x.shape)  # [C, C] @ [B, C, HW] -> [B, C, H, W]
 
     def _log_det(self, x: Tensor) -> Tensor:
         return per_sample(self.plu.log_det() * self._places, x)

@@ -15,12 +15,15 @@ from zoo import Bijection, Shape, component, sum_event
 
 @component("logit")
 class Logit(Bijection):
-    r"""Logit: takes data in [0, 1] to the real line, its edges kept finite by ``alpha``.
+    r"""Logit: maps data in [0, 1] to the real line.
 
     .. math:: y = \alpha + (1 - 2\alpha) x, \qquad z = \log y - \log(1 - y)
 
     so that :math:`\log|\det \partial z / \partial x| = \sum_j \log(1 - 2\alpha) - \log y_j - \log(1 - y_j)`. Where a
     :math:`y_j` lies beyond (0, 1) there is no density: ``log_det`` is :math:`-\infty`, and :math:`z_j` is 0.
+
+    Args:
+        alpha: The distance from 0 and 1 that keeps the edges finite, :math:`\alpha`.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 4.1, there with
     :math:`\alpha + (1 - \alpha) x`; Papamakarios et al., Masked Autoregressive Flow, 2017, arXiv:1705.07057, app. D.

@@ -1,4 +1,4 @@
-"""Multi-scale architecture: squeeze, and channels that leave early."""
+"""Multi-scale architecture: squeeze, and channels that are factored out early."""
 
 from __future__ import annotations
 
@@ -43,29 +43,33 @@ class Squeeze(Bijection):
         super().__init__(shape, Shape(4 * C, H // 2, W // 2))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return pixel_unshuffle(x, 2), per_sample(x.new_zeros(()), x)
+        return pixel_unshuffle(x, 2), per_sample(x.new_zeros(()), x)  # [B, C, H, W] -> [B, 4C, H/2, W/2]
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return pixel_shuffle(z, 2), per_sample(z.new_zeros(()), z)
+        return pixel_shuffle(z, 2), per_sample(z.new_zeros(()), z)  # [B, 4C, H/2, W/2] -> [B, C, H, W]
 
 
 @component("factor_out", example={"then": ["act_norm"]})
 class FactorOut(Bijection):
-    r"""Factoring out: the second half of the channels is latent already, the first half goes on through ``then``.
+    r"""Factoring out: the second half of the channels is latent already, and the first half is transformed further.
 
     .. math:: (h, z_1) = x, \qquad z = (z_1, f(h))
 
     so that :math:`\log|\det \partial z / \partial x| = \log|\det J_f(h)|`. Nested, it gives the multi-scale
-    architecture, :math:`z = (z_1, z_2, \dots, z_L)`. The latents are flattened and put side by side. Of an odd number
-    of channels the half that goes on is the larger.
+    architecture, :math:`z = (z_1, z_2, \dots, z_L)`. The latents are flattened and concatenated. Of an odd number of
+    channels the larger half is transformed further.
 
-    With a ``prior``, what leaves is first freed of what the other half tells of it,
+    With a ``prior``, the half that leaves is first normalised given the other half,
 
     .. math:: z_1' = z_1 \odot \exp(s(h)) + t(h)
 
     which under a standard normal base is :math:`z_1 \mid h \sim \mathcal{N}(-t e^{-s}, e^{-2s})`, standard before
-    training. It is short for an ``affine_coupling`` with the mask ``channel`` just before; any other ``coupling``
-    there is a prior too.
+    training. It is short for an ``affine_coupling`` with the mask ``channel`` just before; any other ``coupling`` there
+    acts as a prior too.
+
+    Args:
+        then: The bijections :math:`f` that transform the first half, in order.
+        prior: The network that computes :math:`(s, t)` from the first half; ``null`` for none.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.6, eq. 14-16; the prior:
     Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, whose code has it (``split2d_prior``).
@@ -107,21 +111,21 @@ class FactorOut(Bijection):
         return z, log_det + prior_log_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        leaving, latent = z.split_with_sizes(self._numbers, dim=1)
+        leaving, latent = z.split_with_sizes(self._numbers, dim=1)  # flat: [B, D1], [B, D - D1]
         h, log_det = self.then.inverse(torch.unflatten(latent, 1, self._latent), context)
-        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)
+        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)  # [B, C, ...]
         if self.prior is None:
             return x, log_det
         x, prior_log_det = self.prior.inverse(x, context)
         return x, log_det + prior_log_det
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        leaving, latent = z.split_with_sizes(self._numbers, dim=1)
+        leaving, latent = z.split_with_sizes(self._numbers, dim=1)  # flat: [B, D1], [B, D - D1]
         h = self.then.decode(torch.unflatten(latent, 1, self._latent), context)
-        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)
+        x = torch.cat((h, torch.unflatten(leaving, 1, self._leaving)), dim=1)  # [B, C, ...]
         return x if self.prior is None else self.prior.decode(x, context)
 
     def _forth(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        h, leaving = x.split_with_sizes(self._channels, dim=1)
+        h, leaving = x.split_with_sizes(self._channels, dim=1)  # the halves of [B, C, ...]
         z, log_det = self.then(h, context)
-        return torch.cat((leaving.flatten(1), z.flatten(1)), dim=1), log_det
+        return torch.cat((leaving.flatten(1), z.flatten(1)), dim=1), log_det  # [B, D], [B]

@@ -16,12 +16,12 @@ from ..numerics.per_sample import per_sample
 
 @component("act_norm")
 class ActNorm(DataDependent, Bijection):
-    r"""Activation normalisation: a scale and a shift for each channel, which start from the first batch.
+    r"""Activation normalisation: a scale and a shift for each channel, initialised from the first batch.
 
     .. math:: z = x \odot \exp(s) + b
 
-    so that :math:`\log|\det \partial z / \partial x| = H W \sum_c s_c`. The first batch comes out with mean zero and
-    variance one; a channel that is constant in it keeps its scale. From then on both are plain parameters.
+    so that :math:`\log|\det \partial z / \partial x| = H W \sum_c s_c`. The output of the first batch has mean zero and
+    variance one; a channel that is constant in it keeps scale one. From then on both are ordinary parameters.
 
     References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, sec. 3.1.
 
@@ -66,12 +66,16 @@ class BatchNorm(BatchStatistics, RunningStatistics, Bijection):
     .. math:: z = \frac{x - \mu}{\sqrt{\sigma^2 + \epsilon}}, \qquad
        \log\Bigl|\det \frac{\partial z}{\partial x}\Bigr| = -\frac{HW}{2} \sum_c \log(\sigma_c^2 + \epsilon)
 
-    In training mode :math:`\mu, \sigma^2` are the batch's own, gradients flow through them, and ``log_det`` is that of
-    the map with these statistics held fixed. Each such pass moves the running averages by ``momentum``, or by one over
-    the number of batches since `reset` while that is more. In evaluation mode the averages take their place.
-    ``inverse`` uses the averages in both modes: only with them is it the inverse of ``forward``. :math:`\epsilon` =
-    ``eps`` bounds the scale of a channel that hardly varies. The batch's moments are taken in float64; an average that
-    the buffer's precision cannot hold stays at the largest number that it can.
+    In training mode :math:`\mu, \sigma^2` are those of the batch, gradients flow through them, and ``log_det`` is that
+    of the map with these statistics held fixed. Each such pass updates the running averages. In evaluation mode the
+    averages are used. ``inverse`` uses the averages in both modes: only with them is it the inverse of ``forward``. The
+    batch's moments are computed in float64; an average that the buffer's precision cannot hold stays at the largest
+    number that it can.
+
+    Args:
+        momentum: The weight of a batch in the running averages; one over the number of batches since `reset` while
+            that is larger.
+        eps: The :math:`\epsilon` that bounds the scale of a channel that hardly varies.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, sec. 3.7.
 
@@ -136,13 +140,17 @@ class BatchNorm(BatchStatistics, RunningStatistics, Bijection):
 
 @component("standardize")
 class Standardize(DataDependent, Bijection):
-    r"""Standardisation: mean zero and variance one, by the first batch's statistics.
+    r"""Standardisation: mean zero and variance one, by the statistics of the first batch.
 
     .. math:: z = (x - \mu) / \sigma
 
     so that :math:`\log|\det \partial z / \partial x| = -\sum_j \log \sigma_j`. The statistics are buffers and are not
-    trained. They are taken in float64, ``per`` element, or ``per`` channel over all its places. What is constant in the
-    first batch keeps its scale. Data in float64 is rounded to the dtype of the statistics after the mean is subtracted.
+    trained. They are computed in float64. Elements that are constant in the first batch keep scale one. Data in float64
+    is rounded to the dtype of the statistics after the mean is subtracted.
+
+    Args:
+        per: ``element`` for a mean and a variance of each element, ``channel`` for those of each channel over all
+            its places.
 
     Shapes: ``[B, *shape]``, unchanged.
 

@@ -15,11 +15,14 @@ from ..numerics.per_sample import per_sample
 
 @component("permutation")
 class Permutation(Bijection):
-    r"""A random order of the channels that stays as it is, drawn by ``seed``.
+    r"""Permutation of the channels, drawn once at random and then fixed.
 
     .. math:: z_i = x_{\pi(i)}, \qquad \log|\det \partial z / \partial x| = 0
 
-    On a vector the channels are its elements. The same seed gives the same order everywhere and in every layer.
+    On a vector the channels are its elements.
+
+    Args:
+        seed: The seed of the permutation. The same seed gives the same order on every machine and in every layer.
 
     Shapes: ``[B, C, ...]``, unchanged.
 
@@ -50,7 +53,7 @@ class Permutation(Bijection):
 
 @component("reverse")
 class Reverse(Bijection):
-    r"""The channels in the opposite order.
+    r"""Reversal of the order of the channels.
 
     .. math:: z_i = x_{C + 1 - i}, \qquad \log|\det \partial z / \partial x| = 0
 

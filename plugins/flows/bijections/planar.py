@@ -15,7 +15,7 @@ from ..numerics.slope_floor import above_minus_one
 
 @component("planar")
 class Planar(Bijection):
-    r"""Planar flow: moves points along one direction, by how far they are from a plane.
+    r"""Planar flow: moves points along one direction, by an amount that depends on their distance from a plane.
 
     .. math:: z = x + \hat u t, \quad t = \tanh(w^\top x + b), \qquad
        \log\Bigl|\det \frac{\partial z}{\partial x}\Bigr| = \log\bigl(1 + w^\top \hat u\,(1 - t^2)\bigr)
@@ -81,6 +81,6 @@ class Planar(Bijection):
 
     @staticmethod
     def _slope(t: Tensor, gap: Tensor) -> Tensor:
-        """1 + m (1 - t^2), as a sum of what is positive."""
+        """1 + m (1 - t^2), as a sum of positive terms."""
         t = t.square()
         return t + gap * (1.0 - t)

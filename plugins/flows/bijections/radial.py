@@ -13,7 +13,7 @@ from ..numerics.slope_floor import MARGIN, above_minus_one
 
 @component("radial")
 class Radial(Bijection):
-    r"""Radial flow: moves points towards a centre or away from it, by how far from it they are.
+    r"""Radial flow: moves points towards a centre or away from it, by an amount that depends on their distance from it.
 
     .. math:: z = x + \beta h\,(x - x_0), \qquad h = \frac{1}{\alpha + r}, \quad r = |x - x_0|
 
@@ -61,7 +61,9 @@ class Radial(Bijection):
         return softplus(self.width) + MARGIN, above_minus_one(self.strength)[1]
 
     def _at(self, r: Tensor, alpha: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
-        r""":math:`1 + \beta h`, by which the radius r grows, and the log-determinant: sums of what is positive."""
+        r"""The factor :math:`1 + \beta h` by which the radius r grows, and the log-determinant, as sums of positive
+        terms.
+        """
         near = alpha / (alpha + r)
         far = r / (alpha + r)
         across = far + gap * near
@@ -70,7 +72,7 @@ class Radial(Bijection):
 
 
 def _positive_root(b: Tensor, c: Tensor) -> Tensor:
-    """That of r^2 + b r - c with c >= 0, by the form that does not subtract equals."""
+    """The positive root of r^2 + b r - c with c >= 0, in the form without cancellation."""
     q = b.abs() + torch.sqrt(b.square() + 4.0 * c)
     return torch.where(b > 0, 2.0 * c / q, 0.5 * q)
 
@@ -81,5 +83,5 @@ def _norm(x: Tensor) -> Tensor:
 
 
 def _spread(ratio: Tensor, x: Tensor) -> Tensor:
-    """``[B]`` for each number of an event."""
+    """``[B]`` as ``[B, 1, ...]``, to broadcast over events."""
     return ratio.view(x.shape[0], *(1,) * (x.dim() - 1))

@@ -16,15 +16,18 @@ from ..numerics.root_finding import contracted_root
 
 @component("residual", example={"net": {"type": "lipschitz_mlp", "width": 8, "lipschitz": 0.7}})
 class Residual(Bijection):
-    r"""Residual block with a contraction as its branch: all of the event moves at once, by any network.
+    r"""Invertible residual block: all of the event moves at once, along a branch that is a contraction.
 
     .. math:: z = x + g(x), \qquad \operatorname{Lip}(g) \le c < 1, \qquad
        \log\Bigl|\det \frac{\partial z}{\partial x}\Bigr| = \log\det(I + J_g(x))
 
-    The branch :math:`g` is the ``net``, which bounds its Lipschitz constant. The inverse is the fixed point of :math:`x
-    = z - g(x)`, which iteration reaches to a factor of c a step. ``log_det`` is the log-determinant of the
-    ``full_jacobian``, or an unbiased estimate by ``roulette`` for large events; the log-likelihood of the flow is an
-    estimate then too.
+    The inverse is the fixed point of :math:`x = z - g(x)`, found by iteration, each step of which reduces the error by
+    the factor c.
+
+    Args:
+        net: The branch :math:`g`, a network whose Lipschitz constant is bounded.
+        log_det: How the log-determinant is computed: ``full_jacobian`` is exact; ``roulette`` is an unbiased
+            estimate for large events, with which the log-likelihood of the flow is an estimate too.
 
     References: Behrmann et al., Invertible Residual Networks, 2019, arXiv:1811.00995, thm. 1 and alg. 1; Chen et al.,
     Residual Flows for Invertible Generative Modeling, 2019, arXiv:1906.02735.
@@ -69,5 +72,5 @@ class Residual(Bijection):
             return contracted_root(self._branch(), z, self.net.lipschitz)
 
     def _branch(self) -> Function:
-        """g, with its weights bounded once."""
+        """g, with its weights normalised once."""
         return partial(self.net, weights=self.net.weights())

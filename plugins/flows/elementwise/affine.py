@@ -17,7 +17,10 @@ class Affine(Transformer):
 
     .. math:: y = x \exp(s) + t, \qquad s = c \tanh(\tilde s / c), \qquad h = (\tilde s, t)
 
-    with :math:`c` = ``max_log_scale``, so that :math:`\log|\partial y / \partial x| = s`.
+    so that :math:`\log|\partial y / \partial x| = s`.
+
+    Args:
+        max_log_scale: The bound of the log-scale, :math:`c`.
 
     References: Dinh et al., Density estimation using Real NVP, 2017, arXiv:1605.08803, eq. 4-8.
 
@@ -46,17 +49,17 @@ class Affine(Transformer):
         return (y - t) * s.exp(), s
 
     def decode(self, y: Tensor, h: Tensor) -> Tensor:
-        s, t = h.unbind(1)
+        s, t = h.unbind(1)  # [B, *shape] each
         return (y - t) * torch.exp(-self.max_log_scale * torch.tanh(s * self._steepness))
 
     def _scale_and_shift(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        s, t = h.unbind(1)
+        s, t = h.unbind(1)  # [B, *shape] each
         return self.max_log_scale * torch.tanh(s * self._steepness), t
 
 
 @component("additive")
 class Additive(Transformer):
-    r"""Additive map: a shift, which keeps volume.
+    r"""Additive map: a shift, which preserves volume.
 
     .. math:: y = x + h
 

@@ -1,4 +1,4 @@
-"""The kind of increasing maps of a number whose parameters a network gives."""
+"""Elementwise increasing maps whose parameters are computed by a network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from zoo import Component, Contract
 
 
 class Transformer(Component, nn.Module, ABC):
-    r"""An increasing map :math:`y = \tau(x; h)` of every element of an event, each with parameters of its own.
+    r"""Increasing map :math:`y = \tau(x; h)` of every element of an event, with separate parameters for each.
 
-    Couplings and autoregressive layers share it: they differ in what the parameters may depend on. It holds no
-    parameters itself, and :math:`h = 0` is the identity.
+    Couplings and autoregressive layers use it and differ in what the parameters may depend on. It holds no parameters
+    itself, and :math:`h = 0` is the identity.
 
     Shapes: ``x`` and ``y`` are ``[B, *shape]``, ``h`` is ``[B, count, *shape]``, and the logarithm of the derivative is
     ``[B, *shape]``, in nats and in the dtype of ``x``.
@@ -33,7 +33,7 @@ class Transformer(Component, nn.Module, ABC):
         """``y -> (x, log dx/dy)``."""
 
     def decode(self, y: Tensor, h: Tensor) -> Tensor:
-        """``y -> x``: a hook for what can save work where no derivative is wanted, as in sampling."""
+        """``y -> x``, without the derivative: overridden to save work in sampling."""
         return self.inverse(y, h)[0]
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Transformers one after the other."""
+"""Composition of elementwise transformers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from .base import Transformer
 
 @component("composed", example={"of": ["affine", "rational_quadratic_spline"]})
 class Composed(Transformer):
-    r"""Increasing maps one after the other, all with parameters by the same network.
+    r"""Composition of increasing maps, with parameters from the same network.
 
     .. math:: y = (\tau_n \circ \dots \circ \tau_1)(x; h_1, \dots, h_n), \qquad
        \log \frac{dy}{dx} = \sum_i \log \tau_i'
 
-    The first in ``of`` takes the data. ``[affine, rational_quadratic_spline]`` moves and scales a number, given those
-    that its parameters depend on, to where the spline bends it: a spline alone bends only what lies within its bound.
+    ``[affine, rational_quadratic_spline]`` first moves and scales a number into the interval of the spline, which is
+    the identity beyond its bound.
+
+    Args:
+        of: The maps :math:`\tau_1, \dots, \tau_n`, the first of which takes the data.
 
     References: Papamakarios et al., Normalizing flows for probabilistic modeling and inference, 2021,
     arXiv:1912.02762, sec. 3.1.

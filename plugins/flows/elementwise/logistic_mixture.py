@@ -22,21 +22,26 @@ SPREAD = 1.0
 
 @component("logistic_mixture")
 class LogisticMixture(Transformer):
-    r"""Distribution function of a mixture of logistics, as a map of the line, and an affine map after it.
+    r"""Distribution function of a mixture of logistics, as a map of the line, followed by an affine map.
 
     .. math:: G_h(x) = \operatorname{logit} \sum_k \pi_k\, \sigma\bigl((x - \mu_k) / s_k\bigr), \qquad
        y = \exp(a)\, \bigl(x + (1 - \rho)(G_h(x) - G_0(x))\bigr) + b
 
-    with :math:`h = (\tilde a, b, \tilde \pi, \tilde \mu, \tilde s)` of ``components`` logistics: weights :math:`\pi` by
-    softmax, all log-scales bounded by ``max_log_scale`` as in ``affine``, means about fixed distinct ones :math:`o_k`
-    between -1 and 1. The paper has :math:`G_h` in the brackets, which is the identity only for components that are all
-    the same, and then they stay so. Less :math:`G_0`, :math:`h = 0` is the identity while they differ. The map
-    increases: :math:`G_0' \le 1` (by Jensen's inequality, since :math:`u (1 - u)` is concave), so the brackets have a
-    slope of at least :math:`\rho` = ``min_slope``, which keeps the inverse within reach of float32.
+    with :math:`h = (\tilde a, b, \tilde \pi, \tilde \mu, \tilde s)`: weights :math:`\pi` by softmax, all log-scales
+    bounded as in ``affine``, means about fixed distinct offsets :math:`o_k` between -1 and 1. The paper has :math:`G_h`
+    in the brackets, which is the identity only if all components are equal, and equal components stay equal. With
+    :math:`G_0` subtracted, :math:`h = 0` is the identity while the components differ. The map increases: :math:`G_0'
+    \le 1` (by Jensen's inequality, since :math:`u (1 - u)` is concave), so the brackets have a slope of at least
+    :math:`\rho`, which keeps the inverse accurate in float32.
 
     The inverse bisects between the extremes over k of the root with the k-th component's logit
     :math:`(x - \mu_k) / s_k` for :math:`G_h` and :math:`x \mp 1` for :math:`G_0`, ends by Newton's steps, and has the
     gradient of the implicit function.
+
+    Args:
+        components: The number of logistics.
+        max_log_scale: The bound of all log-scales.
+        min_slope: The least slope :math:`\rho` of the map before the affine one.
 
     References: Ho et al., Flow++, 2019, arXiv:1902.00275, sec. 3.2 and app. A.
 
@@ -82,7 +87,7 @@ class LogisticMixture(Transformer):
 
     def _parts(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
         """The affine map's parameters; log-weights, means and log-scales of the components, ``[B, K, *shape]``."""
-        outer, weights, means, scales = torch.split(h, [2, *[self.components] * 3], 1)
+        outer, weights, means, scales = torch.split(h, [2, *[self.components] * 3], 1)  # [B, 2 or K, *shape]
         bounded = self.max_log_scale * torch.tanh(scales / self.max_log_scale)
         return outer, (weights.log_softmax(1), means + self._start(x), bounded)
 
@@ -91,7 +96,7 @@ class LogisticMixture(Transformer):
         return means.view(1, -1, *(1,) * (x.dim() - 1))
 
     def _bend(self, x: Tensor, log_weight: Tensor, mean: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
-        """What is in the brackets, and its slope."""
+        """The expression in the brackets, and its slope."""
         start = self._start(x)
         g, slope = _logit_cdf(x, log_weight, mean, log_scale)
         g_0, slope_0 = _logit_cdf(x, torch.full_like(start, -math.log(self.components)), start, torch.zeros_like(start))
@@ -119,7 +124,7 @@ def _logit_cdf(x: Tensor, log_weight: Tensor, mean: Tensor, log_scale: Tensor) -
     of the components' own under the weights that these have in the tail.
     """
     precision = log_scale.neg().exp()
-    z = (x.unsqueeze(1) - mean) * precision
+    z = (x.unsqueeze(1) - mean) * precision  # [B, K, *shape]
     log_cdf = logsigmoid(z)
     below, above = log_weight + log_cdf, log_weight + log_cdf - z
     cdf = log_cdf.exp()

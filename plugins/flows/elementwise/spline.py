@@ -16,7 +16,7 @@ from .base import Transformer
 
 
 class _Bin(NamedTuple):
-    """The bin that a number is in: left lower corner, sides, secant, and the derivatives at both ends."""
+    """The bin of a number: left lower corner, sides, secant, and the derivatives at both ends."""
 
     x: Tensor
     y: Tensor
@@ -38,25 +38,32 @@ class RationalQuadraticSpline(Transformer):
        y = y_k + \frac{v\, \xi A}{(1 - \xi) B + \xi A}, \qquad
        \frac{dy}{dx} = s^2\, \frac{(1 - \xi) A + \xi B}{((1 - \xi) B + \xi A)^2}
 
-    which is eq. 4 and 5 of the paper, written in sums of positive numbers alone. With :math:`\eta = (y - y_k) / v` the
+    which is eq. 4 and 5 of the paper, written as sums of positive terms. With :math:`\eta = (y - y_k) / v` the
     discriminant of the inverse is such a sum too:
 
     .. math:: \xi = \frac{2 s \eta}{2 s \eta + g + \sqrt{g^2 + 4 s^2 \eta (1 - \eta)}}, \qquad
        g = d_k (1 - \eta) - d_{k+1} \eta
 
-    Here :math:`b` is ``bound``; widths and heights are softmaxes of ``bins`` numbers each, mixed with equal ones so
-    that none is below the share ``min_bin`` of the whole; derivatives at the inner knots are sigmoids between
-    ``min_derivative`` and ``max_derivative``, shifted to be one at :math:`h = 0`, and one at the ends.
+    Widths and heights are softmaxes, mixed with equal shares so that none is too small; derivatives at the inner knots
+    are sigmoids between two limits, shifted to be one at :math:`h = 0`, and one at the ends.
 
     The paper's derivatives have no upper limit and its bins may be a thousandth. Then :math:`dy/dx`, which falls to
-    :math:`2 s^2 / (s + d)` within a bin, gets so small that a float32 :math:`y` no longer says what :math:`x` was.
-    With the limits here it comes back to 1e-4 whatever :math:`h` is; others may fit sharper densities and lose that.
+    :math:`2 s^2 / (s + d)` within a bin, gets so small that :math:`x` cannot be recovered from a float32 :math:`y`.
+    With the default limits it is recovered to 1e-4 for every :math:`h`; wider limits may fit sharper densities and lose
+    that.
 
-    What lies beyond :math:`\pm b` it does not bend. Put `standardize` first, and by the transformer ``composed`` an
-    ``affine`` map before the spline, which moves a number to where it bends; a base with heavy tails, ``student_t``,
-    makes an outlier cost the logarithm of its distance.
+    Numbers beyond :math:`\pm b` are unchanged. Put `standardize` first, and with the transformer ``composed`` an
+    ``affine`` map before the spline, which moves numbers into the interval; with a heavy-tailed base, ``student_t``, an
+    outlier costs the logarithm of its distance.
 
-    Raises ValueError where that many bins of the smallest size do not fit, or one is no possible derivative.
+    Raises ValueError if that many bins of the smallest size do not fit, or the limits of the derivatives exclude one.
+
+    Args:
+        bins: The number of bins.
+        bound: The bound :math:`b` of the interval, beyond which the map is the identity.
+        min_bin: The least width and height of a bin, as a share of the interval.
+        min_derivative: The lower limit of the derivatives at the inner knots, below one.
+        max_derivative: The upper limit of the derivatives at the inner knots, above one.
 
     References: Durkan et al., Neural spline flows, 2019, arXiv:1906.04032, sec. 3.1.
 
@@ -112,7 +119,7 @@ class RationalQuadraticSpline(Transformer):
         return at.x + at.width * xi + (y - inside)
 
     def _solve(self, y: Tensor, h: Tensor) -> tuple[_Bin, Tensor]:
-        """The bin that y is in, and how far along in it x is."""
+        """The bin of y, and the position of x within it."""
         at = self._bin(y, h, axis=1)
         eta = _within_one((y - at.y) / at.height)
         rest = 1.0 - eta
@@ -123,23 +130,24 @@ class RationalQuadraticSpline(Transformer):
 
     def _bin(self, at: Tensor, h: Tensor, *, axis: int) -> _Bin:
         """The bin of numbers within the bounds, by x (axis 0) or by y (axis 1)."""
-        sizes, slopes = torch.split(h, [2 * self.bins, self.bins - 1], 1)
-        sizes = torch.unflatten(sizes, 1, (2, self.bins)).softmax(2) + self._floor
+        sizes, slopes = torch.split(h, [2 * self.bins, self.bins - 1], 1)  # [B, 2K, *shape], [B, K - 1, *shape]
+        sizes = torch.unflatten(sizes, 1, (2, self.bins)).softmax(2) + self._floor  # [B, 2, K, *shape]
         with torch.no_grad():
             passed = sizes[:, axis, :-1].cumsum(1) * self._unit - self.bound <= at.unsqueeze(1)
-            k = passed.sum(1, keepdim=True)
+            k = passed.sum(1, keepdim=True)  # [B, 1, *shape]
         # Sums under a mask instead of a cumulative sum: its gradient is a product, not two flips and another sum.
         corners = (sizes[:, :, :-1] * passed.unsqueeze(1)).sum(2) * self._unit - self.bound
         sides = sizes.gather(2, k.unsqueeze(1).expand(-1, 2, *k.shape[1:])).squeeze(2) * self._unit
+        # [B, K + 1, *shape] with those of the ends, then [B, 2, *shape] of the bin.
         slopes = pad(slopes, (0, 0) * (at.dim() - 1) + (1, 1)).gather(1, torch.cat((k, k + 1), 1))
         slopes = torch.sigmoid(slopes + self._at_zero) * (self.max_derivative - self.min_derivative)
         left, right = (slopes + self.min_derivative).unbind(1)
-        (x, y), (width, height) = corners.unbind(1), sides.unbind(1)
+        (x, y), (width, height) = corners.unbind(1), sides.unbind(1)  # [B, *shape] each
         return _Bin(x, y, width, height, height / width, left, right)
 
 
 def _within_one(share: Tensor) -> Tensor:
-    """What rounding took out of [0, 1] put back, with the gradient that it has."""
+    """The share clamped to [0, 1] after rounding, with the gradient of the identity."""
     return share + (share.clamp(0.0, 1.0) - share).detach()
 
 

@@ -1,4 +1,4 @@
-"""Parts that learn from what goes forward through them."""
+"""Parts that learn from the activations of their forward pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from zoo import DataDependent, RunningStatistics
 
 
 def learner_in(parts: nn.Module) -> str | None:
-    """The class of the first part that starts from, or averages over, what goes forward through it, if there is one.
+    """The class name of the first part that is initialised from, or averages over, its forward inputs; None without
+    any.
 
     >>> learner_in(nn.Linear(1, 1)) is None
     True

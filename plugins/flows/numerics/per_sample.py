@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def per_sample(log_det: Tensor, x: Tensor) -> Tensor:
-    """One number for each sample of a batch, without a copy, in at least float32.
+    """A number expanded to each sample of a batch, without a copy, in at least float32.
 
     >>> per_sample(torch.tensor(2.0), torch.zeros(3, 4))
     tensor([2., 2., 2.])

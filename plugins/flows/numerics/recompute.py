@@ -1,4 +1,4 @@
-"""Backpropagation through a chain of bijections that keeps none of their activations."""
+"""Backpropagation through a chain of bijections that stores none of their activations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo import Bijection, RunningStatistics
 
 
 def check_recomputable(parts: nn.Module) -> None:
-    """ValueError where the inverse of some part is not that of what its forward did in training."""
+    """ValueError if the inverse of some part is not that of its forward pass in training."""
     for part in parts.modules():
         if isinstance(part, RunningStatistics):
             name = type(part).__name__
@@ -25,17 +25,17 @@ def check_recomputable(parts: nn.Module) -> None:
 
 
 def recomputed(of: nn.ModuleList, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
-    r"""``x -> (z, log_det)`` through bijections, of which backward keeps ``z`` alone.
+    r"""``x -> (z, log_det)`` through bijections, of which only ``z`` is stored for the backward pass.
 
-    Backward goes from the last to the first: the layer's input is the inverse of its output, and its own activations
-    live for as long as its own gradients take,
+    The backward pass goes from the last layer to the first: a layer's input is the inverse of its output, and its
+    activations live only while its gradients are computed,
 
     .. math:: x_{i-1} = f_i^{-1}(x_i), \qquad
        \bar x_{i-1} = \bar x_i \frac{\partial f_i}{\partial x} + \bar\ell\,
        \frac{\partial \log|\det J_{f_i}|}{\partial x}
 
-    for two more passes of each layer's network. Inputs come back with the rounding of the inverses, which adds up over
-    depth. First derivatives only.
+    at the cost of two more passes of each layer's network. Inputs are recovered with the rounding errors of the
+    inverses, which add up over depth. First derivatives only.
 
     References: Gomez et al., The reversible residual network, 2017, arXiv:1707.04585, alg. 1.
     """
@@ -70,10 +70,10 @@ class _Recomputed(torch.autograd.Function):
                 z = bijection.decode(z, context)
             wanted = [p for p in bijection.parameters() if p.requires_grad]
             x = z.detach().requires_grad_()
-            told = None if context_grad is None else context.detach().requires_grad_()
+            c = None if context_grad is None else context.detach().requires_grad_()
             with torch.enable_grad(), torch.autocast(**ctx.precision):
-                out = bijection(x, context if told is None else told)
-            inputs = [x, *wanted, *([] if told is None else [told])]
+                out = bijection(x, context if c is None else c)
+            inputs = [x, *wanted, *([] if c is None else [c])]
             z_grad, *found = _gradients(out, inputs, (z_grad, log_det_grad))
             if context_grad is not None:
                 last = found.pop()
@@ -95,7 +95,7 @@ def _accumulate(gradients: dict[nn.Parameter, Tensor | None], parameter: nn.Para
 
 
 def _autocast(x: Tensor) -> dict[str, Any]:
-    """The precision of forward, for backward to compute in it again."""
+    """The autocast state of the forward pass, for the backward pass to use again."""
     kind = x.device.type
     if kind == "meta":
         return {"device_type": "cpu", "enabled": False}

@@ -21,10 +21,10 @@ def increasing_root(
 ) -> Tensor:
     r"""The root of an increasing function between ``low`` and ``high``, elementwise, with the root's gradient.
 
-    ``function(x)`` gives the value and the derivative in x, which is positive. Bisections narrow the bracket, then come
-    Newton steps, with one more bisection in place of a step out of it: a fixed number of both, whatever the values. The
-    last step is taken by autograd too, so that what the function depends on gets the (first) derivative of the implicit
-    function theorem:
+    ``function(x)`` returns the value and the derivative in x, which is positive. Bisections narrow the bracket; Newton
+    steps follow, with a bisection in place of a step out of the bracket. The number of both is fixed. The last step is
+    recorded by autograd, so that the variables of the function get the (first) derivative of the implicit function
+    theorem:
 
     .. math:: F(x, \theta) = 0 \quad\Rightarrow\quad
        \frac{\partial x}{\partial \theta} = -\frac{\partial F / \partial \theta}{\partial F / \partial x}
@@ -56,13 +56,13 @@ LOOK_EVERY = 8
 
 
 def fixed_point(function: Function, start: Tensor, contraction: float) -> Tensor:
-    r"""The x with :math:`x = f(x)` of each sample, by iteration, to the precision of the dtype.
+    r"""Fixed point :math:`x = f(x)` of each sample, by iteration, to the precision of the dtype.
 
     .. math:: |x_n - x| \le \frac{c^n}{1 - c} |x_1 - x_0|
 
-    bounds the number of iterations that a Lipschitz constant c can need. Most functions need far fewer: a sample that
-    stands still is left where it is, and every few iterations it is looked whether all do. A traced graph has no values
-    to look at and goes on to the bound, with the same result to the bit.
+    bounds the number of iterations for a Lipschitz constant c. Most functions need far fewer: a sample that has
+    converged is left unchanged, and every few iterations it is checked whether all have. A traced graph has no values
+    to check and iterates to the bound, with the same result to the bit.
 
     >>> fixed_point(torch.cos, torch.ones(1, 1), 0.85)
     tensor([[0.7391]])
@@ -89,7 +89,7 @@ def enough(contraction: float, dtype: torch.dtype) -> int:
 
 
 def contracted_root(g: Function, z: Tensor, contraction: float) -> Tensor:
-    r"""The x with :math:`x + g(x) = z` of a contraction g, with the gradient of the implicit function theorem.
+    r"""Solution of :math:`x + g(x) = z` of a contraction g, with the gradient of the implicit function theorem.
 
     .. math:: \frac{\partial x}{\partial \theta} = -(I + J)^{-1} \frac{\partial g}{\partial \theta}, \qquad
        \frac{\partial x}{\partial z} = (I + J)^{-1}
@@ -118,7 +118,7 @@ def contracted_root(g: Function, z: Tensor, contraction: float) -> Tensor:
 
 
 def _all(still: Tensor) -> bool:
-    """Whether all are known to be true; on the meta device there is nothing to know."""
+    """Whether all are known to be true; values on the meta device count as true."""
     if still.is_meta:
         return True
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]

@@ -1,4 +1,4 @@
-"""Numbers kept above minus one, as maps that move points towards each other need them."""
+"""Lower bound of -1 for numbers, as in maps that move points towards each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MARGIN = 1e-2
 
 
 def above_minus_one(a: Tensor) -> tuple[Tensor, Tensor]:
-    r"""A number :math:`m > -1`, and :math:`1 + m` without cancellation.
+    r"""Number :math:`m > -1`, and :math:`1 + m` without cancellation.
 
     .. math:: m = a \;\; (a \ge 0), \qquad m = (1 - \epsilon)\,(e^{a / (1 - \epsilon)} - 1) \;\; (a < 0)
 

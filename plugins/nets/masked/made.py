@@ -18,7 +18,7 @@ from .net import AnyOrder, AutoregressiveNet, Solve, check_single
 
 
 def spread_degrees(width: int, least: int, most: int) -> Tensor:
-    """Degrees from ``least`` to ``most``, each as often as any other, ascending: ``[width]``, on the CPU.
+    """Degrees from ``least`` to ``most``, evenly distributed and ascending: ``[width]``, on the CPU.
 
     >>> spread_degrees(5, 1, 3).tolist(), spread_degrees(2, 0, 3).tolist()
     ([1, 1, 2, 2, 3], [0, 2])
@@ -27,7 +27,7 @@ def spread_degrees(width: int, least: int, most: int) -> Tensor:
 
 
 def drawn_degrees(width: int, least: int, most: int, seed: int) -> Tensor:
-    """Degrees from ``least`` to ``most`` at random, ascending: a pure function of its arguments.
+    """Degrees from ``least`` to ``most`` drawn at random, ascending: a pure function of its arguments.
 
     >>> torch.equal(drawn_degrees(5, 1, 3, seed=0), drawn_degrees(5, 1, 3, seed=0))
     True
@@ -40,23 +40,30 @@ def drawn_degrees(width: int, least: int, most: int, seed: int) -> Tensor:
 
 @component("made", example={"width": 8})
 class MADE(AutoregressiveNet, AnyOrder, TakesContext):
-    r"""MADE: a multi-layer perceptron whose weights are masked so that no element reaches its own parameters.
+    r"""MADE: a multi-layer perceptron with masked weights, so that the parameters of an element depend on earlier
+    elements.
 
     .. math:: a_0 = x, \qquad a_l = \phi((W_l \odot M_l)\, a_{l-1} + b_l), \qquad h = (W \odot M)\, a_L + b
 
-    with ``depth`` hidden layers of ``width`` units and the ``activation`` :math:`\phi`. Unit k has a degree :math:`m_k`
-    from 1 to D - 1 and sees the elements up to :math:`x_{m_k}` and the units of degrees up to its own; :math:`h_i` sees
-    the units of degrees below i. The degrees are spread evenly, or drawn by ``degrees_seed``; they ascend with k and
-    are the same in all layers, so that ``residual`` can add to each layer after the first what went into it. ``W`` and
-    ``b`` start at zero.
+    Unit k has a degree :math:`m_k` from 1 to D - 1 and sees the elements up to :math:`x_{m_k}` and the units of degrees
+    up to its own; :math:`h_i` sees the units of degrees below i. The degrees ascend with k and are the same in all
+    layers, as residual connections need it. ``W`` and ``b`` start at zero.
 
-    A ``context`` c of that many numbers is added to the first layer as :math:`V c`. Degrees then start at zero, for
-    units that see nothing else: without them the first element would never hear of it.
+    With a context c the first layer adds :math:`V c`. Degrees then start at zero, for units that depend only on the
+    context: the parameters of the first element depend on it through them.
 
     `unroll` costs about what one dense pass does: units of degree i are computed once, when :math:`x_i` is known.
 
-    In another order of the elements the columns of the first mask and the rows of the last change places: the weights
-    stay with the elements.
+    Another order of the elements permutes the columns of the first mask and the rows of the last: the weights belong to
+    the elements.
+
+    Args:
+        width: The units of a hidden layer.
+        depth: The number of hidden layers, :math:`L`.
+        activation: The nonlinearity :math:`\phi`.
+        residual: Add to each hidden layer after the first its input.
+        degrees_seed: The seed by which the degrees are drawn; ``null`` spreads them evenly.
+        context: The size of a context; 0 for none.
 
     References: Germain et al., MADE, 2015, arXiv:1502.03509, eq. 8-9 and 12-13; sec. 4.2 for orders.
 
@@ -109,8 +116,8 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
         self._completed = degrees.bincount(minlength=D + 1).tolist()
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        a = self._units(self.first(x.flatten(1)), context)
-        return torch.unflatten(self.last(a), 1, self._sizes)
+        a = self._units(self.first(x.flatten(1)), context)  # [B, width]
+        return torch.unflatten(self.last(a), 1, self._sizes)  # [B, count, *shape]
 
     def in_order(self, x: Tensor, ranks: Tensor, context: Tensor | None = None) -> Tensor:
         a = self._units(self.first.through(x.flatten(1), self.first.mask.index_select(1, ranks)), context)
@@ -119,7 +126,7 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
         return torch.unflatten(self.last.through(a, mask), 1, self._sizes)
 
     def _units(self, sums: Tensor, context: Tensor | None) -> Tensor:
-        """The last hidden layer's units, from the sums of the first."""
+        """The units of the last hidden layer, from the sums of the first."""
         if self.from_context is not None and context is not None:
             sums = sums + self.from_context(context)
         a: Tensor = self.phi(sums)
@@ -137,7 +144,7 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
         return x.flatten(1).index_select(1, ranks).view_as(x)
 
     def _unrolled(self, solve: Solve, n: int, context: Tensor | None, order: Tensor | None = None) -> Tensor:
-        """The elements in the ``order`` in which they were found: a place of memory for each rank."""
+        """The elements in the ``order`` in which they were computed: a place of memory for each rank."""
         first, *above = self._columns(order)
         sums = self._sums(n, order)
         if self.from_context is not None and context is not None:
@@ -174,7 +181,7 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
         return [first.split_with_sizes([1] * (len(self._completed) - 1), 1), *above]
 
     def _sums(self, n: int, order: Tensor | None) -> list[Tensor]:
-        """What each layer's units add up to before any element is known, ``[units, n]``: rows are cheap to cut off.
+        """The sums of each layer's units before any element is known, ``[units, n]``: rows are cheap to split off.
 
         Those of the last layer are ordered by element and then by parameter.
         """
@@ -183,7 +190,7 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
         return [bias.expand(-1, n).clone(memory_format=torch.contiguous_format) for bias in biases]
 
     def _complete(self, completed: int, columns: list[Tensor], sums: list[Tensor]) -> None:
-        """Take the first units off the sums of every hidden layer, and add what they give to the layer above."""
+        """Split the first units off the sums of every hidden layer, and add their contribution to the layer above."""
         first, sums[0] = _cut(sums[0], completed)
         a = self.phi(first)
         for k, W in enumerate(columns[:-1], 1):
@@ -199,7 +206,7 @@ class MADE(AutoregressiveNet, AnyOrder, TakesContext):
 
 def _by_element(x: Tensor, count: int, order: Tensor | None) -> Tensor:
     """``[count * D, K] -> [D * count, K]``, the elements in their order."""
-    by_element = torch.unflatten(x, 0, (count, -1)).transpose(0, 1)
+    by_element = torch.unflatten(x, 0, (count, -1)).transpose(0, 1)  # [D, count, K]
     return (by_element if order is None else by_element.index_select(0, order)).flatten(0, 1)
 
 
@@ -210,7 +217,7 @@ def _cut(sums: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _add(sums: Tensor, W: Tensor, a: Tensor) -> Tensor:
-    """``sums + W a``; in the memory of ``sums`` where no gradient asks for what was there."""
+    """``sums + W a``, in place where no gradient needs the old ``sums``."""
     if torch.is_grad_enabled() and (sums.requires_grad or W.requires_grad or a.requires_grad):
         return torch.addmm(sums, W, a)
     return sums.addmm_(W, a)

@@ -1,4 +1,4 @@
-"""Linear layer with some of its weights left out."""
+"""Masked linear layer."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch.nn.functional import linear
 
 
 class MaskedLinear(nn.Module):
-    r"""Linear layer without the connections that its mask leaves out.
+    r"""Linear layer without the connections that its mask excludes.
 
     .. math:: y = (W \odot M) x + b
 
-    Output i sees input j where ``sees[i] >= holds[j]``. The mask is applied in the graph, so that what is left out
-    has no gradient, and it is no part of the state.
+    Output i sees input j if ``sees[i] >= holds[j]``. The mask is applied in the graph, so that excluded weights have no
+    gradient, and it is not part of the state.
 
     Shapes: ``[B, len(holds)] -> [B, len(sees)]``.
 

@@ -1,4 +1,4 @@
-"""Networks that give each element parameters by the elements before it."""
+"""Autoregressive networks: the parameters of each element depend on the elements before it."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Where there are several features, or channels that come together, it gives ``[B,
 
 
 class AutoregressiveNet(Component, nn.Module, ABC):
-    r"""A network :math:`h = g(x)` where the parameters :math:`h_i` of a site depend on the sites before it.
+    r"""Network :math:`h = g(x)` in which the parameters :math:`h_i` of a site depend on the sites before it.
 
-    A site is an element, or, where the channels of a pixel come ``together``, a pixel. An element is described by one
-    number or by several, its ``features``: feature f of channel c is channel ``f * C + c`` of the input. The order of
-    the sites is `ranks`, that of memory unless a net says otherwise. The last layer starts at zero.
+    A site is an element, or a pixel if all its channels come ``together``. An element is described by one number or by
+    several, its ``features``: feature f of channel c is channel ``f * C + c`` of the input. The order of the sites is
+    `ranks`, by default that of memory. The last layer starts at zero.
 
     Shapes: ``[B, *in_shape] -> [B, count, *sites]``: ``count`` parameters for each site; with one feature and an
     element at a time both are ``shape``.
     """
 
     kept: bool = True
-    """Whether `unroll` keeps what the known sites led to, and so costs less than a pass for each site."""
+    """Whether `unroll` caches intermediate results of the known sites, and so costs less than a pass for each site."""
 
     few: int = 0
-    """Up to so many draws are found faster by passes of all sites at once, until nothing changes, than by `unroll`."""
+    """Up to this many samples, passes of all sites at once, until nothing changes, are faster than `unroll`."""
 
     def __init__(self, shape: Shape, count: int, together: int = 1, features: int = 1) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class AutoregressiveNet(Component, nn.Module, ABC):
 
     @abstractmethod
     def unroll(self, solve: Solve, n: int, context: Tensor | None = None) -> Tensor:
-        """The ``x`` ``[n, *in_shape]`` of which each site is ``solve`` of its place in memory and its parameters.
+        """Generate ``x``, ``[n, *in_shape]``: each site is ``solve`` of its place in memory and its parameters.
 
         Sites come one after the other, in the order of `ranks`.
         """
@@ -62,7 +62,9 @@ class AutoregressiveNet(Component, nn.Module, ABC):
         """Which elements a site's parameters depend on, as declared: booleans ``[sites, elements]``, on the CPU."""
 
     def ranks(self) -> Tensor:
-        """When each site comes: int64 ``[sites]``, on the CPU; a hook for an order that is not that of memory."""
+        """The position of each site in the order: int64 ``[sites]``, on the CPU. Override for an order other than
+        memory's.
+        """
         return torch.arange(self.sites.size, device="cpu")
 
     @staticmethod
@@ -88,7 +90,7 @@ class AutoregressiveNet(Component, nn.Module, ABC):
 
 
 def check_single(net: AutoregressiveNet, name: str) -> None:
-    """ValueError for a net that takes one element at a time, described by one number, where more is asked of it."""
+    """ValueError if a net that takes single elements, described by one number, is asked for more."""
     if net.together > 1:
         raise ValueError(f"{name} gives each element parameters of its own: the head wants {net.together} at a time")
     if net.features > 1:
@@ -96,10 +98,10 @@ def check_single(net: AutoregressiveNet, name: str) -> None:
 
 
 class AnyOrder(ABC):
-    """What an `AutoregressiveNet` can do if its weights belong to elements, and its masks alone to their order.
+    """Capability of an `AutoregressiveNet` whose weights belong to elements, and only its masks to their order.
 
-    An order is given by ``ranks``: when each element comes, int64 ``[D]``. With those of memory, ``0, 1, ...``, both
-    methods are the net's own.
+    An order is given by ``ranks``, the position of each element, int64 ``[D]``. With the order of memory, ``0, 1,
+    ...``, both methods agree with those of the net.
     """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Attention of queries to keys: the one function behind every attention of the project."""
+"""Attention of queries to keys: the function behind every attention of the project."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def attend(
     scale: float | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
-    r"""Each query gathers values by how well their keys fit.
+    r"""Scaled dot-product attention: each query takes a mean of the values, weighted by how well their keys match.
 
     .. math:: y_i = \sum_j a_{ij} v_j, \qquad a_{ij} = \mathrm{softmax}_j(s\, q_i \cdot k_j + m_{ij})
 
@@ -29,13 +29,13 @@ def attend(
     pass. A query that may attend to no key gets zeros.
 
     Args:
-        q: queries ``[B, H, N, D]``
-        k: keys ``[B, G, M, D]``; G divides H, and H / G heads of queries share each of them
-        v: values ``[B, G, M, D]``
-        mask: booleans (True: may attend) or floats to add, that broadcast to ``[B, H, N, M]``
-        causal: whether a query sees the keys up to its own alone; the queries are the last N of the M keys
-        scale: s; by default one over the square root of D
-        dropout: probability with which a weight is dropped
+        q: Queries ``[B, H, N, D]``.
+        k: Keys ``[B, G, M, D]``; G divides H, and H / G heads of queries share each of them.
+        v: Values ``[B, G, M, D]``.
+        mask: Booleans (True: may attend) or floats to add, that broadcast to ``[B, H, N, M]``.
+        causal: Whether a query sees only the keys up to its own; the queries are the last N of the M keys.
+        scale: The factor s of the scores; by default one over the square root of D.
+        dropout: Probability with which a weight is dropped.
 
     References: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, eq. 1; Ainslie et al., GQA, 2023,
     arXiv:2305.13245.
@@ -66,7 +66,7 @@ def _attend(
 def attention_weights(
     q: Tensor, k: Tensor, mask: Tensor | None = None, *, causal: bool = False, scale: float | None = None
 ) -> Tensor:
-    r"""The :math:`a_{ij}` of `attend`, ``[B, H, N, M]``, in float32 at least: for pictures, and to check with.
+    r"""Attention weights :math:`a_{ij}` of `attend`, ``[B, H, N, M]``, in float32 at least: for pictures and checks.
 
     >>> attention_weights(torch.zeros(1, 1, 2, 4), torch.zeros(1, 1, 2, 4), causal=True)[0, 0]
     tensor([[1.0000, 0.0000],

@@ -1,4 +1,4 @@
-"""Attention of several heads."""
+"""Multi-head attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .positions import Rotation
 
 
 class Attention(nn.Module):
-    r"""Attention of several heads, of tokens to each other or to a context.
+    r"""Multi-head attention, of tokens to each other or to a context.
 
     .. math:: q_i = W_q x_i, \quad (k_j, v_j) = W_{kv} c_j, \qquad y_i = W_o\, \mathrm{attend}(q_i, k, v)
 
@@ -22,21 +22,21 @@ class Attention(nn.Module):
     are normalised, then rotated (`Rotary`); ``relative`` adds to their scores.
 
     Args:
-        width: channels of a token
-        heads: heads of queries
-        kv_heads: heads of keys and values, a divisor of ``heads``; by default as many
-        head_size: channels of a head; by default ``width / heads``
-        context: channels of a token of the context; None where tokens attend to each other
-        causal: whether tokens see those up to their own alone
-        bias: whether q, k and v have a bias
-        out_bias: whether the output has one; by default as ``bias``
-        output: whether there is a :math:`W_o`; without, the channels of all heads come out
-        qk_norm: normalisation of the queries and keys of each head
-        eps: of that normalisation
-        scale: of the scores; by default one over the square root of ``head_size``
-        relative: a module ``(q, k) -> [H, N, M]`` or ``[B, H, N, M]`` that is added to the scores
-        dropout: probability with which training drops a weight
-        linear: what makes a linear map
+        width: Channels of a token.
+        heads: Heads of queries.
+        kv_heads: Heads of keys and values, a divisor of ``heads``; by default as many.
+        head_size: Channels of a head; by default ``width / heads``.
+        context: Channels of a token of the context; None where tokens attend to each other.
+        causal: Whether tokens see only those up to their own.
+        bias: Whether q, k and v have a bias.
+        out_bias: Whether the output has one; by default as ``bias``.
+        output: Whether there is a :math:`W_o`; without it the output is the channels of all heads.
+        qk_norm: Normalisation of the queries and keys of each head.
+        eps: Number added to the variance in that normalisation.
+        scale: Factor of the scores; by default one over the square root of ``head_size``.
+        relative: Module ``(q, k) -> [H, N, M]`` or ``[B, H, N, M]`` that is added to the scores.
+        dropout: Probability with which training drops a weight.
+        linear: Constructor of a linear map.
 
     References: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, sec. 3.2; Dehghani et al., Scaling
     Vision Transformers to 22 Billion Parameters, 2023, arXiv:2302.05442, sec. 2 (normalised queries and keys).
@@ -99,21 +99,21 @@ class Attention(nn.Module):
         turn_context: Rotation | None = None,
         cache: KVCache | None = None,
     ) -> Tensor:
-        """What each token gathers.
+        """Attention of each token.
 
         Args:
-            x: ``[B, N, width]``
-            context: ``[B, M, context]``; None where tokens attend to each other, or the cache has it already
-            mask: as that of `attend`
-            turn: the rotation of queries, and of keys of the same tokens
-            turn_context: the rotation of the context's keys
-            cache: keys and values of the tokens before, to which those of x are added; or those of the context
+            x: Tokens ``[B, N, width]``.
+            context: Tokens ``[B, M, context]``; None where tokens attend to each other, or the cache has it already.
+            mask: Mask, as in `attend`.
+            turn: The rotation of queries, and of keys of the same tokens.
+            turn_context: The rotation of the context's keys.
+            cache: Keys and values of the tokens before, to which those of x are added; or those of the context.
         """
         q, k, v = self._heads(x, context, turn, turn_context, cache)
         mask = self._mask(q, k, mask)
         dropout = self.dropout if self.training else 0.0
         y = attend(q, k, v, mask, causal=self.causal, scale=self.scale, dropout=dropout)  # [B, H, N, D]
-        gathered: Tensor = self.out(y.transpose(1, 2).flatten(2))
+        gathered: Tensor = self.out(y.transpose(1, 2).flatten(2))  # [B, N, H D] -> [B, N, width]
         return gathered
 
     def weights(
@@ -125,7 +125,7 @@ class Attention(nn.Module):
         turn: Rotation | None = None,
         turn_context: Rotation | None = None,
     ) -> Tensor:
-        """How much each token gathers of each, ``[B, H, N, M]``: for pictures."""
+        """The attention weights of each token to each, ``[B, H, N, M]``: for pictures."""
         q, k, _ = self._heads(x, context, turn, turn_context, None)
         return attention_weights(q, k, self._mask(q, k, mask), causal=self.causal, scale=self.scale)
 
@@ -142,7 +142,7 @@ class Attention(nn.Module):
         turn_context: Rotation | None,
         cache: KVCache | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values ``[B, H, N, D]``, those of the cache among them."""
+        """Queries, keys and values ``[B, H, N, D]``, including those of the cache."""
         if self.context is None:
             q, k, v = (self._split(part) for part in self.qkv(x).split_with_sizes(self.sizes, -1))
             q, k = self._turned(q, self.q_norm, turn), self._turned(k, self.k_norm, turn)
@@ -157,7 +157,7 @@ class Attention(nn.Module):
         return (q, k, v) if cache is None else (q, *cache.append(k, v))
 
     def _split(self, x: Tensor) -> Tensor:
-        return torch.unflatten(x, -1, (-1, self.head_size)).transpose(1, 2)
+        return torch.unflatten(x, -1, (-1, self.head_size)).transpose(1, 2)  # [B, N, H D] -> [B, H, N, D]
 
     @staticmethod
     def _turned(x: Tensor, norm: nn.Module | None, turn: Rotation | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Block of a transformer."""
+"""Transformer block."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .positions import Rotation
 
 
 class Block(nn.Module):
-    r"""Block of a transformer: what attention gathers, and what a network makes of it, are added one after the other.
+    r"""Transformer block: attention and a feed-forward network, each added to its input.
 
     .. math::
         \text{pre:}\quad x \leftarrow x + \gamma_1 \odot \mathrm{attention}(\mathrm{norm}_1(x)), \qquad
@@ -26,22 +26,22 @@ class Block(nn.Module):
         \text{post:}\quad x \leftarrow \mathrm{norm}_1(x + \gamma_1 \odot \mathrm{attention}(x)), \qquad
         x \leftarrow \mathrm{norm}_2(x + \gamma_2 \odot \mathrm{feed\_forward}(x))
 
-    with attention to a context between the two where there is ``cross``. With a ``condition`` the norms have no
-    weights, :math:`\mathrm{norm}(x)` becomes :math:`\mathrm{norm}(x) \odot (1 + \sigma) + \beta`, and what is added is
-    multiplied by :math:`g`, all linear in that vector (`Modulation`); ``cross`` is as it is.
+    with attention to a context between the two if ``cross`` is given. With a ``condition`` the norms have no weights,
+    :math:`\mathrm{norm}(x)` becomes :math:`\mathrm{norm}(x) \odot (1 + \sigma) + \beta`, and the output of each part is
+    multiplied by :math:`g`, all linear in that vector (`Modulation`); ``cross`` is not modulated.
 
     Args:
-        width: channels of a token
-        attention: of the tokens to each other: `Attention` or `Windows`; None leaves it out
-        feed_forward: the network of each token
-        cross: attention to a context
-        order: whether normalisation comes before a part, or after its sum
-        norm_type: normalisation, ``layer`` or ``rms``
-        eps: what it adds to the variance
-        scale: the start of a factor for each channel (`LayerScale`), ``tanh`` for a gate (`TanhGate`), or None
-        condition: numbers of a vector that modulates the block
-        drop_path: probability with which training leaves out what a part adds to an example
-        dropout: probability with which training drops numbers of what a part adds
+        width: Channels of a token.
+        attention: Attention of the tokens to each other, `Attention` or `Windows`; None for none.
+        feed_forward: The network of each token.
+        cross: Attention to a context.
+        order: Whether normalisation comes before a part, or after its sum.
+        norm_type: Normalisation, ``layer`` or ``rms``.
+        eps: Number added to the variance.
+        scale: The initial factor for each channel (`LayerScale`), ``tanh`` for a gate (`TanhGate`), or None.
+        condition: Numbers of a vector that modulates the block.
+        drop_path: Probability with which training skips a part for an example.
+        dropout: Probability with which training drops numbers of a part's output.
 
     References: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, sec. 3.1 (post); Radford et al.,
     Language Models are Unsupervised Multitask Learners, 2019, sec. 2.3 (pre).
@@ -97,13 +97,13 @@ class Block(nn.Module):
         """The tokens after this block.
 
         Args:
-            x: ``[B, N, width]``
-            context: ``[B, M, C]`` for ``cross``; None where the cache has it already
-            mask: which tokens see which (`attend`)
-            context_mask: which tokens of the context they see
-            turn: rotation of queries and keys by where the tokens lie
-            condition: ``[B, condition]``, the vector that modulates
-            cache: keys and values of the tokens before, and of the context
+            x: Tokens ``[B, N, width]``.
+            context: ``[B, M, C]`` for ``cross``; None where the cache has it already.
+            mask: Which tokens see which, as in `attend`.
+            context_mask: Which tokens of the context they see.
+            turn: Rotation of queries and keys by the positions of the tokens.
+            condition: The vector that modulates the block, ``[B, condition]``.
+            cache: Keys and values of the tokens before, and of the context.
         """
         own, other = cache or BlockCache()
         first, second = (None, None) if self.modulation is None else self.modulation(condition)
@@ -127,7 +127,7 @@ class Block(nn.Module):
         scale: nn.Module | None,
         modulation: tuple[Tensor, ...] | None = None,
     ) -> Tensor:
-        """Add what a part of the block makes of x."""
+        """Add the output of a part of the block to x."""
         h: Tensor = norm(x) if self.pre and norm is not None else x
         if modulation is not None:
             shift, factor, gate = modulation

@@ -1,4 +1,4 @@
-"""Images and clips as tokens: patches, and back."""
+"""Patch embeddings of images and clips, and their inverse."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def cut(x: Tensor, size: Sequence[int], *, order: Order = "channels_first") -> T
         x = torch.unflatten(x, 2 + axis, (-1, size[axis]))  # [B, C, n1, s1, n2, s2]
     counts, sizes = range(2, 2 + 2 * axes, 2), range(3, 2 + 2 * axes, 2)
     x = x.permute(0, *counts, *((1, *sizes) if order == "channels_first" else (*sizes, 1)))
-    return x.flatten(1 + axes).flatten(1, axes)
+    return x.flatten(1 + axes).flatten(1, axes)  # [B, N, C * size]
 
 
 def join(patches: Tensor, size: Sequence[int], grid: Sequence[int], *, order: Order = "channels_first") -> Tensor:
-    """The images or clips of these patches: the inverse of `cut`, for a grid of so many patches.
+    """The images or clips of these patches: the inverse of `cut`, for a grid of patches.
 
     >>> x = torch.randn(2, 3, 5, 4, 6)  # three frames of five channels
     >>> torch.equal(join(cut(x, (1, 2, 3)), (1, 2, 3), (3, 2, 2)), x)
@@ -51,21 +51,21 @@ def join(patches: Tensor, size: Sequence[int], grid: Sequence[int], *, order: Or
 
 
 class Patches(nn.Module):
-    r"""A token for each patch of an image or a clip: :math:`z_n = W x_n + b`.
+    r"""Patch embedding: a token for each patch of an image or a clip, :math:`z_n = W x_n + b`.
 
-    It is the convolution whose stride is its kernel. ``proj`` of some patches of `cut` gives their tokens alone, so
-    that a masked model pays for what is visible only.
+    It is a convolution whose stride is its kernel size. ``proj`` of some patches of `cut` computes only their tokens,
+    so that a masked model computes only the visible ones.
 
     Args:
-        shape: of the data, ``(C, H, W)`` or ``(T, C, H, W)``
-        size: of a patch, ``(h, w)`` or ``(t, h, w)``
-        width: channels of a token
-        bias: whether there is a b
+        shape: Of the data, ``(C, H, W)`` or ``(T, C, H, W)``.
+        size: Of a patch, ``(h, w)`` or ``(t, h, w)``.
+        width: Channels of a token.
+        bias: Whether there is a b.
 
     References: Dosovitskiy et al., An Image is Worth 16x16 Words, 2020, arXiv:2010.11929, eq. 1; Tong et al.,
     VideoMAE, 2022, arXiv:2203.12602, sec. 3.3 (tubes).
 
-    Shapes: ``[B, *shape] -> [B, N, width]``; ValueError for data that are not made of whole patches.
+    Shapes: ``[B, *shape] -> [B, N, width]``; ValueError for data that cannot be divided into whole patches.
 
     >>> patches = Patches((3, 8, 8), (4, 4), 16)
     >>> patches.grid, patches(torch.zeros(1, 3, 8, 8)).shape

@@ -1,4 +1,4 @@
-"""The network of one hidden layer that a block applies to each token."""
+"""Feed-forward network of a transformer block, with one hidden layer."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ GATED: Mapping[str, Callable[[Tensor], Tensor]] = {"swiglu": silu, "geglu": gelu
 
 
 class FeedForward(nn.Module):
-    r"""Two linear maps of each token, and a nonlinearity between them.
+    r"""Feed-forward network: two linear maps of each token, with a nonlinearity between them.
 
     .. math:: y = W_2\, \phi(W_1 x), \qquad\text{gated:}\quad y = W_2\, (\phi(W_1 x) \odot W_1' x)
 
     ``into`` has the rows of :math:`W_1`, then those of :math:`W_1'`.
 
     Args:
-        width: channels of a token
-        hidden: channels within
-        activation: the nonlinearity; ``swiglu``, ``geglu``, ``geglu_tanh`` are gated
-        bias: whether the linear maps add a bias
-        dropout: probability with which training drops numbers of the hidden layer
-        linear: what makes a linear map
+        width: Channels of a token.
+        hidden: Channels within.
+        activation: The nonlinearity; ``swiglu``, ``geglu``, ``geglu_tanh`` are gated.
+        bias: Whether the linear maps add a bias.
+        dropout: Probability with which training drops numbers of the hidden layer.
+        linear: Constructor of a linear map.
 
     References: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, eq. 2; Shazeer, GLU Variants
     Improve Transformer, 2020, arXiv:2002.05202, eq. 6.

@@ -1,4 +1,4 @@
-"""Keys and values of the tokens so far, for generation token by token."""
+"""Key-value cache for generation token by token."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from torch import Tensor
 
 
 class KVCache:
-    """Keys and values of up to ``length`` tokens, in memory that is taken once.
+    """Keys and values of up to ``length`` tokens, in memory that is allocated once.
 
     A pass of new tokens attends to those in the cache and to themselves, and is added to it. Set ``used`` back to
-    forget the last tokens: what they held is overwritten. No gradient flows through the cache.
+    discard the last tokens: they are overwritten. No gradient flows through the cache.
 
     Args:
-        n: examples
-        heads: heads of keys and values
-        length: tokens that it has memory for
-        size: numbers of a head
-        like: a tensor whose dtype and device it takes
+        n: Examples.
+        heads: Heads of keys and values.
+        length: The largest number of tokens.
+        size: Numbers of a head.
+        like: a tensor whose dtype and device it takes.
 
     >>> import torch
     >>> cache = KVCache(1, 2, 8, 4, like=torch.zeros(()))
@@ -33,7 +33,7 @@ class KVCache:
 
     @property
     def length(self) -> int:
-        """How many tokens it has memory for."""
+        """The largest number of tokens that it can hold."""
         return self.keys.shape[2]
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ class KVCache:
 
 
 class BlockCache(NamedTuple):
-    """What a block keeps: of its own tokens, and of the context that it attends to, which is computed once."""
+    """Caches of a block: of its own tokens, and of the context, which is computed once."""
 
     own: KVCache | None = None
     context: KVCache | None = None

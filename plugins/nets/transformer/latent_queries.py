@@ -1,4 +1,4 @@
-"""Learned queries that gather what they need from any number of tokens."""
+"""Learned queries that attend to any number of tokens."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from .attention import Attention
 
 
 class LatentQueries(nn.Module):
-    """Learned queries that go through blocks, each of which sees the context.
+    """Learned queries that pass through blocks, each of which sees the context.
 
     With blocks whose ``cross`` is declared it is the Q-Former of BLIP-2, with `ResamplerBlock` the resampler of
     Flamingo.
 
     Args:
-        count: queries
-        width: their channels
-        blocks: modules that are called with queries, context and ``context_mask``
-        norm: what comes after the last block, or None
-        std: standard deviation of the queries at first
+        count: Queries.
+        width: Their channels.
+        blocks: Modules that are called with queries, context and ``context_mask``.
+        norm: Normalisation after the last block, or None.
+        std: Initial standard deviation of the queries.
 
     References: Jaegle et al., Perceiver, 2021, arXiv:2103.03206; Li et al., BLIP-2, 2023, arXiv:2301.12597, sec. 3.1.
 
@@ -53,10 +53,10 @@ class AttentionPool(nn.Module):
     .. math:: y = \mathrm{attention}(\mathrm{norm}(q); \mathrm{norm}(x))
 
     Args:
-        count: queries; one is a summary of all
-        width: channels of the queries, and of what comes out
-        context: channels of the context
-        heads: heads of attention
+        count: Queries; one is a summary of all.
+        width: Channels of the queries and of the output.
+        context: Channels of the context.
+        heads: Heads of attention.
 
     References: Yu et al., CoCa, 2022, arXiv:2205.01917, sec. 3.2 (256 + 1 queries).
 
@@ -73,6 +73,6 @@ class AttentionPool(nn.Module):
         self.attention = Attention(width, heads, context=context)
 
     def forward(self, context: Tensor, context_mask: Tensor | None = None) -> Tensor:
-        q = self.norm(self.queries).expand(len(context), -1, -1)
+        q = self.norm(self.queries).expand(len(context), -1, -1)  # [B, count, width]
         y: Tensor = self.attention(q, self.norm_context(context), mask=context_mask)
         return y

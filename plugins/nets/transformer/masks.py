@@ -1,4 +1,4 @@
-"""Masks of attention: which keys each query may attend to."""
+"""Attention masks: which keys each query may attend to."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def joined(*masks: Tensor | None) -> Tensor | None:
-    """All masks in one: a key is attended to where each of them allows it, and float masks are added to the scores.
+    """All masks combined: a key is attended to if every mask allows it, and float masks are added to the scores.
 
-    Shapes: booleans (True: may attend) or floats that broadcast to ``[B, H, N, M]``; None says nothing.
+    Shapes: booleans (True: may attend) or floats that broadcast to ``[B, H, N, M]``; None is no mask.
 
     >>> joined(torch.tensor([True, False]), torch.tensor([1.0, 2.0]), None)
     tensor([1., -inf])
@@ -29,7 +29,8 @@ def joined(*masks: Tensor | None) -> Tensor | None:
 
 
 def causal(queries: int, keys: int, device: torch.device | None = None) -> Tensor:
-    """Each query attends to the keys up to its own; the queries are the last of the keys: booleans ``[N, M]``.
+    """Causal mask: each query attends to the keys up to its own; the queries are the last of the keys. ``[N, M]``,
+    bool.
 
     >>> causal(2, 3).int()
     tensor([[1, 1, 0],
@@ -39,7 +40,7 @@ def causal(queries: int, keys: int, device: torch.device | None = None) -> Tenso
 
 
 def padding(real: Tensor) -> Tensor:
-    """No query attends to padding: ``[B, M]``, True where a token is real, to ``[B, 1, 1, M]``.
+    """Padding mask: ``[B, M]``, True where a token is real, to ``[B, 1, 1, M]``.
 
     >>> padding(torch.tensor([[True, True, False]])).shape
     torch.Size([1, 1, 1, 3])
@@ -48,10 +49,10 @@ def padding(real: Tensor) -> Tensor:
 
 
 def blocks(queries: Tensor, keys: Tensor | None = None) -> Tensor:
-    """A query attends to the keys of its own block: numbers ``[B, N]`` and ``[B, M]`` to ``[B, 1, N, M]``.
+    """Block mask: a query attends to the keys with its own number, ``[B, N]`` and ``[B, M]`` to ``[B, 1, N, M]``.
 
-    Numbers of documents keep packed ones apart. Where a word has the number of the latest image before it, and a
-    patch that of its image, words see the latest image alone (Flamingo).
+    Numbers of documents separate packed documents. If a word has the number of the latest image before it, and a patch
+    that of its image, words see only the latest image (Flamingo).
 
     >>> blocks(torch.tensor([[0, 0, 1]])).int()[0, 0]
     tensor([[1, 1, 0],
@@ -63,7 +64,8 @@ def blocks(queries: Tensor, keys: Tensor | None = None) -> Tensor:
 
 
 def band(queries: int, keys: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Each query attends to keys at a distance below ``width``; with `causal` a sliding window: booleans ``[N, M]``.
+    """Band mask: each query attends to keys at a distance below ``width``; with `causal` a sliding window. ``[N, M]``,
+    bool.
 
     >>> band(3, 3, 2).int()
     tensor([[1, 1, 0],

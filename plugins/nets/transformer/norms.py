@@ -1,4 +1,4 @@
-"""What stands around the parts of a block: normalisation, scales of what is added, stochastic depth."""
+"""Normalisation, residual scales and stochastic depth of a transformer block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Norm = Literal["layer", "rms"]
 
 
 def norm(name: Norm, width: int, eps: float = 1e-6, *, affine: bool = True) -> nn.Module:
-    r"""Normalisation of each token: ``layer`` has its mean and variance, ``rms`` its mean square, at one.
+    r"""Normalisation of each token: ``layer`` by its mean and variance, ``rms`` by its mean square.
 
     References: Ba et al., Layer Normalization, 2016, arXiv:1607.06450; Zhang and Sennrich, Root Mean Square Layer
     Normalization, 2019, arXiv:1910.07467.
@@ -25,14 +25,15 @@ def norm(name: Norm, width: int, eps: float = 1e-6, *, affine: bool = True) -> n
 
 
 class RMSNorm(nn.RMSNorm):
-    """torch's, in the precision of its weights: under autocast in float32, as torch has its LayerNorm."""
+    """torch's RMSNorm in the precision of its weights: under autocast in float32, like torch's LayerNorm."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x if self.weight is None else x.to(self.weight.dtype))
 
 
 class LayerScale(nn.Module):
-    r"""A factor for each channel of what a block adds: :math:`y = \gamma \odot x`, with :math:`\gamma` at ``start``.
+    r"""Learned factor for each channel of a part's output: :math:`y = \gamma \odot x`, with :math:`\gamma` at
+    ``start``.
 
     References: Touvron et al., Going deeper with Image Transformers, 2021, arXiv:2103.17239, eq. 4.
     """
@@ -46,7 +47,7 @@ class LayerScale(nn.Module):
 
 
 class TanhGate(nn.Module):
-    r"""A gate for what a block adds, closed at first: :math:`y = \tanh(\alpha)\, x`, with :math:`\alpha` at zero.
+    r"""Learned gate of a part's output, closed at first: :math:`y = \tanh(\alpha)\, x`, with :math:`\alpha` at zero.
 
     References: Alayrac et al., Flamingo, 2022, arXiv:2204.14198, fig. 4.
     """
@@ -60,9 +61,10 @@ class TanhGate(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training what a block adds to an example is left out with ``probability``.
+    """Stochastic depth: in training the output of a part is dropped for an example with ``probability``.
 
-    What remains is scaled up, so that the mean stays. It draws from the default generator of the device, as dropout.
+    The rest is scaled up, so that the mean is unchanged. It draws from the default generator of the device, like
+    dropout.
 
     References: Huang et al., Deep Networks with Stochastic Depth, 2016, arXiv:1603.09382, sec. 3.
 
@@ -85,7 +87,7 @@ class DropPath(nn.Module):
 
 
 class Modulation(nn.Module):
-    r"""Shift, scale and gate of each part of a block from a vector, all zero at first (adaLN-Zero).
+    r"""Shift, scale and gate of each part of a block, computed from a vector and all zero at first (adaLN-Zero).
 
     .. math:: (\beta_1, \sigma_1, g_1, \beta_2, \sigma_2, g_2) = W\, \mathrm{SiLU}(c) + b
 
@@ -105,5 +107,5 @@ class Modulation(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, condition: Tensor) -> list[tuple[Tensor, ...]]:
-        numbers = self.linear(nn.functional.silu(condition)).unsqueeze(1).chunk(3 * self.parts, dim=2)
+        numbers = self.linear(nn.functional.silu(condition)).unsqueeze(1).chunk(3 * self.parts, dim=2)  # [B, 1, width]
         return [numbers[3 * i : 3 * i + 3] for i in range(self.parts)]

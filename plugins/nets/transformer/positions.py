@@ -1,4 +1,4 @@
-"""Where tokens lie: fixed and learned vectors, and rotations of queries and keys."""
+"""Positions of tokens: fixed and learned vectors, and rotations of queries and keys."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def sincos(at: Tensor, width: int, *, base: float = 10000.0, interleaved: bool =
     of each axis, with ``width / (2 axes)`` n; the axes follow each other, the last one first, as in MAE and DiT.
 
     Args:
-        at: coordinates ``[..., axes]``, of patches (`coordinates`) or of anything
-        width: channels, a multiple of twice the axes
-        base: b, ``10000`` in the papers
-        interleaved: whether each sine stands before its cosine, as in the Transformer and VideoMAE
+        at: Coordinates ``[..., axes]``, such as those of patches (`coordinates`).
+        width: Channels, a multiple of twice the axes.
+        base: The base b of the frequencies, ``10000`` in the papers.
+        interleaved: Whether each sine stands before its cosine, as in the Transformer and VideoMAE.
 
     References: Vaswani et al., Attention Is All You Need, 2017, arXiv:1706.03762, sec. 3.5; He et al., Masked
     Autoencoders, 2021, arXiv:2111.06377, app. A.1.
 
-    Shapes: ``[..., width]``, float32; ValueError for a width that the axes do not divide into pairs.
+    Shapes: ``[..., width]``, float32; ValueError for a width that cannot be divided into pairs for each axis.
 
     >>> sincos(coordinates(1, 2), 4)[:, :2]
     tensor([[0.0000, 1.0000],
@@ -56,11 +56,11 @@ def sincos(at: Tensor, width: int, *, base: float = 10000.0, interleaved: bool =
         raise ValueError(f"a width of {width} must be a multiple of {2 * axes}: sines and cosines of {axes} axes")
     angles = at.float().flip(-1).unsqueeze(-1) * frequencies(width // (2 * axes), base, at.device)  # [..., axes, n]
     both = torch.stack([angles.sin(), angles.cos()], -1 if interleaved else -2)
-    return both.flatten(-3)
+    return both.flatten(-3)  # [..., width]
 
 
 def axial(*tables: Tensor) -> Tensor:
-    """A vector for each cell of a grid, the sum of one for each axis: ``[n_1, C], ... -> [n_1, ..., C]``.
+    """A vector for each cell of a grid, as the sum of one for each axis: ``[n_1, C], ... -> [n_1, ..., C]``.
 
     >>> axial(torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [10.0]])).squeeze(2)
     tensor([[ 1., 11.],
@@ -80,14 +80,14 @@ def resampled(
     mode: Literal["bicubic", "bilinear"] = "bicubic",
     antialias: bool = False,
 ) -> Tensor:
-    """Learned vectors of a grid of patches for a grid of another size: ``[h * w, C] -> [h' * w', C]``.
+    """Learned vectors of a grid of patches, interpolated to a grid of another size: ``[h * w, C] -> [h' * w', C]``.
 
     >>> resampled(torch.ones(4, 3), (2, 2), (3, 5)).shape
     torch.Size([15, 3])
     """
     image = table.reshape(1, *grid, -1).movedim(-1, 1)  # [1, C, h, w]
     image = interpolate(image, tuple(to), mode=mode, align_corners=False, antialias=antialias)
-    return image.flatten(2)[0].t()
+    return image.flatten(2)[0].t()  # [h' * w', C]
 
 
 class Rotation(NamedTuple):
@@ -109,24 +109,25 @@ class Rotation(NamedTuple):
 
 
 class Rotary(nn.Module):
-    r"""Rotary positions: queries and keys are rotated by angles that grow with where they lie.
+    r"""Rotary positions: queries and keys are rotated by angles that grow with their positions.
 
     .. math:: q_p \cdot k_{p'} \to (R_p q) \cdot (R_{p'} k) = q \cdot R_{p' - p} k, \qquad
        R_p = \mathrm{diag}_i\, R(b^{-i/n} p)
 
-    so that scores know distances alone. Several axes share the channels out: the first ones rotate by the first axis.
+    so that scores depend only on distances. With several axes the channels are divided among them: the first ones
+    rotate by the first axis.
 
     Args:
-        size: channels of a head, a multiple of twice the axes
-        axes: coordinates of a token
-        base: b
-        pairs: which channels make a pair: ``halves`` (LLaMA, GPT-NeoX) or ``neighbours`` (RoFormer, SAM 2)
+        size: Channels of a head, a multiple of twice the axes.
+        axes: Coordinates of a token.
+        base: The base b of the frequencies.
+        pairs: Which channels make a pair: ``halves`` (LLaMA, GPT-NeoX) or ``neighbours`` (RoFormer, SAM 2).
 
     References: Su et al., RoFormer, 2021, arXiv:2104.09864, eq. 14-15; Heo et al., Rotary Position Embedding for
     Vision Transformer, 2024, arXiv:2403.13298 (axes).
 
     Shapes: coordinates ``[N, axes]`` or ``[B, N, axes]``, with one axis ``[N]`` or ``[B, N]``, to a `Rotation`;
-    ValueError for a size that the axes do not divide into pairs.
+    ValueError for a size that cannot be divided into pairs for each axis.
 
     >>> Rotary(4)(torch.arange(3)).cos.shape
     torch.Size([3, 2])

@@ -1,4 +1,4 @@
-"""What attention adds to scores by where queries and keys lie to each other."""
+"""Relative position biases of attention scores."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .positions import coordinates
 
 
 class RelativeBias(nn.Module):
-    r"""A number for each head and each distance on a grid: :math:`m_{ij} = t[p_i - p_j]`.
+    r"""Relative position bias: a number for each head and each distance on a grid, :math:`m_{ij} = t[p_i - p_j]`.
 
     Args:
-        grid: the sizes of the grid, or of a window
-        heads: heads of the attention
-        ahead: tokens before those of the grid, such as a class token: one number for what they see, one for what
-            sees them, one for them among themselves
+        grid: The sizes of the grid, or of a window.
+        heads: Heads of the attention.
+        ahead: Tokens before those of the grid, such as a class token, with one number where they are queries, one where
+            they are keys, and one where they are both.
 
     References: Liu et al., Swin Transformer, 2021, arXiv:2103.14030, eq. 4; Bao et al., BEiT, 2021, arXiv:2106.08254
     (class token).
@@ -51,16 +51,16 @@ class RelativeBias(nn.Module):
 
 
 class BucketBias(nn.Module):
-    r"""A number for each head and each bucket of distances, :math:`m_{ij} = t[b(j - i)]`.
+    r"""Relative position bias of T5: a number for each head and each bucket of distances, :math:`m_{ij} = t[b(j - i)]`.
 
     Half of the buckets are for single distances, the others grow as their logarithm up to ``furthest``, the last one
     for all beyond. Queries are the last of the keys.
 
     Args:
-        heads: heads of the attention
-        buckets: how many numbers a head has
-        furthest: the distance from which on all are alike
-        both_ways: whether half of the buckets are for keys after the query; else those count as the query itself
+        heads: Heads of the attention.
+        buckets: Numbers of a head.
+        furthest: The distance from which on all have the same bucket.
+        both_ways: Whether half of the buckets are for keys after the query; else those have the bucket of the query.
 
     References: Raffel et al., Exploring the Limits of Transfer Learning (T5), 2019, arXiv:1910.10683, sec. 2.1.
 
@@ -80,7 +80,7 @@ class BucketBias(nn.Module):
         N, M = q.shape[2], k.shape[2]
         keys = torch.arange(M, device=q.device)
         ahead = keys - keys[M - N :].unsqueeze(1)  # [N, M]
-        return self.table[self._bucket(ahead)].permute(2, 0, 1)
+        return self.table[self._bucket(ahead)].permute(2, 0, 1)  # [H, N, M]
 
     def _bucket(self, ahead: Tensor) -> Tensor:
         buckets = self.buckets // 2 if self.both_ways else self.buckets
@@ -93,13 +93,13 @@ class BucketBias(nn.Module):
 
 
 class DecomposedBias(nn.Module):
-    r"""The product of a query and a vector for each distance along each axis.
+    r"""Decomposed relative position bias: the product of a query with a vector for each distance along each axis.
 
     .. math:: m_{ij} = \sum_a q_i \cdot t_a[p_{ia} - p_{ja}]
 
     Args:
-        grid: the sizes of the grid, or of a window
-        size: channels of a head
+        grid: The sizes of the grid, or of a window.
+        size: Channels of a head.
 
     References: Li et al., MViTv2, 2021, arXiv:2112.01526, eq. 3-4, as in Kirillov et al., Segment Anything, 2023,
     arXiv:2304.02643.
@@ -131,7 +131,7 @@ class DecomposedBias(nn.Module):
 
 
 def _distances(grid: Sequence[int]) -> Tensor:
-    """The number of each pair's distance among all of a grid, ``[N, N]``."""
+    """The index of each pair's distance among all distances of a grid, ``[N, N]``."""
     at = coordinates(*grid, device=torch.device("cpu"))
     apart = at.unsqueeze(1) - at + torch.tensor(grid, device="cpu") - 1  # [N, N, axes], from zero
     spans = [2 * size - 1 for size in grid]

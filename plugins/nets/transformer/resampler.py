@@ -1,4 +1,4 @@
-"""The Perceiver resampler: a fixed number of tokens for images and clips of any size."""
+"""Perceiver resampler: a fixed number of tokens for images and clips of any size."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from .norms import Norm
 
 
 class ResamplerBlock(nn.Module):
-    r"""Queries attend to the context and to themselves at once, then each goes through a network.
+    r"""Block of the Perceiver resampler: queries attend to the context and to themselves, followed by a feed-forward
+    network.
 
     .. math:: z \leftarrow z + \mathrm{attention}(\mathrm{norm}(z); [\mathrm{norm}(x), \mathrm{norm}(z)]), \qquad
        z \leftarrow z + \mathrm{feed\_forward}(\mathrm{norm}(z))
 
     Args:
-        width: channels of queries and context
-        heads: heads of attention
-        head_size: channels of a head
-        hidden: channels within the network, as a multiple of the width
-        activation: its nonlinearity
-        qk_norm: normalisation of queries and keys
+        width: Channels of queries and context.
+        heads: Heads of attention.
+        head_size: Channels of a head.
+        hidden: Channels within the network, as a multiple of the width.
+        activation: Its nonlinearity.
+        qk_norm: Normalisation of queries and keys.
 
     References: Alayrac et al., Flamingo, 2022, arXiv:2204.14198, app. A.1.1 and fig. 5.
 
@@ -55,22 +56,22 @@ class ResamplerBlock(nn.Module):
         if context_mask is not None:  # of the context alone; the queries see themselves
             context_mask = pad(context_mask, (0, z.shape[1]), value=True)
         h = self.norm1(z)
-        z = z + self.attention(h, torch.cat([self.norm_context(x), h], 1), mask=context_mask)
+        z = z + self.attention(h, torch.cat([self.norm_context(x), h], 1), mask=context_mask)  # N queries, M + N keys
         y: Tensor = z + self.feed_forward(self.norm2(z))
         return y
 
 
 class Resampler(LatentQueries):
-    """The Perceiver resampler of Flamingo: any number of frames of patches to ``count`` tokens.
+    """Perceiver resampler of Flamingo: from any number of frames of patches to ``count`` tokens.
 
     Args:
-        width: channels of tokens and queries
-        count: queries
-        depth: blocks
-        heads: heads of attention
-        head_size: channels of a head
-        hidden: channels within the network, as a multiple of the width
-        frames: how many frames have a learned vector, which their patches get; 0 for none
+        width: Channels of tokens and queries.
+        count: Queries.
+        depth: Blocks.
+        heads: Heads of attention.
+        head_size: Channels of a head.
+        hidden: Channels within the network, as a multiple of the width.
+        frames: The largest number of frames, each with a learned vector that is added to its patches; 0 for no vectors.
 
     References: Alayrac et al., Flamingo, 2022, arXiv:2204.14198, app. A.1.1 and fig. 5.
 
@@ -100,4 +101,4 @@ class Resampler(LatentQueries):
             if context.shape[1] > len(self.frames):
                 raise ValueError(f"has vectors for {len(self.frames)} frames, got {context.shape[1]}")
             context = context + self.frames[: context.shape[1]]
-        return super().forward(context.flatten(1, 2), context_mask)
+        return super().forward(context.flatten(1, 2), context_mask)  # [B, T * M, width]

@@ -1,4 +1,4 @@
-"""Blocks one after the other."""
+"""Stack of transformer blocks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .positions import Rotation
 
 
 class Trunk(nn.Module):
-    """Blocks one after the other, and a normalisation.
+    """Stack of transformer blocks, with an optional normalisation of the output.
 
     Args:
-        blocks: the blocks
-        norm: what comes after the last one, or None
+        blocks: The blocks.
+        norm: Normalisation after the last block, or None.
 
     Shapes: ``[B, N, width]``, unchanged.
 
@@ -44,7 +44,7 @@ class Trunk(nn.Module):
         condition: Tensor | None = None,
         caches: Sequence[BlockCache] | None = None,
     ) -> Tensor:
-        """The tokens after the last block; all else as of `Block`, with a cache for each."""
+        """The tokens after the last block; the arguments are those of `Block`, with a cache for each block."""
         for i, block in enumerate(self.blocks):
             x = block(
                 x,
@@ -63,7 +63,7 @@ class Trunk(nn.Module):
 
 
 def increasing(most: float, depth: int) -> list[float]:
-    """Probabilities of stochastic depth that grow linearly from zero at the first of ``depth`` blocks.
+    """Probabilities of stochastic depth that increase linearly from zero at the first of ``depth`` blocks.
 
     >>> increasing(0.2, 3)
     [0.0, 0.1, 0.2]

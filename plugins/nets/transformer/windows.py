@@ -1,4 +1,4 @@
-"""Attention within the windows of a grid."""
+"""Window attention on a grid."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from .positions import Rotation
 
 
 class Windows(nn.Module):
-    """Attention of each token of a grid to those of its window.
+    """Window attention: each token of a grid attends to those of its window.
 
-    With a ``shift`` the windows lie that far from the first corner; what they have of both borders of the grid, which
-    the shift makes neighbours, does not see each other. A grid that is not a multiple of the window is filled up with
-    zeros, which are attended to, as in Swin and SAM.
+    With a ``shift`` the windows start that far from the first corner; tokens of opposite borders of the grid that the
+    shift puts in one window do not see each other. A grid that is not a multiple of the window is padded with zeros,
+    which are attended to, as in Swin and SAM.
 
     Args:
-        attention: of the tokens of a window; its ``relative`` is of the window's size
-        grid: sizes of the grid
-        window: sizes of a window
-        shift: of the windows along each axis; by default none
+        attention: Of the tokens of a window; its ``relative`` is of the window's size.
+        grid: Sizes of the grid.
+        window: Sizes of a window.
+        shift: Of the windows along each axis; by default none.
 
     References: Liu et al., Swin Transformer, 2021, arXiv:2103.14030, sec. 3.2 and fig. 4.
 
-    Shapes: ``[B, N, width]``, unchanged, N the cells of the grid; ValueError for a window of other axes than the
-    grid, or a shift that is not below it.
+    Shapes: ``[B, N, width]``, unchanged, N the cells of the grid; ValueError for a window with other axes than the
+    grid, or a shift that is not below the window.
 
     >>> windows = Windows(Attention(8, 2), grid=(4, 6), window=(2, 3), shift=(1, 1))
     >>> windows(torch.zeros(1, 24, 8)).shape
@@ -73,7 +73,7 @@ class Windows(nn.Module):
             x = x.roll(self.shift, self.axes)
         for axis, size in zip(self.axes, self.grid, strict=True):
             x = x.narrow(axis, 0, size)
-        return x.flatten(1, -2)
+        return x.flatten(1, -2)  # [B, N, C]
 
     def _cut(self, x: Tensor) -> Tensor:
         """``[B, *grid, C] -> [B windows, n, C]``."""
@@ -93,7 +93,7 @@ class Windows(nn.Module):
         return x
 
     def _mask(self) -> Tensor:
-        """Which cells of each window see each other, ``[windows, 1, n, n]``: those of one region of the grid."""
+        """Which cells of each window see each other, ``[windows, 1, n, n]``: those of the same region of the grid."""
         region = torch.zeros(1, dtype=torch.int64, device="cpu")
         for size, missing, window, shift in zip(self.grid, self.missing, self.window, self.shift, strict=True):
             at = torch.arange(size + missing, device="cpu")

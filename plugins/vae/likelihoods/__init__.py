@@ -1,1 +1,1 @@
-"""Likelihoods of data given a decoder's answer."""
+"""Likelihoods of data given the output of a decoder."""

@@ -14,15 +14,15 @@ from ...shared.precision import lifted
 
 @component("bernoulli")
 class Bernoulli(Likelihood):
-    r"""Independent Bernoulli variables, of data with two levels.
+    r"""Independent Bernoulli variables, for data with two levels.
 
     .. math:: \log p(x \mid h) = \sum_j x_j \log \sigma(h_j) + (1 - x_j) \log \sigma(-h_j)
 
-    ValueError for data with other levels: a cross-entropy with grey values is the logarithm of no probability. Make
-    them two by ``data: {type: binarised, of: ...}``.
+    ValueError for data with other levels: a cross-entropy with grey values is not the logarithm of a probability.
+    Binarise them by ``data: {type: binarised, of: ...}``.
 
-    Shapes: ``h`` ``[B, *event.shape]``, logits. A draw is where :math:`h` and logistic noise, times the temperature,
-    are above zero together.
+    Shapes: ``h`` ``[B, *event.shape]``, logits. A draw is one if the sum of :math:`h` and logistic noise, times the
+    temperature, is positive.
 
     >>> import zoo
     >>> likelihood = Bernoulli(zoo.Event("image", zoo.Shape(1, 2, 2), levels=2))

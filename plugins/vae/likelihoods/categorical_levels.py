@@ -14,18 +14,18 @@ from ...shared.precision import lifted
 
 @component("categorical_levels")
 class CategoricalLevels(Likelihood):
-    r"""Each number one of its levels, by a softmax over all of them.
+    r"""Categorical likelihood: a softmax over all levels of each number.
 
     .. math:: \log P(x_j = l \mid h) = h_{jl} - \log \sum_{m} e^{h_{jm}}
 
-    It knows nothing of the order of levels, and can give them any probabilities. ValueError for continuous data, and
+    It does not depend on the order of levels, and can give them any probabilities. ValueError for continuous data, and
     for more than 256 levels.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, sec. 3.3.
 
     Shapes: ``h`` ``[B, L C, ...]`` for data ``[B, C, ...]``, the logits of each level in turn. A draw inverts the
     distribution function at :math:`\sigma(\epsilon)` with logistic :math:`\epsilon`, times the temperature, which
-    gathers draws about the median.
+    contracts draws towards the median.
 
     >>> import zoo
     >>> likelihood = CategoricalLevels(zoo.Event("row", zoo.Shape(2), levels=4))
@@ -60,7 +60,7 @@ class CategoricalLevels(Likelihood):
 
     def draw(self, context: Tensor, noise: Tensor) -> Tensor:
         below = self._logits(context).softmax(1).cumsum(1)
-        u = noise.sigmoid().reshape(-1, *self.event.shape).unsqueeze(1)
+        u = noise.sigmoid().reshape(-1, *self.event.shape).unsqueeze(1)  # [B, 1, *event.shape]
         # The distribution function may round to a little less than one at its last level.
         return nearest_level((below < u).sum(1, dtype=below.dtype), self.levels)
 

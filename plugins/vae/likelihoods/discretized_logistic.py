@@ -1,4 +1,4 @@
-"""Discretised logistic likelihoods."""
+"""Discretized logistic likelihoods."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ...shared.precision import lifted
 
 @component("discretized_logistic")
 class DiscretizedLogistic(Likelihood):
-    r"""Independent logistic variables rounded to levels, the decoder giving mean and log scale of each.
+    r"""Discretized logistic likelihood: the decoder computes mean and log scale of each number.
 
     .. math:: P(x_j \mid h) = \sigma\Bigl(\frac{x_j + \frac12 - \mu_j}{s_j}\Bigr)
        - \sigma\Bigl(\frac{x_j - \frac12 - \mu_j}{s_j}\Bigr)
 
-    for levels :math:`x_j`; the first has all below it and the last all above. :math:`h` is the mean and the log scale
-    for levels that lie between -1 and 1, the latter soft-clipped at -7 from below. ValueError for continuous data.
+    for levels :math:`x_j`; the first includes everything below it and the last everything above. :math:`h` is the mean
+    and the log scale for levels that lie between -1 and 1, the latter soft-clipped at -7 from below. ValueError for
+    continuous data.
 
     References: Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, 2016,
     arXiv:1606.04934, sec. 5.1; Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.1.
@@ -61,21 +62,24 @@ class DiscretizedLogistic(Likelihood):
         return drawn_level(mean, log_scale, noise.reshape(mean.shape), self.levels)
 
     def _parts(self, context: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_scale = lifted(context).chunk(2, dim=1)
+        mean, log_scale = lifted(context).chunk(2, dim=1)  # [B, C, ...] each
         return in_levels(mean, log_scale, self.levels)
 
 
 @component("discretized_logistic_mixture", example={"components": 2})
 class DiscretizedLogisticMixture(Likelihood):
-    r"""Each number a mixture of logistic variables rounded to levels, independent of the others.
+    r"""Mixture of discretized logistics for each number, independent of the others.
 
     .. math:: P(x_j \mid h) = \sum_{k=1}^K \pi_{jk} \Bigl[\sigma\Bigl(\frac{x_j + \frac12 - \mu_{jk}}{s_{jk}}\Bigr)
        - \sigma\Bigl(\frac{x_j - \frac12 - \mu_{jk}}{s_{jk}}\Bigr)\Bigr]
 
-    for levels :math:`x_j`; the first has all below it and the last all above. ``components`` is :math:`K`. :math:`h`
-    is the logits of the weights, then means and log scales for levels that lie between -1 and 1, the latter
-    soft-clipped at -7 from below. Unlike in the reference the channels of a pixel share no component and depend on
-    each other through the latent alone. ValueError for continuous data.
+    for levels :math:`x_j`; the first includes everything below it and the last everything above. :math:`h` is the
+    logits of the weights, then means and log scales for levels that lie between -1 and 1, the latter soft-clipped at -7
+    from below. Unlike in the reference the channels of a pixel share no component and depend on each other only through
+    the latent. ValueError for continuous data.
+
+    Args:
+        components: The number of components, :math:`K`.
 
     References: Salimans et al., PixelCNN++, 2017, arXiv:1701.05517, sec. 2.1.
 
@@ -107,7 +111,7 @@ class DiscretizedLogisticMixture(Likelihood):
 
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
         logits, mean, log_scale = self._parts(context)
-        log_p = log_prob_of(x.unsqueeze(1), mean, log_scale, self.levels)
+        log_p = log_prob_of(x.unsqueeze(1), mean, log_scale, self.levels)  # [B, K, *event.shape]
         return sum_event(torch.logsumexp(logits.log_softmax(1) + log_p, dim=1))
 
     def mean(self, context: Tensor) -> Tensor:
@@ -124,13 +128,13 @@ class DiscretizedLogisticMixture(Likelihood):
     def draw(self, context: Tensor, noise: Tensor) -> Tensor:
         logits, mean, log_scale = self._parts(context)
         size = self.event.shape.size
-        gumbel, logistic = torch.split(noise, [self.components * size, size], dim=1)
-        k = (logits + gumbel.reshape(logits.shape)).argmax(1, keepdim=True)
+        gumbel, logistic = torch.split(noise, [self.components * size, size], dim=1)  # [B, K D], [B, D]
+        k = (logits + gumbel.reshape(logits.shape)).argmax(1, keepdim=True)  # [B, 1, *event.shape]
         mean, log_scale = mean.gather(1, k).squeeze(1), log_scale.gather(1, k).squeeze(1)
         return drawn_level(mean, log_scale, logistic.reshape(mean.shape), self.levels)
 
     def _parts(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, means and log scales in units of levels, ``[B, K, *event.shape]`` each."""
-        split = torch.unflatten(lifted(context), 1, (3, self.components, self._sizes[0]))
+        split = torch.unflatten(lifted(context), 1, (3, self.components, self._sizes[0]))  # [B, 3, K, *event.shape]
         logits, mean, log_scale = split.unbind(1)
         return logits, *in_levels(mean, log_scale, self.levels)

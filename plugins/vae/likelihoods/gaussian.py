@@ -17,7 +17,7 @@ from ...shared.precision import lifted
 
 _LOG_2_PI = math.log(2.0 * math.pi)
 FLOOR = -6.0
-"""Where a log sigma is soft-clipped: the density of a number, and its gradient, stay within bounds."""
+"""The lower limit of log sigma, by soft clipping: the density of a number and its gradient stay bounded."""
 
 
 class GaussianLikelihood(Likelihood, ABC):
@@ -41,8 +41,7 @@ class GaussianLikelihood(Likelihood, ABC):
 
     @abstractmethod
     def moments(self, h: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Means ``[B, *event.shape]`` and log sigmas, which broadcast to them; ``x`` is the data that they are of,
-        where it is scored."""
+        """Means ``[B, *event.shape]`` and log sigmas, which broadcast to them; ``x`` is the data if it is scored."""
 
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
         h = lifted(context)
@@ -64,12 +63,15 @@ class GaussianLikelihood(Likelihood, ABC):
 
 @component("gaussian")
 class Gaussian(GaussianLikelihood):
-    r"""Independent normals about the decoder's answer, all of one fixed ``sigma``.
+    r"""Independent normals about the output of the decoder, all with the same fixed sigma.
 
     .. math:: \log p(x \mid h) = -\frac{1}{2 \sigma^2} \lVert x - h \rVert^2 - D \log \sigma - \tfrac D2 \log 2 \pi
 
     on the scale of `Event.unit`: levels lie between 0 and 1. With :math:`\sigma = 1` this is half the squared error;
-    it weighs against a divergence as :math:`\beta = 2 \sigma^2` does against the squared error itself.
+    relative to a divergence it has the same weight as the squared error with :math:`\beta = 2 \sigma^2`.
+
+    Args:
+        sigma: The standard deviation :math:`\sigma`.
 
     References: Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114, appendix C.2.
 
@@ -92,11 +94,11 @@ class Gaussian(GaussianLikelihood):
 
 @component("gaussian_learned_sigma")
 class GaussianLearnedSigma(GaussianLikelihood):
-    r"""Independent normals about the decoder's answer, all of one learned :math:`\sigma`.
+    r"""Independent normals about the output of the decoder, all with the same learned :math:`\sigma`.
 
     .. math:: \log p(x \mid h) = -\frac{1}{2 \sigma^2} \lVert x - h \rVert^2 - D \log \sigma - \tfrac D2 \log 2 \pi
 
-    so that the weight of reconstruction against divergence is found with the rest. The parameter ``log_sigma`` is
+    so that the weight of the reconstruction relative to the divergence is learned. The parameter ``log_sigma`` is
     soft-clipped at -6 from below, and starts at zero.
 
     References: Rybkin, Daniilidis and Levine, Simple and Effective VAE Training with Calibrated Decoders, 2021,
@@ -122,19 +124,20 @@ class GaussianLearnedSigma(GaussianLikelihood):
 
 
 MOMENTUM = 0.01
-"""Of the running average, so that as many batches as are collected before an evaluation count equally."""
+"""The momentum of the running average, in which all batches that are collected before an evaluation weigh equally."""
 
 
 @component("gaussian_optimal_sigma")
 class GaussianOptimalSigma(RunningStatistics, GaussianLikelihood):
-    r"""Independent normals about the decoder's answer, all of the :math:`\sigma` that fits the training data best.
+    r"""Independent normals about the output of the decoder, all with the :math:`\sigma` that fits the training data
+    best.
 
     .. math:: \sigma_*^2 = \frac{1}{BD} \sum_i \lVert x_i - h_i \rVert^2, \qquad
        -\frac1B \sum_i \log p(x_i \mid h_i) = D \log \sigma_* + \tfrac D2 (1 + \log 2 \pi)
 
-    In training mode it is the batch's own, and gradients flow through it: the loss is the logarithm of the root mean
-    squared error. In evaluation mode, and in draws, it is the running average of training batches: a test batch says
-    nothing of its own noise. :math:`\log \sigma` is soft-clipped at -6 from below.
+    In training mode it is that of the batch, and gradients flow through it: the loss is the logarithm of the root mean
+    squared error. In evaluation mode, and in samples, it is the running average of training batches, independent of
+    test data. :math:`\log \sigma` is soft-clipped at -6 from below.
 
     References: Rybkin, Daniilidis and Levine, Simple and Effective VAE Training with Calibrated Decoders, 2021,
     arXiv:2006.13202, sec. 3.2 and eq. 5.
@@ -177,13 +180,13 @@ class GaussianOptimalSigma(RunningStatistics, GaussianLikelihood):
 
 
 def _log_sigma(mean_square: Tensor) -> Tensor:
-    # A reconstruction without error has a logarithm without end, whose slope would be 0 times infinity.
+    # The logarithm of an error of zero is not finite, and its gradient would be 0 times infinity.
     return soft_clip(0.5 * mean_square.clamp(min=torch.finfo(mean_square.dtype).tiny).log(), FLOOR)
 
 
 @component("gaussian_pixel_sigma")
 class GaussianPixelSigma(GaussianLikelihood):
-    r"""Independent normals, the decoder giving mean and log sigma of each number.
+    r"""Independent normals, the decoder computing mean and log sigma of each number.
 
     .. math:: \log p(x \mid h) = -\sum_j \frac{(x_j - \mu_j)^2}{2 \sigma_j^2} + \log \sigma_j + \tfrac12 \log 2 \pi,
        \qquad h = (\mu, \log \sigma)
@@ -208,5 +211,5 @@ class GaussianPixelSigma(GaussianLikelihood):
         self.decoded = event.shape.channels(2)
 
     def moments(self, h: Tensor, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        mean, log_sigma = h.chunk(2, dim=1)
+        mean, log_sigma = h.chunk(2, dim=1)  # [B, C, ...] each
         return mean, soft_clip(log_sigma, FLOOR)

@@ -1,4 +1,4 @@
-"""The kind of variational objectives."""
+"""Kind of variational objectives."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..weightings.beta import Beta
 
 
 class VariationalObjective(Component, nn.Module, ABC):
-    """What a variational autoencoder is trained to minimise. It gets the model with each batch and holds no part of it.
+    """Training objective of a variational autoencoder, which is passed with each batch.
 
-    ValueError, from `check`, where a model cannot be trained so.
+    `check` raises ValueError if a model cannot be trained with it.
     """
 
     def __init__(self, latent_size: int) -> None:
@@ -30,14 +30,14 @@ class VariationalObjective(Component, nn.Module, ABC):
         """The loss of a batch, and its unweighted terms."""
 
     def check(self, vae: VAE) -> None:
-        """A hook that raises ValueError where this model's parts do not do."""
+        """Raise ValueError if the parts of this model do not fit. Override where there are conditions."""
 
     def players(self) -> Sequence[Player]:
-        """Who is trained in turn; a hook for objectives with networks of their own."""
+        """The players, trained in turn. Override for objectives that have networks."""
         return (Player("model"),)
 
 
 def check_unweighted(vae: VAE, why: str) -> None:
-    """ValueError, with the reason, unless the model's weighting is one that changes nothing."""
+    """ValueError, with the reason, unless the model's weighting is a constant one."""
     if not (isinstance(vae.weighting, Beta) and vae.weighting.beta == 1.0):
         raise ValueError(f"{why}: leave out the model's weighting, which is then 'beta' with 1")

@@ -19,12 +19,13 @@ from zoo import component
 
 
 class DIP(BatchStatistics, VariationalObjective):
-    r"""The evidence lower bound, and what a covariance of latents over the batch lacks to the identity.
+    r"""Evidence lower bound with a penalty on the difference between a covariance of latents and the identity.
 
     .. math:: L = L_\mathrm{ELBO} + \lambda_{od} \sum_{i \ne j} C_{ij}^2 + \lambda_d \sum_i (C_{ii} - 1)^2
 
-    ``lambda_od`` weighs the squares off the covariance's diagonal, ``lambda_d`` those of what the diagonal lacks to
-    one.
+    Args:
+        lambda_od: The weight :math:`\lambda_{od}` of the squares off the diagonal.
+        lambda_d: The weight :math:`\lambda_d` of the squared differences of the diagonal from one.
     """
 
     def __init__(self, latent_size: int, *, lambda_od: NonNegativeFloat, lambda_d: NonNegativeFloat) -> None:
@@ -33,7 +34,7 @@ class DIP(BatchStatistics, VariationalObjective):
 
     @abstractmethod
     def covariance(self, mean: Tensor, log_sigma: Tensor) -> Tensor:
-        """The covariance that is to be the identity, ``[L, L]``, of a batch's moments ``[B, L]``."""
+        """The penalised covariance, ``[L, L]``, from a batch's moments ``[B, L]``."""
 
     def check(self, vae: VAE) -> None:
         factorised(vae.posterior)
@@ -52,7 +53,7 @@ class DIP(BatchStatistics, VariationalObjective):
 
 
 def covariance_of_means(mean: Tensor) -> Tensor:
-    """The covariance over a batch, ``[B, L] -> [L, L]``: that of its empirical distribution.
+    """The empirical covariance over a batch, ``[B, L] -> [L, L]``.
 
     >>> import torch
     >>> covariance_of_means(torch.tensor([[1.0, 2.0], [-1.0, -2.0]]))
@@ -64,19 +65,19 @@ def covariance_of_means(mean: Tensor) -> Tensor:
 
 
 def _lacking(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """What the sides and the diagonal of a covariance lack to those of the identity, squared and summed."""
+    """The squared differences from the identity, off the diagonal and on it, summed."""
     diagonal = covariance.diagonal()
     return covariance.square().sum() - diagonal.square().sum(), (diagonal - 1.0).square().sum()
 
 
 @component("dip_i")
 class DIPI(DIP):
-    r"""DIP-VAE-I: the covariance of the posterior's means is drawn to the identity.
+    r"""DIP-VAE-I: the covariance of the posterior's means is pulled towards the identity.
 
     .. math:: L = L_\mathrm{ELBO} + \lambda_{od} \sum_{i \ne j} C_{ij}^2 + \lambda_d \sum_i (C_{ii} - 1)^2, \qquad
        C = \mathrm{Cov}_{p(x)}[\mu(x)]
 
-    over a batch; :math:`L_\mathrm{ELBO}` is what the model's weighting makes of the bound.
+    over a batch; :math:`L_\mathrm{ELBO}` is the bound as weighted by the model's weighting.
 
     ValueError for a posterior without a mean and a variance.
 
@@ -97,12 +98,12 @@ class DIPI(DIP):
 
 @component("dip_ii")
 class DIPII(DIP):
-    r"""DIP-VAE-II: the covariance of the latents themselves is drawn to the identity.
+    r"""DIP-VAE-II: the covariance of the latents is pulled towards the identity.
 
     .. math:: L = L_\mathrm{ELBO} + \lambda_{od} \sum_{i \ne j} C_{ij}^2 + \lambda_d \sum_i (C_{ii} - 1)^2, \qquad
        C = \mathrm{Cov}_{q(z)}[z] = \mathrm E_{p(x)}[\operatorname{diag} \sigma^2(x)] + \mathrm{Cov}_{p(x)}[\mu(x)]
 
-    over a batch; :math:`L_\mathrm{ELBO}` is what the model's weighting makes of the bound.
+    over a batch; :math:`L_\mathrm{ELBO}` is the bound as weighted by the model's weighting.
 
     ValueError for a posterior without a mean and a variance.
 

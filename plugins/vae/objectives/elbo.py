@@ -1,4 +1,4 @@
-"""Training on the evidence lower bound."""
+"""Evidence lower bound."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 @component("elbo")
 class ELBO(VariationalObjective):
-    r"""The evidence lower bound, its two sides weighted by the model's weighting.
+    r"""Evidence lower bound, its two terms weighted by the model's weighting.
 
     .. math:: \mathrm{ELBO} = \mathrm E_{q(z|x)}[\log p(x \mid z)] - \mathrm{KL}(q(z \mid x) \,\|\, p(z))
 
-    with ``draws`` latents of each example. The divergence has its closed form where there is one; else it is the mean
-    of :math:`\log q(z \mid x) - \log p(z)` over the same draws.
+    The divergence is computed in closed form if there is one; else it is the mean of :math:`\log q(z \mid x) - \log
+    p(z)` over the same draws.
 
     Logs ``nll``, ``kl`` and ``elbo``, unweighted, in nats.
+
+    Args:
+        draws: The number of latents drawn for each example.
 
     References: Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114, eq. 7 and 8.
     """

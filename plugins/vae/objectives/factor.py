@@ -1,4 +1,4 @@
-"""Training against a discriminator of latents."""
+"""FactorVAE: training against a discriminator of latents."""
 
 from __future__ import annotations
 
@@ -23,26 +23,29 @@ DISCRIMINATOR = "discriminator"
 
 @component("factor", example={"discriminator": {"type": "mlp", "width": 8, "depth": 1}})
 class Factor(BatchStatistics, VariationalObjective):
-    r"""FactorVAE: the total correlation, as a discriminator tells it, is added to the loss.
+    r"""FactorVAE: the total correlation, estimated by a discriminator, is added to the loss.
 
     .. math:: L = L_\mathrm{ELBO} + \gamma\, \mathrm E_{q(z)}[D(z)], \qquad
        D(z) \approx \log \frac{q(z)}{\prod_j q(z_j)}
 
-    with :math:`\gamma` = ``gamma`` the weight of the total correlation. :math:`L_\mathrm{ELBO}` is what the model's
-    weighting makes of the bound. The ``discriminator`` is a network from a latent to one logit, the logarithm of that
-    ratio, and a player of its own. In its turn it gets another batch: the latents of the first half are draws of
-    :math:`q(z)`, those of the other half, each dimension permuted among them, draws of :math:`\prod_j q(z_j)`.
+    :math:`L_\mathrm{ELBO}` is the bound as weighted by the model's weighting. The discriminator is a separate player,
+    trained on another batch: the latents of the first half are draws of :math:`q(z)`, those of the other half, each
+    dimension permuted among them, draws of :math:`\prod_j q(z_j)`.
 
     .. math:: L_D = -\tfrac12 \mathrm E_{q(z)}[\log \sigma(D(z))]
        - \tfrac12 \mathrm E_{\prod_j q(z_j)}[\log \sigma(-D(z))]
 
-    as in algorithm 2 of the paper, whose sum over both halves is divided by their number together: :math:`\log 2` where
-    there is nothing to tell apart.
+    as in algorithm 2 of the paper, whose sum over both halves is divided by their number together: :math:`\log 2` if
+    the two cannot be distinguished.
 
-    ValueError for a latent whose divergence is no sum over single numbers.
+    ValueError for a latent whose divergence is not a sum over single numbers.
 
     Logs of the player ``vae``: ``nll``, ``kl``, ``elbo`` and ``tc``, in nats; of the player ``discriminator``: ``bce``,
-    in nats, and ``accuracy``, a half where there is nothing to tell apart.
+    in nats, and ``accuracy``, a half if the two cannot be distinguished.
+
+    Args:
+        gamma: The weight :math:`\gamma` of the total correlation.
+        discriminator: The network :math:`D` from a latent to one logit, the logarithm of the density ratio.
 
     References: Kim and Mnih, Disentangling by Factorising, 2018, arXiv:1802.05983, eq. 2-3 and algorithm 2.
     """
@@ -88,9 +91,9 @@ class Factor(BatchStatistics, VariationalObjective):
     def discriminate(self, z: Tensor) -> Terms:
         """The discriminator's loss on latents ``[B, L]``."""
         half = z.shape[0] // 2
-        logit = self.discriminator(torch.cat((z[:half], permuted(z[half:])))).squeeze(1)
+        logit = self.discriminator(torch.cat((z[:half], permuted(z[half:])))).squeeze(1)  # [B]
         joint = torch.arange(logit.shape[0], device=z.device) < half
-        # Both halves count equally, whatever their sizes: the logit is the ratio of the densities alone.
+        # Both halves weigh equally, whatever their sizes, so that the logit is the ratio of the densities.
         weight = torch.where(joint, 0.5 / max(half, 1), 0.5 / (z.shape[0] - half))
         bce = (weight * softplus(torch.where(joint, -logit, logit))).sum()
         accuracy = (weight * ((logit > 0) == joint)).sum()
@@ -98,8 +101,8 @@ class Factor(BatchStatistics, VariationalObjective):
 
 
 def _one_of_each(draws: Draws) -> Tensor:
-    """One latent of each example, ``[B, L]``: of several strata one by its mass."""
-    z = draws.z.flatten(2)
+    """One latent of each example, ``[B, L]``; one of several strata is drawn by its mass."""
+    z = draws.z.flatten(2)  # [S, B, L]
     if z.shape[0] == 1:
         return z[0]
     number = torch.multinomial(draws.log_weight.exp().mT, 1).squeeze(1)
@@ -107,7 +110,7 @@ def _one_of_each(draws: Draws) -> Tensor:
 
 
 def permuted(z: Tensor) -> Tensor:
-    r"""Each dimension permuted among the batch, alone: draws of :math:`\prod_j q(z_j)`, ``[B, L]``.
+    r"""Each dimension permuted separately over the batch: draws of :math:`\prod_j q(z_j)`, ``[B, L]``.
 
     >>> permuted(torch.arange(6.0).reshape(3, 2)).sort(0).values.tolist()
     [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]

@@ -1,4 +1,4 @@
-"""Training on the importance-weighted bound."""
+"""Importance-weighted bound."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 
 @component("iwae")
 class IWAE(VariationalObjective):
-    r"""The importance-weighted bound, which is the tighter the more ``draws`` it is made of.
+    r"""Importance-weighted bound, which is tighter with more draws.
 
     .. math:: L = -\mathrm E_{z_1 \dots z_K \sim q(z|x)} \Bigl[\log \frac1K \sum_{k=1}^K w_k\Bigr], \qquad
        w_k = \frac{p(x, z_k)}{q(z_k \mid x)}
 
-    The bound itself, and its reparameterised gradient; with one draw it is the evidence lower bound by that draw.
-    Latents from strata count by the mass of theirs.
+    The gradient is reparameterised; with one draw it is the evidence lower bound estimated by that draw. Latents from
+    strata are weighted by the mass of their stratum.
 
-    ValueError for a model with a weighting other than ``beta`` with 1: the bound has no two sides to weigh; and for
-    categorical latents: the probability of a relaxed draw has no gradient.
+    ValueError for a model with a weighting other than ``beta`` with 1, since the bound does not have two terms to
+    weight, and for categorical latents, since the probability of a relaxed draw has no gradient.
 
-    Logs the bound, ``iwae``, and from the same draws ``nll``, ``kl`` and ``elbo``, in nats.
+    Logs the bound, ``iwae``, and ``nll``, ``kl`` and ``elbo`` from the same draws, in nats.
+
+    Args:
+        draws: The number of latents drawn for each example, :math:`K`.
 
     References: Burda et al., Importance Weighted Autoencoders, 2016, arXiv:1509.00519, eq. 8 and 13.
     """

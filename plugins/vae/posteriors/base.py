@@ -1,4 +1,4 @@
-"""The kind of approximate posteriors."""
+"""Kind of approximate posteriors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .one_hot import OneHot
 
 
 class Draws(NamedTuple):
-    r"""Latents of each example: ``S`` of them, each with the density that it was drawn with.
+    r"""Latents of each example: ``S`` draws, each with its density.
 
-    ``z`` is ``[S, B, *latent]``, ``log_q`` ``[S, B]`` in nats. ``log_weight`` ``[S, B]`` is the logarithm of what each
-    counts in a mean over them: :math:`-\log S`, unless they were drawn from strata of different mass.
+    ``z`` is ``[S, B, *latent]``, ``log_q`` ``[S, B]`` in nats. ``log_weight`` ``[S, B]`` is the logarithm of each
+    draw's weight in a mean over them: :math:`-\log S`, unless they were drawn from strata of different mass.
     """
 
     z: Tensor
@@ -26,16 +26,16 @@ class Draws(NamedTuple):
 
 
 class Posterior(Component, nn.Module, ABC):
-    r"""An approximate posterior :math:`q(z \mid x)`, from an encoder's answer ``h`` to ``x``.
+    r"""Approximate posterior :math:`q(z \mid x)`, from the output ``h`` of an encoder for ``x``.
 
     ``latent`` is the shape of :math:`z`. Shapes: ``h`` is ``[B, *encoded]``.
     """
 
     encoded: Shape
-    """What it asks of an encoder."""
+    """The shape of the encoder's output."""
 
     dimensions: int
-    """How many latent dimensions its divergence is a sum over."""
+    """The number of terms of its divergence, one for each latent dimension."""
 
     def __init__(self, latent: Shape) -> None:
         super().__init__()
@@ -51,17 +51,17 @@ class Posterior(Component, nn.Module, ABC):
 
     @abstractmethod
     def mean(self, h: Tensor) -> Tensor:
-        r""":math:`\mathrm E[z]`, or what stands for it, ``[B, *latent]``: the code of ``x``."""
+        r""":math:`\mathrm E[z]`, or a representative value, ``[B, *latent]``: the code of ``x``."""
 
     def divergence(self, h: Tensor, prior: nn.Module) -> Tensor | None:
-        r"""The closed form of :math:`\mathrm{KL}(q(z|x) \,\|\, p(z))`, in nats; None where there is none.
+        r"""The closed form of :math:`\mathrm{KL}(q(z|x) \,\|\, p(z))`, in nats; None if there is none.
 
-        ``[B, dimensions]`` where it is a sum over latent dimensions, else ``[B]``.
+        ``[B, dimensions]`` if it is a sum over latent dimensions, else ``[B]``.
         """
         return None
 
     def check_prior(self, prior: Component) -> None:
-        """ValueError where a prior is of other latents than these."""
+        """ValueError if a prior does not fit the latents of the posterior."""
         ours, theirs = _declared(self), _declared(prior)
         if isinstance(self, OneHot) and not isinstance(prior, OneHot):
             raise ValueError(f"{ours} is of categories, and {theirs} is not: declare prior: uniform_categories")
@@ -97,7 +97,7 @@ def _declared(part: Component) -> str:
 
 
 class Factorised(ABC):
-    r"""A posterior of independent numbers, :math:`q(z \mid x) = \prod_j q(z_j \mid x)`, with means and variances."""
+    r"""Posterior of independent numbers, :math:`q(z \mid x) = \prod_j q(z_j \mid x)`, with means and variances."""
 
     @abstractmethod
     def log_prob_dim(self, z: Tensor, h: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Factorised(ABC):
 
 
 def factorised(posterior: Posterior) -> Factorised:
-    """The posterior as one of independent numbers; ValueError where it is none."""
+    """The posterior as one of independent numbers; ValueError if it is not."""
     if not isinstance(posterior, Factorised):
         raise ValueError("needs a posterior of independent numbers with means and variances, such as 'diagonal_normal'")
     return posterior

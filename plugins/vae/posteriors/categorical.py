@@ -19,13 +19,17 @@ from .one_hot import OneHot, check_variables
 
 
 class RelaxedCategorical(Posterior, OneHot, AfterStep, ABC):
-    r"""Categories from logits, by Gumbel's noise.
+    r"""Categorical posterior with Gumbel noise, relaxed in training.
 
     .. math:: k = \operatorname*{argmax}_j (\log \pi_j + g_j), \qquad g_j = -\log(-\log u_j)
 
-    Training replaces the unit vector of :math:`k`, which has no gradient; how is the component's. The softmax has the
-    temperature :math:`\max(\tau_{\min}, \tau_0 e^{-r t})` after t steps, with :math:`\tau_0` = ``temperature``,
-    :math:`r` = ``anneal`` and :math:`\tau_{\min}` = ``least``.
+    Training replaces the unit vector of :math:`k`, which has no gradient, by the component's `relaxed`. The softmax has
+    the temperature :math:`\tau = \max(\tau_{\min}, \tau_0 e^{-r t})` after t steps.
+
+    Args:
+        temperature: The first temperature of the softmax, :math:`\tau_0`.
+        anneal: The rate :math:`r` at which the temperature falls, for each step; 0 for a constant one.
+        least: The lowest temperature, :math:`\tau_{\min}`.
     """
 
     temperature: Tensor
@@ -49,7 +53,7 @@ class RelaxedCategorical(Posterior, OneHot, AfterStep, ABC):
 
     @abstractmethod
     def relaxed(self, hard: Tensor, soft: Tensor) -> Tensor:
-        """What training takes for a draw: of unit vectors and their relaxation, ``[n, B, N, K]`` each."""
+        """The draws in training, from unit vectors and their relaxation, ``[n, B, N, K]`` each."""
 
     def draw(self, h: Tensor, n: int) -> Draws:
         log_pi = lifted(h).log_softmax(-1)
@@ -85,24 +89,23 @@ class RelaxedCategorical(Posterior, OneHot, AfterStep, ABC):
 
 @component("categorical")
 class Categorical(RelaxedCategorical):
-    r"""Variables of K categories; training takes a softmax for the unit vectors that they are.
+    r"""Categorical posterior by Gumbel-softmax: variables of K categories, relaxed to a softmax in training.
 
     .. math:: z = \operatorname{softmax}\Bigl(\frac{\log \pi(x) + g}{\tau}\Bigr), \qquad g_j = -\log(-\log u_j),
        \qquad \mathrm{KL}_i = \log K + \sum_k \pi_{ik} \log \pi_{ik}
 
-    Draws are Gumbel-softmax, or concrete, in training mode, and unit vectors, :math:`\tau \to 0`, in evaluation:
-    bounds are then those of the discrete model. ``temperature`` is the first :math:`\tau`; with ``anneal``, the rate r,
-    it is :math:`\max(\tau_{\min}, \tau_0 e^{-r t})` after t steps, where ``least`` is :math:`\tau_{\min}`. The density
-    of a draw is the probability of its largest category. The divergence is that of the categories from
-    `uniform_categories`, one number a variable.
+    Draws are Gumbel-softmax, or concrete, in training mode, and unit vectors, :math:`\tau \to 0`, in evaluation: bounds
+    are then those of the discrete model. The temperature is :math:`\tau = \max(\tau_{\min}, \tau_0 e^{-r t})` after t
+    steps. The density of a draw is the probability of its largest category. The divergence is that of the categories
+    from `uniform_categories`, one number for each variable.
 
-    The code of ``x`` is the probabilities.
+    The code of ``x`` is the vector of probabilities.
 
     References: Jang et al., Categorical Reparameterization with Gumbel-Softmax, 2017, arXiv:1611.01144, eq. 2; Maddison
     et al., The Concrete Distribution, 2017, arXiv:1611.00712.
 
-    Shapes: ``h``, logits, is ``[B, N, K]`` for a latent ``[N, K]``. ValueError for a latent of other than two sizes,
-    and for one that is annealed from below its ``least``.
+    Shapes: ``h``, logits, is ``[B, N, K]`` for a latent ``[N, K]``. ValueError for a latent whose shape does not have
+    two sizes, and for a first temperature below ``least``.
 
     >>> import torch, zoo
     >>> posterior = Categorical(zoo.Shape(4, 3))
@@ -118,19 +121,19 @@ class Categorical(RelaxedCategorical):
 
 @component("categorical_straight_through")
 class CategoricalStraightThrough(RelaxedCategorical):
-    r"""Variables of K categories; draws are unit vectors, with the gradient that Gumbel-softmax has.
+    r"""Straight-through categorical posterior: draws are unit vectors, with the gradient of Gumbel-softmax.
 
     .. math:: z = e_k, \quad k = \operatorname*{argmax}_j (\log \pi_j + g_j), \qquad
        \frac{\partial z}{\partial h} := \frac{\partial}{\partial h}
        \operatorname{softmax}\Bigl(\frac{\log \pi(x) + g}{\tau}\Bigr)
 
-    In all else it is `categorical`. The decoder sees in training what it will see afterwards, for a gradient that is
-    biased.
+    Otherwise it is the same as `categorical`. The decoder gets the same inputs in training and evaluation, but the
+    gradient is biased.
 
     References: Jang et al., Categorical Reparameterization with Gumbel-Softmax, 2017, arXiv:1611.01144, sec. 2.2.
 
-    Shapes: ``h``, logits, is ``[B, N, K]`` for a latent ``[N, K]``. ValueError for a latent of other than two sizes,
-    and for one that is annealed from below its least temperature.
+    Shapes: ``h``, logits, is ``[B, N, K]`` for a latent ``[N, K]``. ValueError for a latent whose shape does not have
+    two sizes, and for a first temperature below ``least``.
 
     >>> import torch, zoo
     >>> posterior = CategoricalStraightThrough(zoo.Shape(4, 3))

@@ -1,4 +1,4 @@
-"""Posterior that a flow makes of a normal."""
+"""Posterior by a normalizing flow."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ from .normal import DiagonalNormal
     },
 )
 class FlowPosterior(Posterior):
-    r"""A normal of independent numbers that bijections carry on, from its draw to the latent.
+    r"""Flow posterior: bijections transform a diagonal normal to the latent.
 
     .. math:: z_0 = \mu + \sigma \epsilon, \qquad z = f_c(z_0), \qquad
        \log q(z \mid x) = \log \mathcal N(z_0 \mid \mu, \sigma^2) - \log|\det \partial f_c(z_0) / \partial z_0|
 
-    ``transforms`` run forwards from :math:`z_0` to :math:`z`: an `autoregressive` layer is inverse autoregressive flow
-    (IAF) here, and draws cost one pass of its net. The density of other latents takes the inverse. The encoder answers
-    :math:`h = (\mu, \log \sigma^2, c)`, where c are ``context`` more channels: what conditions in the transforms gets
-    them as its context, and declares ``context`` with the same number.
+    An `autoregressive` layer is inverse autoregressive flow (IAF) here, and a draw takes one pass of its net. The
+    density of given latents takes the inverse. The encoder computes :math:`h = (\mu, \log \sigma^2, c)`, where c is
+    passed to the transforms as their context; conditioners declare ``context`` with the same size.
 
     The code of ``x`` is :math:`f_c(\mu)`. The divergence has no closed form.
+
+    Args:
+        transforms: The bijections from :math:`z_0` to :math:`z`, in order.
+        context: The channels of the context c; 0 for none.
 
     References: Kingma et al., Improving Variational Inference with Inverse Autoregressive Flow, 2016,
     arXiv:1606.04934, algorithm 1; Rezende and Mohamed, Variational Inference with Normalizing Flows, 2015,
     arXiv:1505.05770.
 
     Shapes: ``h`` is ``[B, 2 C + context, ...]`` for a latent ``[C, ...]``, and the context ``[B, context, ...]``.
-    ValueError for transforms that change the shape, are not of the whole line or have no exact log-determinant, and
-    where a context is declared that nothing takes, or the other way round.
+    ValueError for transforms that change the shape, do not take the whole line or have no exact log-determinant, and
+    for a context that no transform takes, or the other way round.
 
     >>> import zoo
     >>> layer = {"type": "autoregressive", "net": {"type": "made", "context": 4}}
@@ -80,7 +83,7 @@ class FlowPosterior(Posterior):
         for bijection in reversed(self.transforms):
             x, log_det = cast(Bijection, bijection).inverse(x, context)
             log_dets.append(log_det)
-        z0 = x.reshape(*batch, *self.latent)
+        z0 = x.reshape(*batch, *self.latent)  # [..., *latent]
         return self.base.log_prob(z0, h0) + torch.stack(log_dets).sum(0).reshape(batch)
 
     def mean(self, h: Tensor) -> Tensor:
@@ -95,20 +98,20 @@ class FlowPosterior(Posterior):
         return z, torch.stack(log_dets).sum(0)
 
     def _split(self, h: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the normal and what the transforms are told."""
+        """The parameters of the normal, and the context of the transforms."""
         if not self.context:
             return h, None
         h0, c = torch.split(lifted(h), [2 * self.latent[0], self.context], dim=self._channels)
         return h0, c
 
     def _flat(self, x: Tensor, batch: torch.Size) -> Tensor:
-        """``[..., C, ...] -> [B, C, ...]``, the batch spread out to the sizes of ``batch``."""
+        """``[..., C, ...] -> [B, C, ...]``, expanded to the sizes of ``batch``."""
         event = x.shape[self._channels :]
         return x.expand(*batch, *event).reshape(-1, *event)
 
 
 def _keeping(part: Part[Bijection], latent: Shape) -> Bijection:
-    """The bijection, of the latent's shape and onto it."""
+    """The bijection, built for the latent's shape, which it must preserve."""
     bijection = part(latent)
     if bijection.domain is not None or bijection.out_shape != latent:
         raise ValueError(f"needs transforms of the whole line that keep the shape {latent}, unlike '{part.name}'")

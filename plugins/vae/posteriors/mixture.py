@@ -1,4 +1,4 @@
-"""Mixture of normals as a posterior."""
+"""Mixture posterior."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ _LOG_2_PI = math.log(2.0 * math.pi)
 
 @component("mixture")
 class Mixture(Posterior):
-    r"""A mixture of normals of independent numbers; weights, means and variances are an encoder's.
+    r"""Mixture of diagonal normals; the encoder computes weights, means and variances.
 
     .. math:: q(z \mid x) = \sum_{k=1}^K \pi_k\, \mathcal N(z \mid \mu_k, \operatorname{diag} \sigma_k^2), \qquad
        \mathrm E_q[f(z)] \approx \sum_k \frac{\pi_k}{n} \sum_{i=1}^n f(\mu_k + \sigma_k \epsilon_{ki})
 
-    ``components`` is :math:`K`. Draws are stratified: n of each component, :math:`n K` in all, each of which counts
-    :math:`\pi_k / n`. No choice is random, so that gradients are exact, those of the weights too. The encoder answers
-    :math:`h = (\log \pi, (\mu_k), (\log \sigma_k^2))`, the first up to a constant.
+    Draws are stratified: n of each component, :math:`n K` in all, each with weight :math:`\pi_k / n`. The component is
+    not drawn at random, so that gradients are exact, including those of the weights. The encoder computes :math:`h =
+    (\log \pi, (\mu_k), (\log \sigma_k^2))`, the first up to a constant.
 
     The code of ``x`` is :math:`\sum_k \pi_k \mu_k`. The divergence has no closed form.
+
+    Args:
+        components: The number of components, :math:`K`.
 
     References: Morningstar et al., Automatic Differentiation Variational Inference with Mixtures, 2021,
     arXiv:2003.01687, eq. 4.
 
-    Shapes: ``h`` is ``[B, K (2 D + 1)]`` for a latent of D numbers, whatever its shape.
+    Shapes: ``h`` is ``[B, K (2 D + 1)]`` for a latent of D numbers, of any shape.
 
     >>> posterior = Mixture(Shape(3), components=4)
     >>> z, log_q, log_weight = posterior.draw(torch.zeros(5, 28), 2)
@@ -52,7 +55,7 @@ class Mixture(Posterior):
         epsilon = torch.randn(n, *mu.shape, dtype=mu.dtype, device=mu.device)
         # [n, B, K, D] -> [n K, B, D]
         z = torch.addcmul(mu, log_sigma.exp(), epsilon).movedim(-2, 1).flatten(0, 1)
-        log_weight = (log_pi.movedim(-1, 0) - math.log(n)).repeat(n, 1)
+        log_weight = (log_pi.movedim(-1, 0) - math.log(n)).repeat(n, 1)  # [n K, B]
         return Draws(torch.unflatten(z, -1, self._sizes), self._log_prob(z, log_pi, mu, log_sigma), log_weight)
 
     def log_prob(self, z: Tensor, h: Tensor) -> Tensor:
@@ -63,7 +66,7 @@ class Mixture(Posterior):
         return torch.unflatten((log_pi.exp().unsqueeze(-1) * mu).sum(-2), -1, self._sizes)
 
     def _log_prob(self, z: Tensor, log_pi: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:
-        epsilon = (z.unsqueeze(-2) - mu) * (-log_sigma).exp()
+        epsilon = (z.unsqueeze(-2) - mu) * (-log_sigma).exp()  # [..., K, D]
         log_normal = (-0.5 * epsilon.square() - log_sigma - 0.5 * _LOG_2_PI).sum(-1)
         return torch.logsumexp(log_pi + log_normal, dim=-1)
 

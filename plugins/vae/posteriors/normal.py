@@ -17,11 +17,11 @@ _LOG_2_PI = math.log(2.0 * math.pi)
 
 @component("diagonal_normal")
 class DiagonalNormal(Posterior, Factorised):
-    r"""Independent normals whose means and variances an encoder gives.
+    r"""Diagonal normal; the encoder computes means and variances.
 
     .. math:: q(z \mid x) = \mathcal N(z \mid \mu(x), \operatorname{diag} \sigma^2(x)), \qquad z = \mu + \sigma \epsilon
 
-    The encoder answers :math:`h = (\mu, \log \sigma^2)`. With a normal prior of independent numbers
+    The encoder computes :math:`h = (\mu, \log \sigma^2)`. With a normal prior of independent numbers
 
     .. math:: \mathrm{KL}_j = \tfrac12 \Bigl(\frac{\sigma_j^2 + (\mu_j - m_j)^2}{s_j^2} - 1\Bigr)
        - \log \frac{\sigma_j}{s_j}
@@ -60,7 +60,7 @@ class DiagonalNormal(Posterior, Factorised):
         return self.moments(h)[0]
 
     def moments(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        mu, log_var = lifted(h).chunk(2, dim=self._channels)
+        mu, log_var = lifted(h).chunk(2, dim=self._channels)  # [..., *latent] each
         return mu, 0.5 * log_var
 
     def divergence(self, h: Tensor, prior: nn.Module) -> Tensor | None:
@@ -78,7 +78,7 @@ class DiagonalNormal(Posterior, Factorised):
 
 @component("full_normal")
 class FullNormal(Posterior):
-    r"""A normal whose mean and covariance an encoder gives, the covariance by its Cholesky factor.
+    r"""Normal with full covariance; the encoder computes the mean and the Cholesky factor.
 
     .. math:: q(z \mid x) = \mathcal N(z \mid \mu, L L^\top), \qquad L = \operatorname{diag}(\sigma)\, U, \qquad
        z = \mu + L \epsilon
@@ -88,17 +88,17 @@ class FullNormal(Posterior):
     .. math:: \log q(z \mid x) = -\tfrac12 \Bigl\|U^{-1} \frac{z - \mu}{\sigma}\Bigr\|^2 - \sum_j \log \sigma_j
        - \tfrac{D}{2} \log 2\pi
 
-    The encoder answers :math:`h = (\mu, \log \sigma^2, U_{ij})`, the last below the diagonal, row by row: where they
-    are zero it is `diagonal_normal`. With a normal prior of independent numbers
+    The encoder computes :math:`h = (\mu, \log \sigma^2, U_{ij})`, the last below the diagonal, row by row: if they are
+    zero it is `diagonal_normal`. With a normal prior of independent numbers
 
     .. math:: \mathrm{KL} = \sum_i \tfrac12 \Bigl(\frac{\sigma_i^2 \sum_{j \le i} U_{ij}^2
        + (\mu_i - m_i)^2}{s_i^2} - 1\Bigr) - \log \frac{\sigma_i}{s_i}
 
-    which does not tell the dimensions of :math:`z` apart: they are dependent.
+    which is not a sum over the dimensions of :math:`z`: they are dependent.
 
     References: Kingma and Welling, An Introduction to Variational Autoencoders, 2019, arXiv:1906.02691, sec. 2.5.1.
 
-    Shapes: ``h`` is ``[B, D + D (D + 1) / 2]`` for a latent of D numbers, whatever its shape.
+    Shapes: ``h`` is ``[B, D + D (D + 1) / 2]`` for a latent of D numbers, of any shape.
 
     >>> import zoo
     >>> posterior = FullNormal(zoo.Shape(3))
@@ -128,7 +128,7 @@ class FullNormal(Posterior):
         mu, log_sigma, below = self._split(h)
         epsilon = torch.randn(n, *mu.shape, dtype=mu.dtype, device=mu.device)
         # No matrix product: autocast would round it, and z would not be what log_q is of.
-        correlated = (self._matrix(below) * epsilon.unsqueeze(-2)).sum(-1)
+        correlated = (self._matrix(below) * epsilon.unsqueeze(-2)).sum(-1)  # [n, B, D]
         z = torch.addcmul(mu, log_sigma.exp(), correlated)
         log_q = _log_normal(epsilon, log_sigma)
         return Draws(torch.unflatten(z, -1, self._sizes), log_q, torch.full_like(log_q, -math.log(n)))
@@ -155,9 +155,9 @@ class FullNormal(Posterior):
         return 0.5 * (along.sum(-1) + across.square().sum(-1))
 
     def _split(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean, logarithm of the scales, and what is below the diagonal."""
+        """Mean, logarithm of the scales, and the numbers below the diagonal."""
         D = self.dimensions
-        mu, log_var, below = torch.split(lifted(h), [D, D, self._below], dim=-1)
+        mu, log_var, below = torch.split(lifted(h), [D, D, self._below], dim=-1)  # the last [..., D (D - 1) / 2]
         return mu, 0.5 * log_var, below
 
     def _matrix(self, below: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is of one-hot latents."""
+"""One-hot latents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoo import Shape
 
 
 class OneHot(ABC):  # noqa: B024
-    """A posterior or a prior of latents ``[N, K]``: N variables, each one of K categories as a unit vector."""
+    """Posterior or prior of latents ``[N, K]``: N variables, each one of K categories as a unit vector."""
 
 
 def check_variables(latent: Shape) -> None:

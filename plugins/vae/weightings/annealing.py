@@ -1,4 +1,4 @@
-"""Weights of the KL that follow a schedule."""
+"""Weights of the divergence that follow a schedule."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class Span:
-    """The first ``steps`` of training, or this ``share`` of the horizon; all of it where neither is given.
+    """Span of training: the first ``steps``, or this ``share`` of the horizon; all of it if neither is given.
 
-    ValueError where both are given.
+    ValueError if both are given.
 
     >>> import torch
     >>> Span(None, 0.5).passed(torch.tensor(10.0), 100)
@@ -31,12 +31,12 @@ class Span:
         self.steps, self.share = steps, 1.0 if share is None else share
 
     def passed(self, step: Tensor, horizon: int) -> Tensor:
-        """The part of the span before a step: 0 in the first, 1 at its end, and on from there."""
+        """The part of the span before a step: 0 in the first step, 1 at its end, and more after it."""
         return step / (self.share * horizon if self.steps is None else self.steps)
 
 
 class Annealed(Weighting):
-    r"""A weight on the divergence that is a function of the step: :math:`L = R + \beta(t)\, \mathrm{KL}`."""
+    r"""Weight of the divergence that is a function of the step: :math:`L = R + \beta(t)\, \mathrm{KL}`."""
 
     @abstractmethod
     def beta(self, step: Tensor, horizon: int) -> Tensor:
@@ -49,11 +49,17 @@ class Annealed(Weighting):
 
 @component("linear_beta")
 class LinearBeta(Annealed):
-    r"""A weight on a straight line from ``start`` to ``final``, where it stays.
+    r"""Linear annealing of the weight of the divergence, constant after the end.
 
     .. math:: \beta(t) = \beta_0 + (\beta_1 - \beta_0) \min(t / T, 1)
 
-    in which :math:`T` is ``steps``, or a ``share`` of the horizon: all of it by default. ValueError for both.
+    in which :math:`T` is ``steps``, or a ``share`` of the horizon: all of it by default. ValueError if both are given.
+
+    Args:
+        start: The first weight, :math:`\beta_0`.
+        final: The last weight, :math:`\beta_1`.
+        steps: The number of steps T; ``null`` for a share of the horizon.
+        share: T as a share of the horizon; ``null`` for all of it.
 
     References: Sonderby et al., Ladder Variational Autoencoders, 2016, arXiv:1602.02282, sec. 2.3.
 
@@ -81,12 +87,17 @@ class LinearBeta(Annealed):
 
 @component("cyclical_beta")
 class CyclicalBeta(Annealed):
-    r"""A weight that rises from 0 to ``most`` and starts again, ``cycles`` times in the horizon.
+    r"""Cyclical annealing: the weight of the divergence rises from 0 several times in the horizon.
 
     .. math:: \tau = \frac{t \bmod \lceil T / M \rceil}{T / M}, \qquad
        \beta(t) = \beta_{max} \min(\tau / R, 1)
 
-    with :math:`M` cycles in the :math:`T` steps of the horizon, each of which rises for its share :math:`R`, ``rise``.
+    with :math:`M` cycles in the :math:`T` steps of the horizon.
+
+    Args:
+        cycles: The number of cycles, :math:`M`.
+        rise: The share of a cycle in which the weight rises, :math:`R`.
+        most: The largest weight, :math:`\beta_{max}`.
 
     References: Fu et al., Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing, 2019,
     arXiv:1903.10145, eq. 6 and 7.
@@ -111,12 +122,19 @@ class CyclicalBeta(Annealed):
 
 @component("sigmoid_beta")
 class SigmoidBeta(Annealed):
-    r"""A weight that goes from ``start`` to ``final`` along a sigmoid.
+    r"""Sigmoid annealing of the weight of the divergence.
 
     .. math:: \beta(t) = \beta_0 + (\beta_1 - \beta_0)\, \sigma\bigl(a (t / T - \tfrac12)\bigr)
 
-    in which :math:`a` is the ``steepness`` and :math:`T` is ``steps``, or a ``share`` of the horizon: all of it by
-    default. ValueError for both. With a steepness of 12.5 the weight begins 0.2% of the way.
+    in which :math:`T` is ``steps``, or a ``share`` of the horizon: all of it by default. ValueError if both are given.
+    With a steepness of 12.5 the weight starts at 0.2% of the way.
+
+    Args:
+        start: The weight before the sigmoid, :math:`\beta_0`.
+        final: The weight after the sigmoid, :math:`\beta_1`.
+        steepness: The steepness :math:`a` of the sigmoid.
+        steps: The number of steps T; ``null`` for a share of the horizon.
+        share: T as a share of the horizon; ``null`` for all of it.
 
     References: Bowman et al., Generating Sentences from a Continuous Space, 2016, arXiv:1511.06349, sec. 3.1, which
     gives no steepness.
@@ -147,15 +165,20 @@ class SigmoidBeta(Annealed):
 
 @component("capacity")
 class Capacity(Weighting):
-    r"""The divergence is held at a capacity that grows linearly: too small a divergence costs as much as too large.
+    r"""Capacity annealing: the divergence is held at a capacity that grows linearly, by a penalty on the difference.
 
     .. math:: L = R + \gamma\, \bigl|\mathrm{KL} - C(t)\bigr|, \qquad C(t) = C_{max} \min(t / T, 1)
 
-    of the batch's mean divergence, in nats. A nat off costs :math:`\gamma` = ``gamma``; :math:`C_{max}` is ``most``;
-    :math:`T` is ``steps``, or a ``share`` of the horizon: all of it by default. ValueError for both. The paper's
-    dSprites: ``gamma: 1000, most: 25, steps: 100000``.
+    of the batch's mean divergence, in nats; :math:`T` is ``steps``, or a ``share`` of the horizon: all of it by
+    default. ValueError if both are given. The paper's values for dSprites are ``gamma: 1000, most: 25, steps: 100000``.
 
-    Gives the weights ``gamma`` and ``capacity``.
+    Logs the weights ``gamma`` and ``capacity``.
+
+    Args:
+        gamma: The penalty :math:`\gamma` for a difference of one nat.
+        most: The largest capacity, :math:`C_{max}`, in nats.
+        steps: The number of steps T; ``null`` for a share of the horizon.
+        share: T as a share of the horizon; ``null`` for all of it.
 
     References: Burgess et al., Understanding disentangling in beta-VAE, 2018, arXiv:1804.03599, eq. 8.
 

@@ -1,4 +1,4 @@
-"""Constant weight on the divergence."""
+"""Constant weight of the divergence."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from zoo import Clock, LatentTerms, Weighting, component
 
 @component("beta")
 class Beta(Weighting):
-    r"""A constant weight on the divergence: 1 is the variational autoencoder, 4 the usual beta-VAE.
+    r"""Constant weight of the divergence: 1 is the variational autoencoder, 4 the usual beta-VAE.
 
     .. math:: L = R + \beta\, \mathrm{KL}
 
-    with :math:`\beta` = ``beta`` in every step.
+    Args:
+        beta: The weight :math:`\beta`.
 
     References: Higgins et al., beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework,
     2017, ICLR, eq. 4.

@@ -1,4 +1,4 @@
-"""ControlVAE: a controller holds the divergence at a set point."""
+"""ControlVAE: a controller keeps the divergence at a set point."""
 
 from __future__ import annotations
 
@@ -17,30 +17,40 @@ from .pid import Bounded, Controller, Held, Integrator, SetPoint
 
 @component("control")
 class Control(Controller):
-    r"""Non-linear proportional-integral control of the weight on the divergence.
+    r"""Non-linear proportional-integral control of the weight of the divergence.
 
     .. math::
         e_t = C(t) - \mathrm{KL}_t, \qquad
         \beta_{t+1} = \frac{K_p}{1 + \exp e_t} - K_i \sum_{j \le t} e_j + \beta_{min}, \quad
         \beta_{min} \le \beta \le \beta_{max}
 
-    The set point :math:`C(t)`, in nats, is ``start`` and rises by ``increment`` after every ``every`` steps, to
-    ``most``. :math:`K_p` is ``proportional`` and :math:`K_i` is ``integral``; the weight stays between ``beta_min`` and
-    ``beta_max``. The defaults are the paper's for dSprites, which names no :math:`\beta_{max}`. ValueError where the
-    limits of a weight or of the set point are crossed.
+    The set point :math:`C(t)` rises in steps. The defaults are the paper's for dSprites, which has no
+    :math:`\beta_{max}`. ValueError if the limits of the weight or of the set point are crossed.
 
     At a limit of :math:`\beta` the sum stops where the limit is reached, so that the weight leaves it as soon as the
     error changes sign. The authors' repository, shj1987/ControlVAE-ICML2020, has two other rules in its folder
-    ``Disentangling``, and ``compat`` chooses them:
+    ``Disentangling``, which ``compat`` selects:
 
     - ``compat: solver`` is ``P_PID.py``, which their solver imports: the sum is held after a step whose unlimited
       weight was below :math:`\beta_{min}`, and has no upper limit. It goes beyond the lower limit by one step at most,
       so that the default hardly differs.
     - ``compat: paper`` is ``PID.py``, which their solver does not import: the sum is held after a step whose unlimited
-      weight was below 0 or above :math:`\beta_{max}`. What it gathered between :math:`\beta_{min}` and 0 has to be
-      undone first, and beyond a limit it can be held for good.
+      weight was below 0 or above :math:`\beta_{max}`. What it accumulated between :math:`\beta_{min}` and 0 has to be
+      undone first, and beyond a limit it can be held forever.
 
-    Gives the weights ``beta``, ``target`` and ``integral``.
+    Logs the weights ``beta``, ``target`` and ``integral``.
+
+    Args:
+        start: The first set point, in nats.
+        increment: The rise of the set point, in nats.
+        every: The number of steps between two rises.
+        most: The last set point, in nats.
+        proportional: The proportional gain, :math:`K_p`.
+        integral: The integral gain, :math:`K_i`.
+        beta_min: The lowest weight, :math:`\beta_{min}`.
+        beta_max: The largest weight, :math:`\beta_{max}`.
+        compat: The rule for the sum at a limit: ``none`` for the one here, ``solver`` or ``paper`` for one of the
+            authors' repository.
 
     References: Shao et al., ControlVAE: Controllable Variational Autoencoder, 2020, arXiv:2004.05988, eq. 7 and
     algorithm 1.

@@ -1,4 +1,4 @@
-"""DynamicVAE: a weight on the divergence that is large at first and below one at last."""
+"""DynamicVAE: a weight of the divergence that is large at first and below one at the end."""
 
 from __future__ import annotations
 
@@ -17,22 +17,32 @@ from .pid import Controller, SetPoint
 
 @component("dynamic")
 class Dynamic(Controller):
-    r"""Incremental proportional-integral control of the weight on the divergence, from a moving average of it.
+    r"""Incremental proportional-integral control of the weight of the divergence, from a moving average of it.
 
     .. math::
         e_t = C(t) - \frac1T \sum_{j=0}^{T-1} \mathrm{KL}_{t-j}, \qquad
         \beta_{t+1} = \beta_t + K_p \bigl(\sigma(-e_t) - \sigma(-e_{t-1})\bigr) - K_i e_t, \quad
         \beta_{min} \le \beta \le \beta_{max}
 
-    in which :math:`T` is ``window`` (or as many steps as there were), and :math:`e_{-1} = 0`. The weight starts at
-    ``beta`` and stays between ``beta_min`` and ``beta_max``. The set point :math:`C(t)`, in nats, is ``start`` and
-    rises by ``increment`` after every ``every`` steps, evenly over a share of them, ``ramp``, to ``most``. :math:`K_p`
-    is ``proportional`` and :math:`K_i` is ``integral``. The defaults are the authors' for dSprites, which know no
-    :math:`\beta_{max}`. ValueError where limits are crossed.
+    with :math:`e_{-1} = 0`. The set point :math:`C(t)` rises in ramps. The defaults are the authors' for dSprites,
+    which have no :math:`\beta_{max}`. ValueError if limits are crossed.
 
-    The weight at a limit is the limit: nothing winds up beyond it.
+    The weight stops at a limit: nothing accumulates beyond it.
 
-    Gives the weights ``beta``, ``target`` and ``average``, the moving average.
+    Logs the weights ``beta``, ``target`` and ``average``, the moving average.
+
+    Args:
+        start: The first set point, in nats.
+        increment: The rise of the set point, in nats.
+        every: The number of steps between two rises.
+        ramp: The share of these steps over which a rise is spread.
+        most: The last set point, in nats.
+        proportional: The proportional gain, :math:`K_p`.
+        integral: The integral gain, :math:`K_i`.
+        window: The number of steps of the moving average, :math:`T`, or fewer at first.
+        beta: The first weight.
+        beta_min: The lowest weight, :math:`\beta_{min}`.
+        beta_max: The largest weight, :math:`\beta_{max}`.
 
     References: Shao et al., DynamicVAE: Decoupling Reconstruction Error and Disentangled Representation Learning, 2020,
     arXiv:2009.06795.
@@ -86,5 +96,5 @@ class Dynamic(Controller):
         return {"target": self.set_point(clock.step, self.beta.dtype), "average": self._average()}
 
     def _average(self) -> Tensor:
-        """Of the divergences in the window; 0 before the first."""
+        """The mean of the divergences in the window; 0 before the first."""
         return self.recent.sum() / self.seen.clamp(1, self.recent.shape[0])

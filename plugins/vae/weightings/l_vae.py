@@ -13,18 +13,18 @@ from zoo import Clock, LatentTerms, Weighting, component
 
 @component("l_vae")
 class LVAE(Weighting):
-    r"""Learned weights of the reconstruction and the divergence, as of two tasks with uncertainties.
+    r"""Learned weights of the reconstruction and the divergence, as for two tasks with uncertainties.
 
     .. math:: L = \frac{R}{s_0} + \frac{\mathrm{KL}}{s_1} + s_0 + s_1, \qquad s = \sigma^2, \quad
        \beta = \frac{s_0}{s_1}
 
-    so that for given :math:`R` and :math:`\mathrm{KL}`, the batch's means in nats, it is least at :math:`s_0 =
-    \sqrt R`, :math:`s_1 = \sqrt{\mathrm{KL}}`. Neither term may be negative. The parameter is ``log_s`` ``[2]``, from
-    :math:`s = 1`; give it a group of its own::
+    so that for given :math:`R` and :math:`\mathrm{KL}`, the batch's means in nats, it is smallest at :math:`s_0 = \sqrt
+    R`, :math:`s_1 = \sqrt{\mathrm{KL}}`. Neither term may be negative. The parameter is ``log_s`` ``[2]``, from
+    :math:`s = 1`; give it a separate parameter group::
 
         optimizer: {type: adam, lr: 1.0e-3, groups: [{match: "*.log_s", lr: 1.0e-2, weight_decay: 0}]}
 
-    Gives the weights ``s_reconstruction``, ``s_kl`` and ``beta``.
+    Logs the weights ``s_reconstruction``, ``s_kl`` and ``beta``.
 
     References: Mogultay Ozcan et al., L-VAE: Variational Auto-Encoder with Learnable Beta for Disentangled
     Representation, 2025, arXiv:2507.02619.
@@ -48,7 +48,7 @@ class LVAE(Weighting):
 
 
 CURVES = 64
-"""Of how many dimensions the weights are logged."""
+"""The largest number of dimensions whose weights are logged."""
 
 
 @component("dl_vae")
@@ -57,13 +57,14 @@ class DLVAE(Weighting):
 
     .. math:: L = w(s_0) R + \sum_i w(s_i) \mathrm{KL}_i + \sum_{j \ge 0} s_j, \qquad w(s) = \frac1{1 + \ln(1 + s)}
 
-    so that for a given term :math:`T`, a batch's mean in nats, it is least where :math:`(1 + s)(1 + \ln(1 + s))^2 = T`,
-    and at :math:`s = 0`, a weight of one, for :math:`T \le 1`. No term may be negative. ValueError for terms without
-    ``kl_dim``. The parameter is ``log_s`` ``[1 + latent_size]``, from :math:`s = 1`; give it a group of its own::
+    so that for a given term :math:`T`, a batch's mean in nats, it is smallest where :math:`(1 + s)(1 + \ln(1 + s))^2 =
+    T`, and at :math:`s = 0`, a weight of one, for :math:`T \le 1`. No term may be negative. ValueError for terms
+    without ``kl_dim``. The parameter is ``log_s`` ``[1 + latent_size]``, from :math:`s = 1`; give it a separate
+    parameter group::
 
         optimizer: {type: adam, lr: 1.0e-3, groups: [{match: "*.log_s", lr: 1.0e-2, weight_decay: 0}]}
 
-    Gives the weights ``reconstruction`` and ``kl_0``, ``kl_1`` ... of the first 64 dimensions.
+    Logs the weights ``reconstruction`` and ``kl_0``, ``kl_1`` ... of the first 64 dimensions.
 
     References: the dimension-wise form of Mogultay Ozcan et al., L-VAE: Variational Auto-Encoder with Learnable Beta
     for Disentangled Representation, 2025, arXiv:2507.02619.

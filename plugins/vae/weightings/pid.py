@@ -1,4 +1,4 @@
-"""Controllers: set point, integrator, and the kind of controlled weightings."""
+"""PID controllers: set point, integrator, and controlled weightings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from zoo import AfterStep, Clock, LatentTerms, Weighting, mean_over_processes
 
 
 class SetPoint:
-    r"""A divergence in nats that rises by ``increment`` after every ``every`` steps, to ``most``.
+    r"""Set point: a divergence in nats that rises by ``increment`` after every ``every`` steps, to ``most``.
 
     .. math:: C(t) = \min\Bigl(C_0 + \Delta \bigl(k - 1 + \min(\tfrac{t - k P + 1}{r}, 1)\bigr)^+,\; C_{max}\Bigr),
        \qquad k = \lfloor t / P \rfloor
 
     in which :math:`P` is ``every`` and each rise is spread over :math:`r \le P`, ``ramp``, steps: one is a staircase.
-    ValueError where it starts above ``most``.
+    ValueError if it starts above ``most``.
 
     >>> set_point = SetPoint(0.5, 0.15, 5000, 18.0)
     >>> set_point(torch.tensor(4999), torch.float32), set_point(torch.tensor(5000), torch.float32)
@@ -40,7 +40,9 @@ class SetPoint:
 
 
 class Integrator(nn.Module, ABC):
-    """The sum of what a controller's errors contribute, between the limits ``low`` and ``high`` of its output."""
+    """Integral term of a controller: the sum of the errors' contributions, given the limits ``low`` and ``high`` of the
+    output.
+    """
 
     value: Tensor
 
@@ -51,11 +53,11 @@ class Integrator(nn.Module, ABC):
 
     @abstractmethod
     def add(self, change: Tensor, rest: Tensor) -> Tensor:
-        """Add to the sum; the sum and the ``rest`` of the output, a scalar."""
+        """Add to the sum; return the sum plus the ``rest`` of the output, a scalar."""
 
 
 class Bounded(Integrator):
-    r"""A sum that goes no further than the output goes: it leaves a limit as soon as the error changes sign.
+    r"""Integral term that is clipped where the output reaches a limit: it leaves it as soon as the error changes sign.
 
     .. math:: I_t = \operatorname{clip}(I_{t-1} + \Delta_t,\; y_{min} - P_t,\; y_{max} - P_t), \qquad y_t = P_t + I_t
 
@@ -71,7 +73,7 @@ class Bounded(Integrator):
 
 
 class Held(Integrator):
-    r"""A sum that is left as it is after an output beyond a limit. It may be held for good.
+    r"""Integral term that is held after an output beyond a limit, possibly forever.
 
     .. math:: I_t = \begin{cases} I_{t-1} + \Delta_t & y_{min} \le y_{t-1} \le y_{max} \\ I_{t-1} & \text{else}
        \end{cases}, \qquad y_t = P_t + I_t
@@ -97,12 +99,12 @@ class Held(Integrator):
 
 
 class Controller(Weighting, AfterStep):
-    r"""A weight on the divergence that is set after each step: :math:`L = R + \beta_t\, \mathrm{KL}`.
+    r"""Controller of the weight of the divergence, which is set after each step: :math:`L = R + \beta_t\, \mathrm{KL}`.
 
-    It observes the divergence's mean over all examples of a step, of all its batches and processes; in evaluation
-    nothing.
+    It observes the mean divergence of all examples of a step, of all its batches and processes, and nothing in
+    evaluation.
 
-    Its state is in buffers; what was observed of an unfinished step is no part of it.
+    Its state is in buffers; observations of an unfinished step are not part of it.
     """
 
     beta: Tensor
@@ -121,7 +123,7 @@ class Controller(Weighting, AfterStep):
 
     @abstractmethod
     def readings(self, clock: Clock) -> Mapping[str, Tensor]:
-        """What else is logged among the weights, by name: scalars of their own memory."""
+        """Further values to log among the weights, by name: scalars that share no memory with buffers."""
 
     def forward(self, terms: LatentTerms, clock: Clock) -> tuple[Tensor, Mapping[str, Tensor]]:
         if self.training:

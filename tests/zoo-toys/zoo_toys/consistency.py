@@ -27,7 +27,15 @@ class ConsistencyModel(Model, Samples):
         \sigma^2}, \quad c_{out}(t) = \frac{\sigma (t - \epsilon)}{\sqrt{t^2 + \sigma^2}}
 
     The teacher is not trained: it follows the student after each step, and draws samples in one evaluation,
-    :math:`f_{\theta^-}(T z, T)`. ValueError where the data is no vector of continuous numbers.
+    :math:`f_{\theta^-}(T z, T)`. ValueError unless the data is a vector of continuous numbers.
+
+    Args:
+        net: The network :math:`F`, which gets the noise as one more number.
+        levels: The number of noise levels.
+        least: The least noise, :math:`\epsilon`.
+        most: The largest noise, :math:`T`.
+        sigma: The standard deviation of the data, :math:`\sigma`.
+        decay: The share of the teacher that is left after a step, :math:`\mu`.
 
     References: Song et al., Consistency Models, 2023, arXiv:2303.01469, algorithm 3, eq. 5 and section 5.
 

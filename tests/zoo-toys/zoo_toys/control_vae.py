@@ -1,4 +1,4 @@
-"""Variational autoencoder whose KL term is held at a target."""
+"""Variational autoencoder with a controlled KL term."""
 
 from __future__ import annotations
 
@@ -36,8 +36,15 @@ class ControlVAE(Model, Scores, Samples):
         L = -\mathbb E_{q(z|x)} \log p(x|z) + \beta_t\, \mathrm{KL}(q(z|x) \,\Vert\, p(z))
 
     with :math:`p(z) = \mathcal N(0, I)`, :math:`q(z|x)` normal with a diagonal covariance, and :math:`p(x|z)` normal
-    with deviation ``sigma``. The logged terms are unweighted, in nats. ``log_prob`` is the ELBO of one draw, a lower
-    bound. ValueError where the data has levels.
+    with deviation :math:`\sigma`. The logged terms are unweighted, in nats. ``log_prob`` is the ELBO of one draw, a
+    lower bound. ValueError if the data has levels.
+
+    Args:
+        controller: The controller of the weight :math:`\beta_t`.
+        encoder: The network from data to the mean and the log-variance of the latent.
+        decoder: The network from the latent to the mean of the data.
+        latent: The size of the latent.
+        sigma: The standard deviation of the data given the latent, :math:`\sigma`.
 
     References: Shao et al., ControlVAE: Controllable Variational Autoencoder, 2020, arXiv:2004.05988, eq. 4.
 

@@ -1,4 +1,4 @@
-"""The kind of controllers: a kind that this plugin brings."""
+"""Controllers: a kind that this plugin brings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from zoo import AfterStep, Component, Contract
 
 
 class Controller(Component, nn.Module, AfterStep, ABC):
-    """Steers a scalar of a model by the weight that it gives it in the loss."""
+    """Controller of a scalar of a model, by its weight in the loss."""
 
     @abstractmethod
     def forward(self, value: Tensor) -> Tensor:
-        """The weight, a scalar; in training the scalar that was observed is remembered until the step is over."""
+        """The weight, a scalar; in training the observed scalar is stored until the step is over."""
 
     @staticmethod
     def _takes(controller: Any, args: tuple[Any, ...]) -> str | None:

@@ -33,9 +33,14 @@ class GAN(Model, Samples):
     .. math::
         L_D = -\mathbb E_x \log D(x) - \mathbb E_z \log(1 - D(G(z))), \qquad L_G = -\mathbb E_z \log D(G(z))
 
-    with :math:`z \sim \mathcal N(0, I)` of ``latent`` dimensions and :math:`D = \operatorname{sigmoid}` of a logit. The
-    discriminator takes ``updates`` optimizer steps for one of the generator, each on a batch of its own. The logged
-    terms are those of the losses, in nats. ValueError where the data has levels: a generator needs its gradient.
+    with :math:`z \sim \mathcal N(0, I)` and :math:`D = \operatorname{sigmoid}` of a logit. The logged terms are those
+    of the losses, in nats. ValueError if the data has levels: a generator needs the gradient of its samples.
+
+    Args:
+        generator: The network :math:`G` from a latent to data.
+        discriminator: The network from data to the logit of :math:`D`.
+        latent: The size of the latent :math:`z`.
+        updates: The optimizer steps of the discriminator, each on another batch, for one of the generator.
 
     References: Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661, eq. 1 and section 3.
 

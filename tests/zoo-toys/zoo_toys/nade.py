@@ -19,7 +19,10 @@ class NADE(Model, Scores, Samples):
         h_d = \operatorname{sigmoid}\Bigl(c + \sum_{i<d} W_{i, x_i}\Bigr)
 
     so that all of :math:`h` comes from one cumulative sum. The likelihood is exact; sampling takes ``D`` steps.
-    ValueError where the data is continuous.
+    ValueError if the data is continuous.
+
+    Args:
+        hidden: The number of hidden units.
 
     References: Larochelle and Murray, The Neural Autoregressive Distribution Estimator, AISTATS 2011, eq. 2-3; with
     a softmax for the levels, Uria et al., Neural Autoregressive Distribution Estimation, 2016, arXiv:1605.02226.

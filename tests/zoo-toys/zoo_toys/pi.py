@@ -20,7 +20,14 @@ class PI(Controller):
         \beta_t = \frac{K_p}{1 + \exp e_t} - K_i \sum_{j \le t} e_j + \beta_{min}, \quad
         \beta_{min} \le \beta_t \le \beta_{max}
 
-    :math:`v^*` is ``target``, in the unit of what is observed. While a bound holds, the sum does not grow.
+    At a bound the sum does not grow.
+
+    Args:
+        target: The set point :math:`v^*`, in the unit of the observed scalar.
+        proportional: The proportional gain :math:`K_p`.
+        integral: The integral gain :math:`K_i`.
+        least: The lowest weight, :math:`\beta_{min}`.
+        most: The largest weight, :math:`\beta_{max}`.
 
     References: Shao et al., ControlVAE: Controllable Variational Autoencoder, 2020, arXiv:2004.05988, algorithm 1.
 

@@ -6,18 +6,24 @@ import inspect
 import json
 from typing import Any
 
+from ...catalogue.docstrings import arguments
+from ...errors import nearest
 from ...registry.part import Part, parameters_of, part_of
 from ...registry.registry import installed
 from ..errors import require
 
 
 def says_what_it_is(part: Part[Any]) -> None:
-    """The class has a docstring of its own, whose first paragraph is the line that ``zoo list`` shows."""
+    """The class has a docstring with a summary line for ``zoo list``; an ``Args:`` list names parameters that exist."""
     text = part.cls.__dict__.get("__doc__") or ""
     first = inspect.cleandoc(text).split("\n\n")[0]
     require(bool(first), f"{part.cls.__qualname__} has no docstring: its first line is what zoo list shows")
     require(first.rstrip().endswith((".", ":")), f"the docstring of {part.cls.__qualname__} begins with no sentence: "
             f"'{first}'")  # fmt: skip
+    taken = inspect.signature(part.cls.__init__).parameters
+    for name, _ in arguments(inspect.cleandoc(text)):
+        require(name in taken, f"the docstring of {part.cls.__qualname__} describes '{name}', which is not a parameter"
+                f"{nearest(name, taken)}")  # fmt: skip
 
 
 def declaration_survives(part: Part[Any]) -> None:
