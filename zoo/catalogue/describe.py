@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from ..document.shipped import shipped_specs
 from ..interfaces import Component
-from ..interfaces.component import kind_name, kind_of, registration_of
+from ..interfaces.component import kind_key, kind_of, registration_of
 from ..registry.discovery import Found
 from ..registry.part import Part, example_of, parameters_of
 from ..registry.registry import installed
@@ -42,7 +42,7 @@ def describe(plugin: Found) -> Shelf:
 
 def entry(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> Entry:
     """What a component says of itself."""
-    kind, taken = kind_name(kind_of(cls)), parameters(cls)
+    kind, taken = kind_key(kind_of(cls)), parameters(cls)
     doc = whole_docstring(cls, [parameter.name for parameter in taken])
     schema = schema_of(cls, name, formerly)
     return Entry(kind, name, summary(cls), doc, taken, snippet(cls, name), schema, list(formerly))
@@ -84,7 +84,8 @@ class _PlainDefaults(GenerateJsonSchema):
 
 def schema_of(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> dict[str, Any]:
     """A component's part of the JSON Schema, and what its kind is."""
-    own = of_record(parameters_of(cls).model_json_schema(by_alias=True, schema_generator=_PlainDefaults))
+    written = parameters_of(cls).model_json_schema(by_alias=True, schema_generator=_PlainDefaults)
+    own = of_record(written, owner=f"{kind_key(kind_of(cls))}.{name}")
     taken = own["definition"]
     told = {key: about(cls, key) for key in taken.get("properties", {})}
     described = {key: {"description": told[key]} if told[key] else {} for key in told}
@@ -139,7 +140,7 @@ def type_text(annotation: Any) -> str:
         bounds = [bound for item in inner[1:] for bound in _bounds(item)]
         return " ".join([type_text(inner[0]), ", ".join(bounds)]).strip()
     if origin is Part:
-        return kind_name(inner[0])
+        return kind_key(inner[0])
     if origin in (Union, types.UnionType):
         return " | ".join(type_text(member) for member in inner)
     if origin is Literal:

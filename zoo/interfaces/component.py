@@ -108,4 +108,15 @@ def kind_of(cls: type) -> type[Component]:
 
 def kind_name(kind: type) -> str:
     """``Bijection`` is called ``bijection`` in messages and listings."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
+    return _snake_case(kind.__name__)
+
+
+def kind_key(kind: type) -> str:
+    """The text that identifies a kind: its name where zoo brings it, else with its module: ``acme.noise.schedule``."""
+    if kind.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return kind_name(kind)
+    return f"{kind.__module__}.{_snake_case(kind.__qualname__)}"
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -112,7 +112,7 @@ class Reference:
 
     def _type(self, text: str, page: str) -> str:
         """What a parameter takes; kinds lead to their pages."""
-        words = re.split(r"(\W+)", text)
+        words = re.split(r"([^\w.-]+)", text)
         if not self._kinds.keys() & set(words):
             return f"`{text}`"
         linked = [link(word, path_of_kind(word), page) if word in self._kinds else line(word) for word in words]
@@ -130,7 +130,9 @@ class Reference:
 
     def _links(self, page: str, kind: str) -> dict[str, str]:
         """Where names in single backticks lead: components, those of the same kind first, and classes of kinds."""
-        found = {cls.__name__: path_of_kind(name) for name, cls in self._kinds.items()}
+        # Of kinds that share a name, that of the page itself comes last, before it zoo's own.
+        kinds = sorted(self._kinds, key=lambda name: (name == kind, "." not in name))
+        found = {self._kinds[name].__name__: path_of_kind(name) for name in kinds}
         for key in sorted(self._brought, key=lambda key: key[0] == kind):
             found[key[1]] = path_of(key)
         return {name: relpath(path, dirname(page)) for name, path in found.items() if path != page}
