@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from ..distribution import HOME
 from ..registry.kinds import labels
@@ -38,7 +37,9 @@ def _labelled(shelf: Shelf, called: Mapping[str, str]) -> Shelf:
 
 
 def _entry(entry: Entry, called: Mapping[str, str]) -> Entry:
-    schema = with_references(entry.schema, called | {f"item.{key}": f"item.{label}" for key, label in called.items()})
+    schema = with_references(
+        entry.schema, {**called, **{f"item.{key}": f"item.{label}" for key, label in called.items()}}
+    )
     parameters = [Parameter(one.name, _text(one.type, called), one.default) for one in entry.parameters]
     return replace(entry, kind=called.get(entry.kind, entry.kind), parameters=parameters, schema=schema)
 

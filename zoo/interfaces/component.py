@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from ..registry.part import Part
+    from ..testing.kind_laws import Laws
 
 C = TypeVar("C", bound="type[Component]")
 Check = Callable[[Any, tuple[Any, ...]], "str | None"]
@@ -42,6 +43,14 @@ class Component:
 
     declaration: Part[Any] | None = None
     """The declaration that built this instance, if one did."""
+
+    @classmethod
+    def laws(cls) -> Laws | None:
+        """The laws that every component of a kind must obey, as a `zoo.testing.Laws`: a hook for kinds of plugins.
+
+        It is called on the kind, when components are tested. Import `zoo.testing` in it, not where the kind is defined.
+        """
+        return None
 
 
 @dataclass(frozen=True)

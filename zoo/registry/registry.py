@@ -39,6 +39,10 @@ from .part import Part, declare_node, parameters, parameters_of
 from .python_file import PythonFile
 from .renames import former_keys, warn, with_present_keys
 
+LATER = ("__main__", "laws")
+"""Modules of a plugin that are not imported to find components: programs, and the laws of kinds, which import
+`zoo.testing` and are only wanted where components are tested."""
+
 
 @dataclass
 class Plugin:
@@ -431,12 +435,18 @@ def contained() -> Iterator[None]:
 
 
 def _modules(plugin: Plugin) -> list[ModuleType]:
-    """A plugin's module and all below it, imported; a ``__main__`` is a program, not a part."""
+    """A plugin's module and all below it, imported, but for those that bring no components: see `LATER`."""
     module = importlib.import_module(plugin.module) if plugin.file is None else plugin.file.imported()
     plugin.title = (inspect.getdoc(module) or plugin.name).splitlines()[0].rstrip(".")
-    below = pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}.")
-    names = [info.name for info in below if info.name.rpartition(".")[2] != "__main__"]
-    return [module, *(importlib.import_module(name) for name in names)]
+    return [module, *_below(module)]
+
+
+def _below(module: ModuleType) -> Iterator[ModuleType]:
+    for info in pkgutil.iter_modules(getattr(module, "__path__", []), f"{module.__name__}."):
+        if info.name.rpartition(".")[2] not in LATER:
+            inner = importlib.import_module(info.name)
+            yield inner
+            yield from _below(inner)
 
 
 def _marked(modules: list[ModuleType]) -> Iterator[type[Component]]:

@@ -14,7 +14,7 @@ from ..errors import a
 from ..interfaces import Causal, Component
 from ..registry.registry import Registry
 from ..testing import CAUSAL_LAWS
-from ..testing.check import KINDS
+from ..testing.check import laws_of_kind
 from ..testing.laws.by_kind import COMPONENT_LAWS
 
 FRONT = "reference.md"
@@ -144,7 +144,8 @@ class Reference:
 
 def _laws_of_kind(kind: type[Component] | None) -> Mapping[str, Law]:
     """Those of every component, and those of a kind where it has some."""
-    return {**COMPONENT_LAWS, **(KINDS[kind][0] if kind is not None and kind in KINDS else {})}
+    own = None if kind is None else laws_of_kind(kind)
+    return {**COMPONENT_LAWS, **(own.by_name if own is not None else {})}
 
 
 def _told(laws: Mapping[str, Law]) -> str:
