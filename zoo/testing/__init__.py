@@ -15,6 +15,7 @@ from .cases import Case, cases, cases_of
 from .check import Held, check_component, laws_of, laws_of_kind
 from .errors import LawBroken, require
 from .kind_laws import Laws, as_built, in_float64
+from .laws.bijection.contract import traced
 from .laws.by_kind import (
     BIJECTION_LAWS,
     CAUSAL_LAWS,
@@ -40,5 +41,5 @@ __all__ = [
     "DECODER_LAWS", "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "MODEL_LAWS",
     "WEIGHTING_LAWS", "Case", "Held", "LawBroken", "Laws", "applying_to_causal", "as_built", "cases", "cases_of",
     "causal_cases", "check_component", "check_spec", "countable", "in_float64", "initialize", "inputs", "laws_of",
-    "laws_of_kind", "liven", "liven_model", "parts_of", "perturb", "require", "shrunk",
+    "laws_of_kind", "liven", "liven_model", "parts_of", "perturb", "require", "shrunk", "traced",
 ]  # fmt: skip
