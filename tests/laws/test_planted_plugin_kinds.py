@@ -193,19 +193,19 @@ class AlwaysLearning(VQEMA):
 
 
 class Wider(Embedding):
-    def forward(self, given: Tensor) -> Tensor:
+    def forward(self, given: zoo.Condition) -> Tensor:
         return super().forward(given).repeat(1, 2)
 
 
 class Centred(Embedding):
-    def forward(self, given: Tensor) -> Tensor:
+    def forward(self, given: zoo.Condition) -> Tensor:
         c = super().forward(given)
         return c - c.mean(0)
 
 
 class Constant(Embedding):
-    def forward(self, given: Tensor) -> Tensor:
-        return super().forward(given * 0)
+    def forward(self, given: zoo.Condition) -> Tensor:
+        return super().forward({"label": given["label"] * 0})
 
 
 # -- heads -------------------------------------------------------------------------------------------------------------
