@@ -17,9 +17,8 @@ def given_to(context: Context) -> Condition:
     batch = context.event.example(N, "cpu")
     noise = torch.Generator().manual_seed(0)
     numbers = {name: torch.randn(x.shape, generator=noise) for name, x in batch.items() if x.is_floating_point()}
-    return {
-        name: ({"label": torch.arange(N) % (context.event.classes or N)} | numbers)[name] for name in context.sources
-    }
+    found = {"label": torch.arange(N) % (context.event.classes or N)} | numbers
+    return {name: found[name] for name in context.sources}
 
 
 def rows(given: Condition, start: int, end: int) -> Condition:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo import Batch, Clock, Conditioner, Event, Model, Part, Samples, Shape, Terms, component, named
+from zoo import Batch, Clock, Condition, Conditioner, Event, Model, Part, Samples, Shape, Terms, component, named
 
 from .schedule import Schedule
 
@@ -44,7 +44,7 @@ class Denoiser(Model, Samples):
         return Terms(gap.mean(), {"gap": gap})
 
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         (D,) = self.event.shape
         like = next(self.net.parameters())
         x = temperature * torch.randn(n, D, device=like.device, dtype=like.dtype)
