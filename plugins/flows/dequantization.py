@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, PositiveInt
@@ -30,6 +30,9 @@ from zoo import (
 from ..shared.events import to_levels
 from .bijections.chain import Chain
 from .numerics.per_sample import per_sample
+
+if TYPE_CHECKING:
+    from zoo.testing import Laws
 
 
 class Dequantization(Component, nn.Module, ABC):
@@ -56,6 +59,12 @@ class Dequantization(Component, nn.Module, ABC):
     @abstractmethod
     def inverse(self, v: Tensor) -> Tensor:
         """``v -> x``: the integers, uint8 up to 256 levels and int64 beyond."""
+
+    @classmethod
+    def laws(cls) -> Laws:
+        from .laws.dequantization import LAWS
+
+        return LAWS
 
     @staticmethod
     def _takes(dequantization: Any, args: tuple[Any, ...]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field, PositiveInt
@@ -15,6 +15,9 @@ from torch.func import vjp, vmap
 from zoo import Component, component, sum_event
 
 from ..shared.compilation import uncompiled
+
+if TYPE_CHECKING:
+    from zoo.testing import Laws
 
 Function = Callable[[Tensor], Tensor]
 """A function of a batch ``[B, *shape] -> [B, *shape]`` that treats each sample alone."""
@@ -88,6 +91,12 @@ class LogDet(Component, nn.Module, ABC):
     @abstractmethod
     def forward(self, g: Function, x: Tensor) -> tuple[Tensor, Tensor]:
         """``g(x)`` and the log-determinant, with gradients in x and in all that g depends on."""
+
+    @classmethod
+    def laws(cls) -> Laws:
+        from .laws.log_det import LAWS
+
+        return LAWS
 
     contracts: ClassVar[Any] = {}
 

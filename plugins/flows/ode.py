@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from zoo import Component, Contract, PluginError, ZooError, component, install_hint
 
 from ..shared.compilation import uncompiled
+
+if TYPE_CHECKING:
+    from zoo.testing import Laws
 
 State = tuple[Tensor, ...]
 """What evolves: tensors ``[B, ...]``."""
@@ -31,6 +34,12 @@ class OdeSolver(Component, nn.Module, ABC):
     def refined(self) -> OdeSolver:
         """A finer solver, which takes in each half of the interval the steps of the whole."""
         return Halves(self)
+
+    @classmethod
+    def laws(cls) -> Laws:
+        from .laws.ode_solver import LAWS
+
+        return LAWS
 
     contracts: ClassVar[Mapping[str, Contract]] = {}
 

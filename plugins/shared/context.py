@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field, PositiveInt
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from zoo import Component, Condition, Contract, Event, Part, Shape, TakesContext, component, misshapen
 
 from .events import classes_of
+
+if TYPE_CHECKING:
+    from zoo.testing import Laws
 
 
 class Context(Component, nn.Module, ABC):
@@ -32,6 +35,12 @@ class Context(Component, nn.Module, ABC):
     @abstractmethod
     def forward(self, given: Condition) -> Tensor:
         """The vectors, from the entries of a batch."""
+
+    @classmethod
+    def laws(cls) -> Laws:
+        from .laws.context import LAWS
+
+        return LAWS
 
     @staticmethod
     def _takes(context: Any, args: tuple[Any, ...]) -> str | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from zoo import Component, Contract, DataDependent, Shape, component, mean_over_processes, misshapen, sum_event
+
+if TYPE_CHECKING:
+    from zoo.testing import Laws
 
 
 class Quantized(NamedTuple):
@@ -50,6 +53,12 @@ class Quantizer(Component, nn.Module, ABC):
     @abstractmethod
     def embed(self, codes: Tensor) -> Tensor:
         """The vectors of codes, ``[B, *shape[1:]] -> [B, *shape]``."""
+
+    @classmethod
+    def laws(cls) -> Laws:
+        from .laws.quantizer import LAWS
+
+        return LAWS
 
     @staticmethod
     def _takes(quantizer: Any, args: tuple[Any, ...]) -> str | None:

@@ -69,6 +69,9 @@ class Shelf:
     def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
         return node
 
+    def label(self, kind: type[Component]) -> str:
+        return installed().label(kind)
+
 
 def declare(**values: Any) -> Part[Any]:
     return declare_node(Shelf(), Gadget, {"type": "everything", "width": 2, **values})

@@ -18,8 +18,10 @@ from ..errors import Problem, SpecError, UsageError, ZooError, listed
 from ..event import Event, require_same_event
 from ..interfaces import BatchStatistics, Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
 from ..interfaces.boundary import trusted
+from ..interfaces.component import kind_of
 from ..plot.images import has_picture
 from ..registry.part import Part
+from ..registry.registry import installed
 from ..spec import Spec, load_spec
 from .hooks import watched
 from .imports import plain_imports
@@ -291,4 +293,5 @@ def _rows(model: nn.Module, seen: dict[nn.Module, tuple[str, str]]) -> Iterator[
         takes, gives = seen.get(module, ("", ""))
         count = sum(p.numel() for p in module.parameters())
         place: Place = declaration.place
-        yield PartRow(place.path or name, above, declaration.kind, declaration.name, takes, gives, count)
+        kind = installed().label(kind_of(declaration.cls))
+        yield PartRow(place.path or name, above, kind, declaration.name, takes, gives, count)

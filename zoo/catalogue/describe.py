@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from ..document.shipped import shipped_specs
 from ..interfaces import Component
-from ..interfaces.component import kind_name, kind_of, registration_of
+from ..interfaces.component import kind_key, kind_of, registration_of
 from ..registry.discovery import Found
 from ..registry.part import Part, example_of, parameters_of
 from ..registry.registry import installed
@@ -42,7 +42,7 @@ def describe(plugin: Found) -> Shelf:
 
 def entry(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> Entry:
     """The entry of a component in the catalogue."""
-    kind, schema = kind_name(kind_of(cls)), schema_of(cls, name, formerly)
+    kind, schema = kind_key(kind_of(cls)), schema_of(cls, name, formerly)
     return Entry(kind, name, summary(cls), text(cls), parameters(cls), snippet(cls, name), schema, list(formerly))
 
 
@@ -82,7 +82,8 @@ class _PlainDefaults(GenerateJsonSchema):
 
 def schema_of(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> dict[str, Any]:
     """A component's part of the JSON Schema, and what its kind is."""
-    own = of_record(parameters_of(cls).model_json_schema(by_alias=True, schema_generator=_PlainDefaults))
+    written = parameters_of(cls).model_json_schema(by_alias=True, schema_generator=_PlainDefaults)
+    own = of_record(written, owner=f"{kind_key(kind_of(cls))}.{name}")
     taken = own["definition"]
     descriptions = {key: about(cls, key) for key in taken.get("properties", {})}
     described = {key: {"description": found} if found else {} for key, found in descriptions.items()}
@@ -138,7 +139,7 @@ def type_text(annotation: Any) -> str:
         bounds = [bound for item in inner[1:] for bound in _bounds(item)]
         return " ".join([type_text(inner[0]), ", ".join(bounds)]).strip()
     if origin is Part:
-        return kind_name(inner[0])
+        return kind_key(inner[0])
     if origin in (Union, types.UnionType):
         return " | ".join(type_text(member) for member in inner)
     if origin is Literal:

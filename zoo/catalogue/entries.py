@@ -25,7 +25,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Entry:
-    """A component: its docstring, its parameters, how a spec declares it, and its part of the JSON Schema."""
+    """A component: its docstring, its parameters, how a spec declares it, and its part of the JSON Schema.
+
+    What is kept names kinds by their keys; `zoo.catalogue.labels` puts what readers see in their place.
+    """
 
     kind: str
     name: str

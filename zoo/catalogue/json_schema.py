@@ -25,11 +25,11 @@ def schema(shelves: Iterable[Shelf], of_spec: Mapping[str, Any]) -> dict[str, An
         kinds.setdefault(entry.kind, []).append(entry)
         definitions |= {f"{entry.kind}.{entry.name}": entry.schema["definition"], **entry.schema["records"]}
     root = of_spec["definition"]
-    wanted = sorted(set(_references([root, definitions])))
+    wanted = sorted(set(references([root, definitions])))
     for item in [name for name in wanted if name.startswith("item.")]:
         definitions[item] = _item(item.removeprefix("item."))
     for kind in dict.fromkeys(name.removeprefix("item.") for name in wanted):
-        if "." not in kind:
+        if kind not in definitions:
             entries = kinds.get(kind, [])
             bare = [entry for entry in entries if _is_bare(entry.schema["definition"])]
             definitions[kind] = _kind(entries, bare)
@@ -52,10 +52,14 @@ def schema(shelves: Iterable[Shelf], of_spec: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def of_record(schema: dict[str, Any]) -> dict[str, Any]:
-    """What pydantic says of a record: its ``definition``, and those of the ``records`` in it, to be put together."""
-    records = {f"record.{name}": _rewritten(inner) for name, inner in schema.pop("$defs", {}).items()}
-    return {"definition": _rewritten(schema), "records": records}
+def of_record(schema: dict[str, Any], owner: str = "") -> dict[str, Any]:
+    """What pydantic says of a record: its ``definition``, and those of the ``records`` in it, to be put together.
+
+    ``owner`` stands before the names of those, since records of several components may be called the same.
+    """
+    home = f"record.{owner}." if owner else "record."
+    records = {home + name: _rewritten(inner, home) for name, inner in schema.pop("$defs", {}).items()}
+    return {"definition": _rewritten(schema, home), "records": records}
 
 
 def either(names: list[str]) -> dict[str, Any]:
@@ -112,18 +116,18 @@ def _called(entry: Entry) -> list[str]:
     return [entry.name, *entry.formerly]
 
 
-def _rewritten(node: Any) -> Any:
-    """Markers of parts become references to kinds, and lists of parts admit ``repeat``."""
+def _rewritten(node: Any, home: str) -> Any:
+    """Markers of parts become references to kinds, and lists of parts admit ``repeat``; ``home`` is of records."""
     if isinstance(node, list):
-        return [_rewritten(item) for item in node]
+        return [_rewritten(item, home) for item in node]
     if not isinstance(node, dict):
         return node
     node = {key: value for key, value in node.items() if key != "title" or not isinstance(value, str)}
     if "x-zoo-kind" in node:
         return {"$ref": HOME + node.pop("x-zoo-kind"), **node}
     if str(node.get("$ref", "")).startswith(HOME):
-        return {**node, "$ref": HOME + "record." + node["$ref"].removeprefix(HOME)}
-    rewritten = {key: _rewritten(value) for key, value in node.items()}
+        return {**node, "$ref": HOME + home + node["$ref"].removeprefix(HOME)}
+    rewritten = {key: _rewritten(value, home) for key, value in node.items()}
     items = rewritten.get("items", {})
     if node.get("type") == "array" and isinstance(items, dict) and str(items.get("$ref", "")).startswith(HOME):
         rewritten["items"] = {"$ref": items["$ref"].replace(HOME, HOME + "item.")}
@@ -149,12 +153,12 @@ def _item(name: str) -> dict[str, Any]:
 def _with_all_changed(root: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
     """The definitions, with those of what changes another that are referred to from the root or by each other."""
     found = dict(definitions)
-    waiting = [*_references([root, found])]
+    waiting = [*references([root, found])]
     while waiting:
         name = waiting.pop()
         if name not in found:
             found[name] = _changed(definitions[name.removeprefix(CHANGED)])
-            waiting += _references(found[name])
+            waiting += references(found[name])
     return found
 
 
@@ -180,13 +184,26 @@ def _changed(node: Any) -> Any:
     return changed
 
 
-def _references(node: Any) -> Iterator[str]:
+def references(node: Any) -> Iterator[str]:
     """The definitions that are referred to."""
     if isinstance(node, list):
         for item in node:
-            yield from _references(item)
+            yield from references(item)
     elif isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
             yield node["$ref"].removeprefix(HOME)
         for value in node.values():
-            yield from _references(value)
+            yield from references(value)
+
+
+def with_references(node: Any, names: Mapping[str, str]) -> Any:
+    """The same, where definitions go by other names: those of ``names``."""
+    if isinstance(node, list):
+        return [with_references(item, names) for item in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {key: with_references(value, names) for key, value in node.items()}
+    if isinstance(changed.get("$ref"), str):
+        name = changed["$ref"].removeprefix(HOME)
+        changed["$ref"] = HOME + names.get(name, name)
+    return changed

@@ -10,10 +10,12 @@ from typing import Any
 
 from ..document.shipped import shipped_specs
 from ..registry.discovery import Found, environment, found, sources, stamp_of
+from ..registry.kinds import bare_name
 from ..storage.cache import keep, recalled
 from .docstrings import plain
 from .entries import Entry, Shelf, keep_shelf, shelf_kept
 from .json_schema import schema
+from .labels import labelled
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,18 @@ def catalogue(plugins: Iterable[Found] | None = None) -> list[Shelf]:
             shelves[plugin] = shelf = describe(plugin)
             keep_shelf(plugin, shelf)
         _schema_of_spec()  # torch is imported by now: the first schema need not wait for it again
-    return [shelf for shelf in shelves.values() if shelf is not None]
+    return labelled(shelf for shelf in shelves.values() if shelf is not None)
 
 
 def remembered() -> list[Shelf]:
     """The shelves that can be had without importing a plugin."""
-    return [shelf for shelf in map(shelf_kept, found()) if shelf is not None]
+    return labelled(shelf for shelf in map(shelf_kept, found()) if shelf is not None)
 
 
 def components(shelves: Iterable[Shelf], kind: str | None = None) -> dict[str, dict[str, str]]:
-    """Kind -> name -> one line."""
+    """Kind -> name -> one line; of all kinds, or of those that have this label or this name."""
     listed: dict[str, dict[str, str]] = {}
-    entries = [entry for shelf in shelves for entry in shelf.entries if kind in (None, entry.kind)]
+    entries = [e for shelf in shelves for e in shelf.entries if kind in (None, e.kind, bare_name(e.kind))]
     for entry in sorted(entries, key=lambda entry: (entry.kind, entry.name)):
         listed.setdefault(entry.kind, {})[entry.name] = plain(entry.summary)
     return listed

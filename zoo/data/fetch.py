@@ -34,7 +34,7 @@ def fetch(name: str, overrides: Sequence[str] = ()) -> Fetched:
     Raises `zoo.UsageError` where nothing is called so, `zoo.DataError` where data can be neither found nor fetched.
     """
     part = _declared(name, overrides)
-    named = [inner for inner in parts_in(part) if inner.kind == KIND]
+    named = [inner for inner in parts_in(part) if issubclass(inner.cls, Dataset)]
     folders = {inner.name: folder for inner in named if (folder := inner().fetch()) is not None}
     splits = {split: part().split(split) for split in ("train", "test")}
     return Fetched(

@@ -165,7 +165,7 @@ def _judge_component(value: Any) -> None:
     _require(all(isinstance(text, str) for text in value.values()), "components")
     bare = "." not in value["name"]
     sound = (
-        _WORD.fullmatch(value["kind"])
+        _TYPE.fullmatch(value["kind"])
         and _TYPE.fullmatch(value["name"])
         and _DISTRIBUTION.fullmatch(value["distribution"])
         and version_of(value["version"]) is not None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from ..registry.part import Part
+    from ..testing.kind_laws import Laws
 
 C = TypeVar("C", bound="type[Component]")
 Check = Callable[[Any, tuple[Any, ...]], "str | None"]
@@ -42,6 +43,14 @@ class Component:
 
     declaration: Part[Any] | None = None
     """The declaration that built this instance, if one did."""
+
+    @classmethod
+    def laws(cls) -> Laws | None:
+        """The laws that every component of a kind must obey, as a `zoo.testing.Laws`: a hook for kinds of plugins.
+
+        It is called on the kind, when components are tested. Import `zoo.testing` in it, not where the kind is defined.
+        """
+        return None
 
 
 @dataclass(frozen=True)
@@ -108,4 +117,15 @@ def kind_of(cls: type) -> type[Component]:
 
 def kind_name(kind: type) -> str:
     """``Bijection`` is called ``bijection`` in messages and listings."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
+    return _snake_case(kind.__name__)
+
+
+def kind_key(kind: type) -> str:
+    """The text that identifies a kind: its name where zoo brings it, else with its module: ``acme.noise.schedule``."""
+    if kind.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return kind_name(kind)
+    return f"{kind.__module__}.{_snake_case(kind.__qualname__)}"
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -29,7 +29,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from ..document.diagnostics import problems_in, raised_at, shown, told
 from ..document.nodes import NOWHERE, Entries, Place, child_place, place_of
 from ..errors import PluginError, Problem, SpecError, ZooError, a
-from ..interfaces.component import Component, kind_name, kind_of, registration_of
+from ..interfaces.component import Component, kind_key, kind_name, kind_of, registration_of
 from ..settings import Settings
 
 T = TypeVar("T")
@@ -46,6 +46,9 @@ class Lookup(Protocol):
 
     def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
         """A declaration of a class, in the form that the class has today."""
+
+    def label(self, kind: type[Component]) -> str:
+        """What a kind is called in text, with its plugin where two kinds share a name."""
 
 
 class Part(Generic[T]):
@@ -67,6 +70,7 @@ class Part(Generic[T]):
 
     @property
     def kind(self) -> str:
+        """The name of its kind, which kinds of several plugins may share: `Registry.label` tells those apart."""
         return kind_name(kind_of(self.cls))
 
     def __call__(self, *given: Any) -> T:
@@ -122,7 +126,7 @@ class Part(Generic[T]):
         return core_schema.with_info_plain_validator_function(
             partial(_validate, kind),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda part: part.resolved()),
-            metadata={"kind": kind_name(kind)},
+            metadata={"kind": kind_key(kind)},
         )
 
     @classmethod
@@ -134,6 +138,7 @@ class Absent:
     """Stands for a component that a file declares and that is not installed: it can be declared, but not built."""
 
     called: ClassVar[str]
+    recorded_kind: ClassVar[str]
     distribution: ClassVar[str]
     version: ClassVar[str]
     reason: ClassVar[str]
@@ -246,14 +251,14 @@ def _validate(kind: type[Component], value: Any, info: core_schema.ValidationInf
 def _declare(lookup: Lookup, kind: type[Component], node: Any) -> Part[Any]:
     if isinstance(node, Part):
         if not issubclass(node.cls, kind):
-            raise _Refused(f"{node.kind} '{node.name}' is not {a(kind_name(kind))}")
+            raise _Refused(f"{lookup.label(kind_of(node.cls))} '{node.name}' is not {a(lookup.label(kind))}")
         return node
     if isinstance(node, Mapping) and not isinstance(node.get("type", ""), str):
         at = child_place(node, "type")
-        message = f"should be the name of {a(kind_name(kind))}, not {shown(node['type'])}"
+        message = f"should be the name of {a(lookup.label(kind))}, not {shown(node['type'])}"
         raise _Refused(message, (Problem(at.mark, at.path, message),))
     if not (isinstance(node, str) or (isinstance(node, Mapping) and "type" in node)):
-        wanted = f"should be {a(kind_name(kind))}: a name, or a mapping with a 'type'"
+        wanted = f"should be {a(lookup.label(kind))}: a name, or a mapping with a 'type'"
         raise _Refused(wanted if isinstance(node, Mapping) else f"{wanted}, not {shown(node)}")
     name = node if isinstance(node, str) else node["type"]
     try:

@@ -32,11 +32,16 @@ from ..document.nodes import Entries, Place, key_place, place_of
 from ..errors import PluginError, SpecError, UsageError, a, listed, nearest
 from ..format.metadata import is_plugin_name
 from ..format.migrations import Migration, migrations_in
-from ..interfaces.component import Component, kind_name, kind_of, registration_of
+from ..interfaces.component import Component, kind_key, kind_name, kind_of, registration_of
 from .discovery import Found, found
+from .kinds import full_name, labels
 from .part import Part, declare_node, parameters, parameters_of
 from .python_file import PythonFile
 from .renames import former_keys, warn, with_present_keys
+
+LATER = ("__main__", "laws")
+"""Modules of a plugin that are not imported to find components: programs, and the laws of kinds, which import
+`zoo.testing` and are only wanted where components are tested."""
 
 
 @dataclass
@@ -58,6 +63,10 @@ class Plugin:
         return "" if self.distribution == HOME else f"{self.name}."
 
 
+Key = tuple[type[Component], str]
+"""What finds a component: the class of its kind, since two plugins may bring kinds of one name, and its own name."""
+
+
 class Registry:
     """All components of the installed plugins, by kind and name."""
 
@@ -68,10 +77,10 @@ class Registry:
         self._plugins = {plugin.name: plugin for plugin in described}
         self._unusable = [plugin for plugin in described if self._plugins[plugin.name] is not plugin]
         self._loaded = {name for name, plugin in self._plugins.items() if plugin.error is not None}
-        self._classes: dict[tuple[str, str], type[Component]] = {}
+        self._classes: dict[Key, type[Component]] = {}
         self._names: dict[type[Component], str] = {}
         self._migrations: dict[type[Component], list[Migration]] = {}
-        self._formerly: dict[tuple[str, str], type[Component]] = {}
+        self._formerly: dict[Key, type[Component]] = {}
         self._former: list[Plugin] = []
 
     def bring(self, file: PythonFile) -> None:
@@ -112,16 +121,16 @@ class Registry:
     def find(self, kind: type[Component], name: str) -> type[Component]:
         """The component of a kind by its name; LookupError with the nearest name, or the kind it is of."""
         self._load_for(name)
-        wanted = kind_name(kind)
-        cls = self._classes.get((wanted, name)) or self._formerly.get((wanted, name))
-        if cls is not None and issubclass(cls, kind):
+        cls = self._classes.get((kind, name)) or self._formerly.get((kind, name))
+        if cls is not None:
             if self._names[cls] != name:
-                warn(place_of(name), f"{a(wanted)} '{name}' is called '{self._names[cls]}' now")
+                warn(place_of(name), f"{a(self.label(kind))} '{name}' is called '{self._names[cls]}' now")
             return cls
-        others = [held for held, called in self._classes if called == name]
+        label = self._labels(kind)
+        wanted, others = label[kind], [label[held] for held, called in self._classes if called == name]
         if others:
-            raise LookupError(f"'{name}' is {listed([a(kind) for kind in sorted(others)])}, not {a(wanted)}")
-        known = [called for held, called in self._classes if held == wanted]
+            raise LookupError(f"'{name}' is {listed([a(other) for other in sorted(others)])}, not {a(wanted)}")
+        known = [called for held, called in self._classes if held is kind]
         raise LookupError(
             f"no {wanted} is called '{name}'{nearest(name, known) or f'; see: zoo list {wanted}'}{self._quarantined()}"
         )
@@ -158,8 +167,7 @@ class Registry:
 
     def present_name(self, kind: str, name: str) -> str:
         """What a component is called now, that may have been called otherwise."""
-        cls = self._formerly.get((kind, name))
-        return name if cls is None else self._names[cls]
+        return next((self._names[cls] for cls in self.recorded(kind, name)), name)
 
     def bringer(self, name: str) -> Plugin | None:
         """The installed plugin whose components have names like this one, imported or not."""
@@ -169,21 +177,66 @@ class Registry:
     def knows(self, kind: str, name: str) -> bool:
         """Whether there is a component of this kind and name; PluginError where its plugin is missing or broken."""
         self._load_for(name)
-        return (kind, name) in self._classes or (kind, name) in self._formerly
+        return bool(self.recorded(kind, name))
+
+    def label(self, kind: type[Component]) -> str:
+        """What a kind is called in text: its name, with its plugin before it (``acme.schedule``) where that of another
+        kind is the same; a kind of zoo's own always goes by its bare name."""
+        name = kind_name(kind)
+        return name if name == kind_key(kind) else self._labels(kind)[kind]
+
+    def recorded_kind(self, cls: type[Component]) -> str:
+        """What a share file calls a component's kind: its bare name, whatever else is installed. With the kind's plugin
+        only where the component's own plugin has another component of that name, of another kind of that name."""
+        kind, name = kind_of(cls), self._names[cls]
+        alike = {held for held, called in self._classes if called == name and kind_name(held) == kind_name(kind)}
+        return self._full_name(kind) if len(alike) > 1 else kind_name(kind)
+
+    def recorded(self, kind: str, name: str) -> list[type[Component]]:
+        """The components, of plugins that are loaded, that a share file may mean by a kind and a name.
+
+        Names have their plugin before them, so all of them are of the plugin that wrote the name; those are several
+        where that plugin brings two components of one name, of kinds that share a name as well.
+        """
+        return [cls for held, cls in self._of_name(name) if kind in self.kind_names(held)]
+
+    def kind_names(self, kind: type[Component]) -> tuple[str, str]:
+        """What share files may call a kind: its bare name, and that with its plugin."""
+        return kind_name(kind), self._full_name(kind)
+
+    def _of_name(self, name: str) -> Iterator[tuple[type[Component], type[Component]]]:
+        """The kinds and the classes of the components that are, or were, called this."""
+        for (kind, called), cls in (*self._classes.items(), *self._formerly.items()):
+            if called == name:
+                yield kind, cls
+
+    def _full_name(self, kind: type[Component]) -> str:
+        return full_name(kind_key(kind), self._modules())
+
+    def _labels(self, *more: type[Component]) -> dict[type[Component], str]:
+        """The labels of the kinds that have components, among plugins that are loaded, and of ``more``."""
+        self._load_for("")  # zoo's own kinds go before those of plugins
+        kinds = dict.fromkeys([*(kind for kind, _ in self._classes), *more])
+        found = labels(map(kind_key, kinds), self._modules())
+        return {kind: found[kind_key(kind)] for kind in kinds}
+
+    def _modules(self) -> dict[str, str]:
+        return {plugin.module: plugin.name for plugin in self._plugins.values()}
 
     def migrations_of(self, cls: type[Component]) -> list[Migration]:
         """The steps of a component's stored parameters, oldest first."""
         return self._migrations.get(cls, [])
 
     def kinds(self) -> dict[str, type[Component]]:
-        """The kinds that have components, by name."""
-        found = {kind_name(kind_of(cls)): kind_of(cls) for cls in self.components().values()}
-        return dict(sorted(found.items()))
+        """The kinds that have components, by their labels."""
+        self.plugins()
+        return dict(sorted((label, kind) for kind, label in self._labels().items()))
 
     def components(self) -> dict[tuple[str, str], type[Component]]:
-        """All components by kind and name."""
+        """All components by the labels of their kinds, and their names."""
         self.plugins()
-        return dict(sorted(self._classes.items()))
+        called = self._labels()
+        return dict(sorted(((called[kind], name), cls) for (kind, name), cls in self._classes.items()))
 
     def require(self, name: str) -> None:
         """PluginError unless the plugin of this name is installed and works."""
@@ -239,15 +292,15 @@ class Registry:
         registration = registration_of(cls)
         if registration is None:
             return
-        kind = kind_name(kind_of(cls))
+        kind = kind_of(cls)
         key, *former = ((kind, plugin.prefix + name) for name in (registration.name, *registration.formerly))
-        for called in (key, *former):
-            held = self._classes.get(called) or self._formerly.get(called)
-            if held is not None:
-                raise PluginError(
-                    f"two components are, or were, called {kind} '{called[1]}': {held.__module__}.{held.__qualname__} "
-                    f"and {cls.__module__}.{cls.__qualname__}"
-                )
+        for _, called in (key, *former):
+            for of, held in self._of_name(called):
+                if self._full_name(of) == self._full_name(kind):
+                    raise PluginError(
+                        f"two components are, or were, called {kind_name(kind)} '{called}': "
+                        f"{held.__module__}.{held.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+                    )
         self._classes[key] = cls
         self._names[cls] = key[1]
         self._formerly.update(dict.fromkeys(former, cls))
@@ -270,14 +323,14 @@ class Registry:
         for cls in plugin.components:
             self._migrations.pop(cls, None)
             self._drop_former_names(cls)
-            del self._classes[kind_name(kind_of(cls)), self._names.pop(cls)]
+            del self._classes[kind_of(cls), self._names.pop(cls)]
         plugin.components.clear()
 
     def _retire(self, plugin: Plugin) -> None:
         """Names lead to a plugin's classes no longer; the classes know who brought them."""
         for cls in plugin.components:
             self._drop_former_names(cls)
-            del self._classes[kind_name(kind_of(cls)), self._names[cls]]
+            del self._classes[kind_of(cls), self._names[cls]]
         self._former.append(plugin)
         self._loaded.discard(plugin.name)
 
@@ -382,12 +435,18 @@ def contained() -> Iterator[None]:
 
 
 def _modules(plugin: Plugin) -> list[ModuleType]:
-    """A plugin's module and all below it, imported; a ``__main__`` is a program, not a part."""
+    """A plugin's module and all below it, imported, but for those that bring no components: see `LATER`."""
     module = importlib.import_module(plugin.module) if plugin.file is None else plugin.file.imported()
     plugin.title = (inspect.getdoc(module) or plugin.name).splitlines()[0].rstrip(".")
-    below = pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}.")
-    names = [info.name for info in below if info.name.rpartition(".")[2] != "__main__"]
-    return [module, *(importlib.import_module(name) for name in names)]
+    return [module, *_below(module)]
+
+
+def _below(module: ModuleType) -> Iterator[ModuleType]:
+    for info in pkgutil.iter_modules(getattr(module, "__path__", []), f"{module.__name__}."):
+        if info.name.rpartition(".")[2] not in LATER:
+            inner = importlib.import_module(info.name)
+            yield inner
+            yield from _below(inner)
 
 
 def _marked(modules: list[ModuleType]) -> Iterator[type[Component]]:

@@ -170,8 +170,9 @@ def _components(spec: Spec) -> list[dict[str, str]]:
     for part in spec.parts():
         # What is not installed here is recorded as the file has it that the model came from.
         plugin = part.cls if issubclass(part.cls, Absent) else registry.plugin_of(part.cls)
-        found[part.kind, part.name] = {
-            "kind": part.kind,
+        kind = part.cls.recorded_kind if issubclass(part.cls, Absent) else registry.recorded_kind(part.cls)
+        found[kind, part.name] = {
+            "kind": kind,
             "name": part.name,
             "distribution": plugin.distribution,
             "version": plugin.version,

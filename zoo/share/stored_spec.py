@@ -20,7 +20,7 @@ from ..errors import DamagedFile, PluginError, Problem, SpecError
 from ..format.header import Header
 from ..format.metadata import MAX_PARTS, shown
 from ..format.migrations import version_of
-from ..interfaces.component import Component, kind_name, kind_of
+from ..interfaces.component import Component
 from ..registry.part import Absent, Part
 from ..registry.python_file import comes_from_a_file, read_python_file
 from ..registry.registry import Registry, installed
@@ -125,7 +125,7 @@ def spec_of(header: Header, path: Path) -> Spec:
     except ValidationError as error:
         problems = problems_in(error, node, Spec, "the spec")
         raise SpecError([Problem(None, f"{path}: {p.path}", p.message + _remedy(found)) for p in problems]) from None
-    recorded = {(need.kind, installed().present_name(need.kind, need.name)) for need in found}
+    recorded = {cls for need in found for cls in installed().recorded(need.kind, need.name)}
     # Parents come first: the last that differs is the one to blame.
     for part in reversed(list(spec.parts())):
         declared, what = stored.declared.get(part.place.path, {}), f"{part.kind} '{part.name}'"
@@ -135,7 +135,7 @@ def spec_of(header: Header, path: Path) -> Spec:
                 raise DamagedFile(f"{path}: {part.place.path}: {text}")
             text = f"{what} has a parameter '{key}' that the file does not set, and no default comes in{_remedy(found)}"
             raise SpecError(Problem(None, f"{path}: {part.place.path}", text))
-        if (part.kind, part.name) not in recorded:
+        if part.cls not in recorded and not issubclass(part.cls, Absent):
             raise DamagedFile(f"{path} does not record who brings {part.kind} '{part.name}'")
     return spec
 
@@ -159,8 +159,10 @@ class WithAbsent:
         self._absent = {(need.kind, need.name): need for need in found}
 
     def find(self, kind: type[Component], name: str) -> type[Component]:
-        need = self._absent.get((kind_name(kind), name))
-        return self._registry.find(kind, name) if need is None else _absent(kind, need, self._path)
+        for called in self._registry.kind_names(kind):
+            if (called, name) in self._absent:
+                return _absent(kind, self._absent[called, name], self._path)
+        return self._registry.find(kind, name)
 
     def name_of(self, cls: type[Component]) -> str:
         return cls.called if issubclass(cls, Absent) else self._registry.name_of(cls)
@@ -168,14 +170,17 @@ class WithAbsent:
     def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
         return node if issubclass(cls, Absent) else self._registry.adapted(cls, node)
 
+    def label(self, kind: type[Component]) -> str:
+        return self._registry.label(kind)
+
 
 def _absent(kind: type[Component], need: Need, path: Path) -> type[Component]:
     advice = f"if you trust who brings it:\npip install {need.requirement}"
     reason = f"{path} declares {need}, which is not installed here; {advice}"
     if comes_from_a_file(need.distribution, need.version):
         reason = f"{path} declares {need}, a Python file that its spec named, and a share file brings no code"
-    values = {"called": need.name, "distribution": need.distribution, "version": need.version, "reason": reason}
-    return type(need.name, (Absent, kind), values)
+    values = {"called": need.name, "recorded_kind": need.kind, "distribution": need.distribution}
+    return type(need.name, (Absent, kind), values | {"version": need.version, "reason": reason})
 
 
 class _Stored(WithAbsent):
@@ -186,7 +191,7 @@ class _Stored(WithAbsent):
         self._recorded = {need.name for need in found}
         self._asked = self._unknown = 0
         self._made_with = {
-            (need.kind, registry.present_name(need.kind, need.name)): Version(need.version) for need in found
+            cls: Version(need.version) for need in found for cls in registry.recorded(need.kind, need.name)
         }
         self.declared: dict[str, Mapping[str, Any]] = {}
         """Every declaration of the spec, migrated, by its path."""
@@ -214,7 +219,7 @@ class _Stored(WithAbsent):
         self.declared[path] = node
         if issubclass(cls, Absent):
             return node
-        made_with = self._made_with.get((kind_name(kind_of(cls)), self._registry.name_of(cls)))
+        made_with = self._made_with.get(cls)
         for migration in self._registry.migrations_of(cls):
             if made_with is not None and made_with < migration.before:
                 _migrate(

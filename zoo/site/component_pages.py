@@ -14,7 +14,7 @@ from ..errors import a
 from ..interfaces import Causal, Component
 from ..registry.registry import Registry
 from ..testing import CAUSAL_LAWS
-from ..testing.check import KINDS
+from ..testing.check import laws_of_kind
 from ..testing.laws.by_kind import COMPONENT_LAWS
 
 FRONT = "reference.md"
@@ -114,7 +114,7 @@ class Reference:
 
     def _type(self, text: str, page: str) -> str:
         """What a parameter takes; kinds lead to their pages."""
-        words = re.split(r"(\W+)", text)
+        words = re.split(r"([^\w.-]+)", text)
         if not self._kinds.keys() & set(words):
             return f"`{text}`"
         linked = [link(word, path_of_kind(word), page) if word in self._kinds else line(word) for word in words]
@@ -132,7 +132,9 @@ class Reference:
 
     def _links(self, page: str, kind: str) -> dict[str, str]:
         """Where names in single backticks lead: components, those of the same kind first, and classes of kinds."""
-        found = {cls.__name__: path_of_kind(name) for name, cls in self._kinds.items()}
+        # Of kinds that share a name, that of the page itself comes last, before it zoo's own.
+        kinds = sorted(self._kinds, key=lambda name: (name == kind, "." not in name))
+        found = {self._kinds[name].__name__: path_of_kind(name) for name in kinds}
         for key in sorted(self._brought, key=lambda key: key[0] == kind):
             found[key[1]] = path_of(key)
         return {name: relpath(path, dirname(page)) for name, path in found.items() if path != page}
@@ -144,7 +146,11 @@ class Reference:
 
 def _laws_of_kind(kind: type[Component] | None) -> Mapping[str, Law]:
     """Those of every component, and those of a kind where it has some."""
-    return {**COMPONENT_LAWS, **(KINDS[kind][0] if kind is not None and kind in KINDS else {})}
+    try:
+        own = None if kind is None else laws_of_kind(kind)
+    except Exception:  # the laws of a plugin's kind may need what only its tests have
+        own = None
+    return {**COMPONENT_LAWS, **(own.by_name if own is not None else {})}
 
 
 def _told(laws: Mapping[str, Law]) -> str:

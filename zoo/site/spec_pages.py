@@ -12,6 +12,8 @@ from ..catalogue.markdown import fenced, line
 from ..catalogue.queries import SpecLine
 from ..document.shipped import shipped_specs
 from ..document.yaml import write_yaml
+from ..interfaces.component import kind_of
+from ..registry.registry import installed
 from ..spec import Spec, load_spec
 from .component_pages import Key, link, path_of
 
@@ -32,7 +34,7 @@ class Exhibit:
 
     @property
     def parts(self) -> list[Key]:
-        return sorted({(part.kind, part.name) for part in self.spec.parts()})
+        return sorted({(installed().label(kind_of(part.cls)), part.name) for part in self.spec.parts()})
 
 
 def page_of(name: str) -> str:

@@ -12,8 +12,10 @@ registered component of a kind on a battery of small shapes, so that a plugin's 
 """
 
 from .cases import Case, cases, cases_of
-from .check import Held, check_component, laws_of
-from .errors import LawBroken
+from .check import Held, check_component, laws_of, laws_of_kind
+from .errors import LawBroken, require
+from .kind_laws import Laws, as_built, in_float64
+from .laws.bijection.contract import traced
 from .laws.by_kind import (
     BIJECTION_LAWS,
     CAUSAL_LAWS,
@@ -37,7 +39,7 @@ from .spec import check_spec
 __all__ = [
     "BIJECTION_LAWS", "CAUSAL_LAWS", "COMPONENT_LAWS", "CONDITIONER_LAWS", "COUNTED_LAWS", "DATASET_LAWS",
     "DECODER_LAWS", "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "MODEL_LAWS",
-    "WEIGHTING_LAWS", "Case", "Held", "LawBroken", "applying_to_causal", "cases", "cases_of", "causal_cases",
-    "check_component", "check_spec", "countable", "initialize", "inputs", "laws_of", "liven", "liven_model",
-    "parts_of", "perturb", "shrunk",
+    "WEIGHTING_LAWS", "Case", "Held", "LawBroken", "Laws", "applying_to_causal", "as_built", "cases", "cases_of",
+    "causal_cases", "check_component", "check_spec", "countable", "in_float64", "initialize", "inputs", "laws_of",
+    "laws_of_kind", "liven", "liven_model", "parts_of", "perturb", "require", "shrunk", "traced",
 ]  # fmt: skip

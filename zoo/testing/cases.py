@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,9 @@ from ..registry.part import Part, example_of, part_of
 from ..registry.registry import declare, installed
 from ..shape import Shape
 from .errors import LawBroken
+from .kind_laws import SHAPES, own_laws
 from .with_context import given
 
-SHAPES = (Shape(2), Shape(5), Shape(1, 4, 4), Shape(3, 4, 6), Shape(4, 4, 4))
 PAIRS = (
     (Shape(3), Shape(4)),
     (Shape(1), Shape(2, 4, 4)),
@@ -56,7 +56,7 @@ BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
     Dataset: ((),),
     Model: tuple((event,) for event in (*EVENTS, *LABELLED)),
 }
-"""What parents give the components of kinds that take no single shape."""
+"""What parents give the components of those kinds of `zoo.interfaces` that take no single shape."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,20 @@ def declared_cases(cls: type[Component], **examples: Any) -> Iterator[Case]:
 
 
 def _taken(label: str, part: Part[Any]) -> Iterator[Case]:
-    battery = BATTERIES.get(kind_of(part.cls), tuple((shape,) for shape in SHAPES))
+    battery = battery_of(kind_of(part.cls))
     found = [case for case in (Case(label, part, given) for given in battery) if takes(case)]
     if not found:
         shapes = ", ".join(map(_shown, battery))
         raise LawBroken(f"{kind_name(kind_of(part.cls))} '{part.name}' takes none of the shapes {shapes}")
     yield from found
+
+
+def battery_of(kind: type[Component]) -> Sequence[tuple[Any, ...]]:
+    """What parents give the components of a kind: a single shape, unless the kind says otherwise."""
+    if kind in BATTERIES:
+        return BATTERIES[kind]
+    own = own_laws(kind)
+    return tuple((shape,) for shape in SHAPES) if own is None else own.given
 
 
 def _shown(given: tuple[Any, ...]) -> str:

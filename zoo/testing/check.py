@@ -21,7 +21,8 @@ from ..interfaces.mask import Mask
 from ..interfaces.model import Model
 from ..interfaces.weighting import Weighting
 from ..registry.registry import installed
-from .cases import Case, cases_of, declared_cases
+from .cases import BATTERIES, Case, cases_of, declared_cases
+from .kind_laws import Hold, Law, Laws, in_float64, own_laws
 from .laws.by_kind import (
     BIJECTION_LAWS,
     CAUSAL_LAWS,
@@ -39,10 +40,6 @@ from .laws.by_kind import (
 )
 from .perturb import inputs, liven, liven_model, perturb
 from .small import on_little_data
-
-Law = Callable[..., None]
-Ready = Callable[[Case, Law], None]
-"""Makes a component ready for a law, and holds it to it."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,9 @@ def laws_of(plugin: str) -> list[Held]:
 def check_component(cls: type[Component], **examples: Mapping[str, Any]) -> None:
     """Hold a component to every law of its kind, with its own example and with others by name.
 
-    It need not be installed: a class in a test will do. Raises `LawBroken` at the first law that it breaks; UsageError
-    for a kind that has none, which only `laws_of` holds to what every component owes.
+    It need not be installed: a class in a test will do. The kind may be one that a plugin brings with its laws. Raises
+    `LawBroken` at the first law that it breaks; UsageError for a kind without laws, of which only `laws_of` checks what
+    every component must do.
 
     >>> import torch, zoo
     >>> from zoo.testing import check_component
@@ -102,71 +100,71 @@ def check_component(cls: type[Component], **examples: Mapping[str, Any]) -> None
     >>> check_component(Halves)
     """
     kind = kind_of(cls)
-    if kind not in KINDS:
-        known = ", ".join(kind_name(one) for one in KINDS)
-        raise UsageError(f"there are no laws of {a(kind_name(kind))}; there are of: {known}")
+    if laws_of_kind(kind) is None:
+        label, known = installed().label(kind), ", ".join(kind_name(one) for one in KINDS)
+        raise UsageError(
+            f"there are no laws of {a(label)}: a kind brings its laws by a classmethod 'laws' that returns a "
+            f"zoo.testing.Laws, and {kind.__module__}.{kind.__qualname__} does not; zoo has laws of: {known}"
+        )
     for held in _held(cls, examples):
         held()
 
 
 def _held(cls: type[Component], examples: Mapping[str, Mapping[str, Any]]) -> Iterator[Held]:
     for case in declared_cases(cls, **examples):
-        yield from _all(COMPONENT_LAWS, _the_declaration, [case])
+        yield from (Held(case, name, partial(_hold_declaration, law)) for name, law in COMPONENT_LAWS.items())
         if issubclass(cls, Model) and issubclass(cls, Causal):
-            yield from _all(CAUSAL_LAWS, _if_it_applies, on_little_data(case.label, case.part))
-    if kind_of(cls) in KINDS:
-        yield from _all(*KINDS[kind_of(cls)], cases_of(cls, **examples))
+            yield from _all(Laws(CAUSAL_LAWS, hold=_if_it_applies), on_little_data(case.label, case.part))
+    laws = laws_of_kind(kind_of(cls))
+    if laws is not None:
+        yield from _all(laws, cases_of(cls, **examples))
 
 
-def _all(laws: Mapping[str, Law], ready: Ready, cases: Iterable[Case]) -> Iterator[Held]:
+def _all(laws: Laws, cases: Iterable[Case]) -> Iterator[Held]:
     for case in cases:
-        yield from (Held(case, name, partial(_hold, ready, law)) for name, law in laws.items())
+        yield from (Held(case, name, partial(_hold, laws.hold, law)) for name, law in laws.by_name.items())
 
 
-def _hold(ready: Ready, law: Law, case: Case) -> None:
-    ready(case, law)
+def _hold(hold: Hold, law: Law, case: Case) -> None:
+    hold(case.build(), law)
 
 
-def _the_declaration(case: Case, law: Law) -> None:
+def _hold_declaration(law: Law, case: Case) -> None:
     law(case.part)
 
 
-def _if_it_applies(case: Case, law: Law) -> None:
-    model: Any = liven_model(case.build())
+def _if_it_applies(model: Any, law: Law) -> None:
+    liven_model(model)
     if law in applying_to_causal(model).values():
         law(model)
 
 
-def _as_it_is(case: Case, law: Law) -> None:
-    law(case.build())
-
-
-def _in_float64(case: Case, law: Law) -> None:
-    law(case.build().double())
-
-
-def _before_and_after_training(case: Case, law: Law) -> None:
-    part = case.build().double().eval()
-    law(part)
+def _before_and_after_training(part: Any, law: Law) -> None:
+    law(part.double().eval())
     perturb(part, seed=1)
     law(part)
 
 
-def _on_inputs(case: Case, law: Law) -> None:
-    bijection = liven(case.build())
+def _on_inputs(part: Any, law: Law) -> None:
+    bijection = liven(part)
     law(bijection, inputs(bijection, 8, seed=7))
 
 
-KINDS: Mapping[type[Component], tuple[Mapping[str, Law], Ready]] = {
-    Bijection: (BIJECTION_LAWS, _on_inputs),
-    Distribution: (DISTRIBUTION_LAWS, _before_and_after_training),
-    Likelihood: (LIKELIHOOD_LAWS, _before_and_after_training),
-    Mask: (MASK_LAWS, _as_it_is),
-    Conditioner: (CONDITIONER_LAWS, _as_it_is),
-    Weighting: (WEIGHTING_LAWS, _in_float64),
-    Encoder: (ENCODER_LAWS, _as_it_is),
-    Decoder: (DECODER_LAWS, _as_it_is),
-    Dataset: (DATASET_LAWS, _as_it_is),
-    Model: (MODEL_LAWS, _as_it_is),
+KINDS: Mapping[type[Component], Laws] = {
+    Bijection: Laws(BIJECTION_LAWS, hold=_on_inputs),
+    Distribution: Laws(DISTRIBUTION_LAWS, hold=_before_and_after_training),
+    Likelihood: Laws(LIKELIHOOD_LAWS, BATTERIES[Likelihood], _before_and_after_training),
+    Mask: Laws(MASK_LAWS),
+    Conditioner: Laws(CONDITIONER_LAWS, BATTERIES[Conditioner]),
+    Weighting: Laws(WEIGHTING_LAWS, BATTERIES[Weighting], in_float64),
+    Encoder: Laws(ENCODER_LAWS, BATTERIES[Encoder]),
+    Decoder: Laws(DECODER_LAWS, BATTERIES[Decoder]),
+    Dataset: Laws(DATASET_LAWS, BATTERIES[Dataset]),
+    Model: Laws(MODEL_LAWS, BATTERIES[Model]),
 }
-"""The kinds that have laws, and how a component is made ready for them."""
+"""The laws of the kinds of `zoo.interfaces`, which import no laws themselves."""
+
+
+def laws_of_kind(kind: type[Component]) -> Laws | None:
+    """The laws of a kind: those of `zoo.interfaces` have theirs in `KINDS`, a plugin's brings its own or has none."""
+    return KINDS[kind] if kind in KINDS else own_laws(kind)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
 from zoo import Component, Contract, Event, Known, Shape, misshapen
+
+if TYPE_CHECKING:
+    from zoo.testing import Laws
 
 
 class Head(Component, nn.Module, ABC):
@@ -57,6 +60,12 @@ class Head(Component, nn.Module, ABC):
 
         Each channel is drawn given those before it: the ``known`` ones ``[N, together]``, or else those drawn.
         """
+
+    @classmethod
+    def laws(cls) -> Laws:
+        from ..laws.head import LAWS
+
+        return LAWS
 
     @staticmethod
     def _takes(head: Any, args: tuple[Any, ...]) -> str | None:

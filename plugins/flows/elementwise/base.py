@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
 from zoo import Component, Contract
+
+if TYPE_CHECKING:
+    from zoo.testing import Laws
 
 
 class Transformer(Component, nn.Module, ABC):
@@ -35,6 +38,12 @@ class Transformer(Component, nn.Module, ABC):
     def decode(self, y: Tensor, h: Tensor) -> Tensor:
         """``y -> x``, without the derivative: overridden to save work in sampling."""
         return self.inverse(y, h)[0]
+
+    @classmethod
+    def laws(cls) -> Laws:
+        from ..laws.transformer import LAWS
+
+        return LAWS
 
     @staticmethod
     def _takes(transformer: Any, args: tuple[Any, ...]) -> str | None:

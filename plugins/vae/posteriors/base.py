@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from zoo import Component, Contract, Distribution, Shape, misshapen
 
 from .one_hot import OneHot
+
+if TYPE_CHECKING:
+    from zoo.testing import Laws
 
 
 class Draws(NamedTuple):
@@ -70,6 +73,12 @@ class Posterior(Component, nn.Module, ABC):
         if isinstance(prior, Distribution) and prior.support is not None:
             low, high = prior.support
             raise ValueError(f"{theirs} is of numbers in [{low:g}, {high:g}], and {ours} is of the whole line")
+
+    @classmethod
+    def laws(cls) -> Laws:
+        from ..laws.posterior import LAWS
+
+        return LAWS
 
     @staticmethod
     def _takes(posterior: Any, args: tuple[Any, ...]) -> str | None:

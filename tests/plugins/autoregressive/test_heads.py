@@ -1,9 +1,8 @@
-"""Every registered head obeys the laws of its kind; mixtures of logistics against their definition."""
+"""Heads by what they draw, and mixtures of logistics against their definition."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +18,18 @@ from zoo.registry.registry import installed
 
 if TYPE_CHECKING:
     from plugins.autoregressive.heads.base import Head
+    from plugins.autoregressive.laws.head import LAWS as HEAD_LAWS
+    from plugins.autoregressive.laws.head import LEVELS, SHAPES, answers
 else:
     from zoo.plugins.autoregressive.heads.base import Head
+    from zoo.plugins.autoregressive.laws.head import LAWS as HEAD_LAWS
+    from zoo.plugins.autoregressive.laws.head import LEVELS, SHAPES, answers
 
 NODES: dict[str, Any] = {
     name: {"type": name, **example_of(cls)}
     for (_, name), cls in installed().components().items()
     if kind_of(cls) is Head
 } | {"one_logistic": {"type": "discretized_logistic_mixture", "components": 1}}
-SHAPES = (zoo.Shape(5), zoo.Shape(1, 2, 3), zoo.Shape(2, 3), zoo.Shape(3, 2, 2))
-LEVELS = (2, 17, 256)
-SIGMAS = (0.3, 3.0, 30.0, 1000.0)
 
 
 def built(node: Any, shape: zoo.Shape, levels: int | None) -> Head:
@@ -41,14 +41,6 @@ def taken() -> list[tuple[str, zoo.Shape, int]]:
     """What each head takes: all, but for the levels of one that has two."""
     every = product(NODES, SHAPES, LEVELS)
     return [(name, shape, levels) for name, shape, levels in every if name != "bernoulli" or levels == 2]
-
-
-def answers(head: Head, sigma: float, dtype: torch.dtype, n: int = 8) -> tuple[Tensor, Tensor]:
-    """Data and what a network might say of it."""
-    noise = torch.Generator().manual_seed(0)
-    x = torch.randint(head.event.levels or 0, (n, *head.event.shape), generator=noise)
-    h = sigma * torch.randn(n, *head.parameters_shape, generator=noise)
-    return x, h.to(dtype)
 
 
 def of_one_site(name: str, levels: int, n: int, sigma: float) -> tuple[Head, Tensor, Tensor, Tensor]:
@@ -63,71 +55,11 @@ def of_one_site(name: str, levels: int, n: int, sigma: float) -> tuple[Head, Ten
     return head, h[:, :, 0, 0, 0], outcomes, log_p.sum((1, 2, 3)).exp().reshape(n, -1)
 
 
-# -- the laws ----------------------------------------------------------------------------------------------------------
-
-
-def probabilities_sum_to_one(head: Head) -> None:
-    for sigma, dtype in product(SIGMAS, (torch.float64, torch.float32)):
-        total = head.log_probs(*answers(head, sigma, dtype)).double().exp().sum(-1)
-        assert total.shape == (8, *head.event.shape)
-        assert float((total - 1.0).abs().max()) < 1e-6, (sigma, dtype)
-
-
-def log_prob_is_one_of_them(head: Head) -> None:
-    for sigma, (dtype, tolerance) in product(SIGMAS, {torch.float64: 1e-12, torch.float32: 1e-6}.items()):
-        x, h = answers(head, sigma, dtype)
-        wanted = head.log_probs(x, h).gather(-1, x.unsqueeze(-1)).squeeze(-1)
-        for data in (x, x.to(torch.uint8)):
-            torch.testing.assert_close(head.log_prob(data, h), wanted, rtol=tolerance, atol=tolerance * max(1, sigma))
-
-
-def gradients_are_finite(head: Head) -> None:
-    for sigma in SIGMAS:
-        x, h = answers(head, sigma, torch.float32)
-        (slope,) = torch.autograd.grad(head.log_prob(x, h.requires_grad_()).sum(), h)
-        assert slope.isfinite().all()
-        assert slope.any()
-
-
-def numbers_hear_of_earlier_channels_alone(head: Head) -> None:
-    x, h = answers(head, 1.0, torch.float64)
-    at = x.double().requires_grad_()
-    log_p = head.log_probs(at, h)
-    if not log_p.requires_grad:
-        log_p = log_p + 0.0 * at.sum()
-    at_pixels = torch.unflatten(log_p, 1, (-1, head.together))
-    for c in range(head.together):
-        (slope,) = torch.autograd.grad(at_pixels[:, :, c].square().sum(), at, retain_graph=True)
-        moved = torch.unflatten(slope, 1, (-1, head.together)).transpose(0, 2).flatten(1).any(1)
-        assert moved.tolist() == [earlier < c for earlier in range(head.together)]
-
-
-def draws_are_levels(head: Head) -> None:
-    for sigma, dtype, end in product(SIGMAS, (torch.float64, torch.float32), (0.0, 0.5, 1.0)):
-        h = answers(head, sigma, dtype)[1].transpose(1, -1).reshape(-1, head.count)
-        u = torch.full((h.shape[0], head.uniforms), end, dtype=dtype).clamp(max=1.0 - torch.finfo(dtype).eps)
-        for temperature in (1.0, 0.7, 1e-3):
-            x = head.draw(h, u, temperature)
-            assert (x.dtype, tuple(x.shape)) == (torch.int64, (h.shape[0], head.together))
-            assert int(x.min()) >= 0 and int(x.max()) < (head.event.levels or 0)
-
-
-LAWS: Mapping[str, Callable[[Head], None]] = {
-    law.__name__: law
-    for law in (
-        probabilities_sum_to_one,
-        log_prob_is_one_of_them,
-        gradients_are_finite,
-        numbers_hear_of_earlier_channels_alone,
-        draws_are_levels,
-    )
-}
-
-
-@pytest.mark.parametrize(("name", "shape", "levels"), taken(), ids=str)
-@pytest.mark.parametrize("law", LAWS)
-def test_law(law: str, name: str, shape: zoo.Shape, levels: int) -> None:
-    LAWS[law](built(NODES[name], shape, levels))
+# As their examples are, tests/laws holds them.
+@pytest.mark.parametrize(("shape", "levels"), list(product(SHAPES, LEVELS)), ids=str)
+@pytest.mark.parametrize("law", HEAD_LAWS.by_name)
+def test_law_of_one_component(law: str, shape: zoo.Shape, levels: int) -> None:
+    HEAD_LAWS.by_name[law](built(NODES["one_logistic"], shape, levels))
 
 
 @pytest.mark.parametrize("name", NODES)
