@@ -173,7 +173,7 @@ def test_draws_and_scores_in_many_batches_are_heard() -> None:
     from zoo.data.batches import held_out
 
     with hearing(heard.advanced):
-        measure(model, spec.evaluate, held_out(spec.data(), torch.device("cpu")), 0)
+        measure(model, spec.evaluate.metrics, held_out(spec.data(), torch.device("cpu")), 0)
     assert heard.said[-3:] == [("scoring nll", 1 / 3), ("scoring nll", 2 / 3), ("scoring nll", 1.0)]
 
 

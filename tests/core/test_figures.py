@@ -45,7 +45,7 @@ def test_a_metric_gives_the_figures_that_it_declares(name: str) -> None:
     model, data = fitting(part)
     examples = data.split("test")
     source = Source(examples, torch.arange(min(100, len(examples))), torch.device("cpu"))
-    measured = [figure for figure in measure(model, [part], source, 0) if "." not in figure]
+    measured = [figure for figure in measure(model, [part], source, 0, trained_on=lambda: source) if "." not in figure]
     assert measured == list(declared)
     assert set(declared.values()) <= {"min", "max", None} and declared[measured[0]] is not None
 
@@ -76,7 +76,7 @@ def moons(**train: Any) -> dict[str, Any]:
 def test_best_is_a_figure_or_a_metric(best: dict[str, str], expected: tuple[str, str]) -> None:
     spec = load_spec(moons(best=best))
     assert spec.train.best is not None
-    assert chosen(spec.train.best, spec.evaluate) == expected
+    assert chosen(spec.train.best, spec.evaluate.metrics) == expected
     assert load_spec(spec.resolved()).train.best == spec.train.best
 
 
@@ -98,7 +98,7 @@ def test_the_best_weights_are_kept(tmp_path: Any, monkeypatch: pytest.MonkeyPatc
     """Of a bound that goes up and down, those of the highest."""
     values = iter([1.0, 3.0, 2.0, 0.0])
 
-    def measured(model: Any, metrics: Any, source: Any, seed: int) -> dict[str, zoo.Measurement]:
+    def measured(model: Any, metrics: Any, source: Any, seed: int, **how: Any) -> dict[str, zoo.Measurement]:
         return {"elbo": zoo.Measurement(next(values, 0.0), 1)}
 
     monkeypatch.setattr("zoo.training.trainer.measure", measured)
@@ -113,7 +113,7 @@ def test_a_metric_that_declares_nothing_is_asked_by_measuring(tmp_path: Any, mon
         cls = installed().components()["metric", name]
         monkeypatch.setattr(cls, "figures", lambda self: {})
     spec = load_spec(moons(best={"metric": "loud"}))
-    assert chosen(Best(metric="loud"), spec.evaluate) == ("loud", "min")
+    assert chosen(Best(metric="loud"), spec.evaluate.metrics) == ("loud", "min")
     with pytest.raises(zoo.UsageError, match=r"train\.best chooses by 'loud', which no metric gave"):
         zoo.train(spec, runs=tmp_path)
 
