@@ -9,14 +9,14 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
-from zoo import Batch, Dataset, Measurement, Metric, Model, Part, component
+from zoo import Batch, Dataset, Measurement, Metric, Model, Part, component, counted
 
 from .likelihood import log_likelihoods, scores
 
-BATCH = 500
 
-
-@component("ood", example={"data": {"type": "toy2d", "figure": "rings", "size": 64, "test_size": 32}})
+@component(
+    "ood", example={"data": {"type": "toy2d", "figure": "rings", "size": 64, "test_size": 32}}, added={"batch": 500}
+)
 class OutOfDistribution(Metric):
     r"""How much likelier held-out examples are than those of other ``data``, to the model.
 
@@ -25,16 +25,18 @@ class OutOfDistribution(Metric):
     over all pairs, ties counted half: the area under the ROC curve of a test by the likelihood. One is a model that
     tells them apart, a half one that cannot; below a half it takes the others for likelier than its own, as flows of
     images are known to do. ``ood_nll`` is the mean of :math:`-\log p(y)` in nats, for ``nll`` to be compared with. The
-    other data is its test split; a model that bounds its likelihood is evaluated ``draws`` times on each example.
+    other data is its test split, of which the model is given ``batch`` examples at a time; a model that bounds its
+    likelihood is evaluated ``draws`` times on each example.
 
     Raises ValueError for a model without a likelihood and for data of another form.
 
     References: Nalisnick et al., Do deep generative models know what they don't know?, 2019, arXiv:1810.09136.
     """
 
-    def __init__(self, *, data: Part[Dataset], draws: PositiveInt = 1) -> None:
+    def __init__(self, *, data: Part[Dataset], draws: PositiveInt = 1, batch: PositiveInt = 500) -> None:
         self.data = data
         self.draws = draws
+        self.batch = batch
 
     def check(self, model: Model) -> None:
         scores(model)
@@ -69,8 +71,7 @@ class OutOfDistribution(Metric):
     def _batches(self, model: Model, like: Tensor) -> Iterator[Batch]:
         dataset = self.data()
         examples, name = dataset.split("test"), dataset.event.name
-        for start in range(0, len(examples), BATCH):
-            indices = torch.arange(start, min(start + BATCH, len(examples)))
+        for indices in counted(rows := torch.split(torch.arange(len(examples)), self.batch), len(rows)):
             kept = {entry: x.to(like.device) for entry, x in examples.read(indices).items()}
             yield {model.event.name: examples.render(kept)[name]}
 
