@@ -109,7 +109,7 @@ def advanced(done: int, of: int) -> None:
     3 28
     """
     heard = _heard.get()
-    if heard is not None:
+    if heard is not None and of > 0:
         for turn, turns in reversed(heard.outer):
             done, of = turn * of + done, turns * of
         heard.listener(done, of)
