@@ -18,7 +18,9 @@ from zoo.cli.app import app
 from zoo.data.batches import divided, held_out
 from zoo.format.header import read_header
 from zoo.inference.evaluate import evaluate_file, measure
+from zoo.interfaces.boundary import trusted
 from zoo.progress import activity, hearing
+from zoo.share.file import export_again, open_share
 
 ACME = '''
     """A record of what is given, a Frechet distance in code space, and a linear probe."""
@@ -186,6 +188,16 @@ def test_a_share_file_says_on_how_many_examples_a_metric_was_fitted(run: zoo.Run
     )
 
 
+@pytest.mark.parametrize("fitted_on", ["60000", None, 1.5, True])
+def test_a_share_file_says_it_by_a_whole_number(fitted_on: Any, run: zoo.Run, tmp_path: Path) -> None:
+    opened = open_share(run.model)
+    figures = {"knn": {"value": 0.9, "n": 10, "kind": "exact", "fitted_on": fitted_on}}
+    with pytest.raises(zoo.UsageError, match="no sound 'metrics'"):
+        export_again(tmp_path / "it.safetensors", *opened, metrics={"figures": figures})
+    figures["knn"]["fitted_on"] = 60_000
+    export_again(tmp_path / "it.safetensors", *opened, metrics={"figures": figures})
+
+
 def test_evaluate_fits_as_training_did(run: zoo.Run) -> None:
     result = CliRunner().invoke(app, ["evaluate", str(run.directory), "--json"])
     assert result.exit_code == 0, result.stderr
@@ -243,7 +255,7 @@ def test_training_examples_are_opened_only_for_metrics_that_ask() -> None:
         measure(model, [zoo.declare(zoo.Metric, "knn")], source, 0)
 
 
-def test_draws_of_fit_and_measure_are_functions_of_the_seed() -> None:
+def test_draws_of_fit_and_measure_are_functions_of_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     model, source = small()
     order = zoo.declare(zoo.Metric, "acme.order")
 
@@ -255,6 +267,9 @@ def test_draws_of_fit_and_measure_are_functions_of_the_seed() -> None:
     first = found(1)
     assert torch.equal(torch.get_rng_state(), before)
     assert first == found(1) and first[0] != found(2)[0] and first[1] != found(2)[1] and first[0] != first[1]
+    fit = order.cls.fit
+    monkeypatch.setattr(order.cls, "fit", lambda self, *given: (torch.rand(3), fit(self, *given)))
+    assert found(1)[1] == first[1], "what fit draws is nothing to what measure draws"
 
 
 def test_fitting_and_scoring_report_progress() -> None:
@@ -276,7 +291,7 @@ def test_fitting_and_scoring_report_progress() -> None:
 
 def test_codes_come_without_gradients_and_of_models_that_encode() -> None:
     model, source = small()
-    with torch.enable_grad():
+    with trusted(), torch.enable_grad():
         found = [(codes, batch["label"]) for codes, batch in zoo.encoded(model, source.in_order(100))]
         assert torch.is_grad_enabled()
     assert not any(codes.requires_grad for codes, _ in found)
