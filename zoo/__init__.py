@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         View,
         Weighting,
         component,
+        encoded,
         map_condition,
         misshapen,
         sum_event,
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
     )
     from .plot.density import density_picture, density_problem
     from .plot.images import heat_map, image_grid, image_problem
-    from .progress import advanced
+    from .progress import advanced, counted
     from .registry.part import Part, named
     from .registry.registry import declare
     from .run.directory import Run
@@ -99,7 +100,7 @@ _HOMES = {
     "plot.images": ("heat_map", "image_grid", "image_problem"),
     "event": ("Event",),
     "share.file": ("load",),
-    "progress": ("advanced",),
+    "progress": ("advanced", "counted"),
     "format.migrations": ("migration",),
     "registry.part": ("Part", "named"),
     "engine.distributed": ("mean_over_processes",),
@@ -122,9 +123,10 @@ __all__ = [
     "ParameterGroup", "Part", "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run",
     "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Settings", "Shape", "Sink",
     "Solves", "Spec", "SpecError", "TakesContext", "Terms", "UsageError", "VariationalBound", "View", "Weighting",
-    "ZooError", "advanced", "build", "component", "declare", "density_picture", "density_problem", "heat_map",
-    "image_grid", "image_problem", "install_hint", "load", "load_spec", "map_condition", "mean_over_processes",
-    "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
+    "ZooError", "advanced", "build", "component", "counted", "declare", "density_picture", "density_problem", "encoded",
+    "heat_map", "image_grid", "image_problem", "install_hint", "load", "load_spec", "map_condition",
+    "mean_over_processes", "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train",
+    "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

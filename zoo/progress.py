@@ -102,21 +102,23 @@ _activity: ContextVar[str] = ContextVar("activity", default="drawing")
 
 
 def advanced(done: int, of: int) -> None:
-    """Say that so much of a long computation is done; nothing that is computed depends on it.
+    """Report that so much of a long computation is done; nothing that is computed depends on it.
 
     >>> with hearing(print):
     ...     advanced(3, 28)
     3 28
     """
     heard = _heard.get()
-    if heard is not None:
+    if heard is not None and of > 0:
         for turn, turns in reversed(heard.outer):
             done, of = turn * of + done, turns * of
         heard.listener(done, of)
 
 
 def counted(items: Iterable[T], of: int) -> Iterator[T]:
-    """The items, so many; what is said within a turn of the loop is said of that part of the whole.
+    """The items of a long loop, reported as they are done; progress within a turn counts as a part of the whole.
+
+    A loop of one turn within another reports nothing of its own.
 
     >>> with hearing(print):
     ...     for _ in counted("ab", 2):
@@ -128,6 +130,9 @@ def counted(items: Iterable[T], of: int) -> Iterator[T]:
     2 2
     """
     heard = _heard.get()
+    if of == 1 and heard is not None and heard.outer:
+        yield from items
+        return
     advanced(0, of)  # from now on it takes time
     for turn, item in enumerate(items):
         around = list(heard.outer) if heard is not None else []

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from zoo import component
+from zoo import component, counted
 
 from .base import FactorMetric
 from .common import Alike, Codes, Factors, Score, by_factor, varying
@@ -40,7 +40,7 @@ def _differences(
     # Each factor in turn, not at random, so that all classes occur even with few votes.
     shared = rng.permutation(np.arange(votes) % len(alike))
     found = np.empty((votes, codes.shape[1]))
-    for start in range(0, votes, CHUNK):
+    for start in counted(range(0, votes, CHUNK), -(-votes // CHUNK)):
         for factor, rows in enumerate(alike):
             mine = start + np.flatnonzero(shared[start : start + CHUNK] == factor)
             first = rng.integers(len(codes), size=(len(mine), batch))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from zoo import component
+from zoo import component, counted
 
 from .base import FactorMetric
 from .common import Codes, Factors, Score, Split, by_factor, split, weighted
@@ -27,7 +27,7 @@ class DCI(NamedTuple):
 def dci_scores(codes: Codes, factors: Factors, rng: np.random.Generator, trees: int = 100) -> DCI:
     """The three scores, by boosted trees that predict each factor."""
     rows = split(codes, factors, rng, least=2)
-    fitted = [_fit(rows, factor, trees, rng) for factor in rows.kept]
+    fitted = [_fit(rows, factor, trees, rng) for factor in counted(rows.kept, len(rows.kept))]
     importance = np.stack([found for found, _ in fitted], axis=1)
     accuracy = np.array([right for _, right in fitted])
     if not importance.any():  # no tree found anything to split: all codes matter alike

@@ -8,7 +8,7 @@ from importlib import import_module
 import numpy as np
 from pydantic import PositiveInt
 
-from zoo import DataError, component
+from zoo import DataError, component, counted
 
 from .base import FactorMetric
 from .common import Codes, Factors, Score, Split, by_factor, split
@@ -20,7 +20,7 @@ def explicitness_score(codes: Codes, factors: Factors, rng: np.random.Generator)
     mean, spread = rows.codes.mean(axis=0), rows.codes.std(axis=0)
     scale = np.where(spread > 0.0, spread, 1.0)
     standard = rows._replace(codes=(rows.codes - mean) / scale, test_codes=(rows.test_codes - mean) / scale)
-    each = np.array([_area(standard, factor) for factor in rows.kept])
+    each = np.array([_area(standard, factor) for factor in counted(rows.kept, len(rows.kept))])
     finite = each[np.isfinite(each)]
     if not len(finite):
         raise DataError("too few examples: no value of a factor is among those trained on and those judged by")

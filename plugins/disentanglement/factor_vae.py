@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
-from zoo import component
+from zoo import component, counted
 
 from .base import FactorMetric
 from .common import Alike, Codes, Factors, Score, by_factor, varying
@@ -42,7 +42,7 @@ def _votes(standard: Codes, alike: list[Alike], rng: np.random.Generator, votes:
     """How often each dimension varied least while each factor was fixed: ``[F, L]``."""
     counts = np.zeros((len(alike), standard.shape[1]), dtype=np.int64)
     fixed = rng.integers(len(alike), size=votes)
-    for start in range(0, votes, CHUNK):
+    for start in counted(range(0, votes, CHUNK), -(-votes // CHUNK)):
         for factor, rows in enumerate(alike):
             n = int((fixed[start : start + CHUNK] == factor).sum())
             first = rng.integers(len(standard), size=(n, 1))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from zoo import component
+from zoo import component, counted
 
 from .base import FactorMetric
 from .common import Codes, Factors, Score, Split, by_factor, gaps, split, varying
@@ -19,7 +19,10 @@ from .common import Codes, Factors, Score, Split, by_factor, gaps, split, varyin
 def sap_of_values(codes: Codes, factors: Factors, rng: np.random.Generator) -> Score:
     """The gap in accuracy of a linear classifier of each factor's values, from one dimension of the code."""
     rows = split(codes, factors, rng)
-    matrix = [[_accuracy(rows, code, factor) for factor in rows.kept] for code in range(codes.shape[1])]
+    matrix = [
+        [_accuracy(rows, code, factor) for factor in rows.kept]
+        for code in counted(range(codes.shape[1]), codes.shape[1])
+    ]
     each = gaps(np.array(matrix))
     ceiling = _ceiling(rows)
     parts, most = (by_factor(values, rows.kept, factors.shape[1]) for values in (each, ceiling))

@@ -21,6 +21,7 @@ from zoo import (
     Model,
     VariationalBound,
     component,
+    counted,
     map_condition,
 )
 
@@ -84,7 +85,7 @@ class EvidenceLowerBound(Metric):
     def _parts(self, model: Model, batch: Batch, spread: Spread) -> Tensor:
         """The two terms of the bound, ``[2, B]``; the codes are added to ``spread``."""
         x, context = batch[model.event.name], model.given(batch)
-        terms = [bounds(model).terms(x, context) for _ in range(self.draws)]
+        terms = [bounds(model).terms(x, context) for _ in counted(range(self.draws), self.draws)]
         if isinstance(model, Encodes) and terms[0].kl_dim is not None:
             spread.add(model.encode(x, context).flatten(1))
         return torch.stack([torch.stack((each.nll, each.kl)) for each in terms]).mean(0)
@@ -128,16 +129,16 @@ class ImportanceWeighted(Metric):
         def estimates(batch: Batch) -> Tensor:
             x, context = batch[model.event.name], model.given(batch)
             rows = torch.split(torch.arange(x.shape[0], device=x.device), max(PAIRS // self.chunk, 1))
-            return torch.cat([self._estimate(bounded, x[r], map_condition(itemgetter(r), context)) for r in rows])
+            parts = [(x[r], map_condition(itemgetter(r), context)) for r in rows]
+            return torch.cat([self._estimate(bounded, *part) for part in counted(parts, len(parts))])
 
         nats = -per_example(batches, estimates)
         return {"nll_iwae": Measurement.mean_of(nats, "bound")}
 
     def _estimate(self, bounded: VariationalBound, x: Tensor, context: Condition | None) -> Tensor:
         """``[B]``, in nats."""
-        total, drawn = x.new_full((x.shape[0],), -math.inf, dtype=torch.get_default_dtype()), 0
-        while drawn < self.samples:
-            log_weights = bounded.log_weights(x, min(self.chunk, self.samples - drawn), context)
+        total = x.new_full((x.shape[0],), -math.inf, dtype=torch.get_default_dtype())
+        for start in counted(range(0, self.samples, self.chunk), -(-self.samples // self.chunk)):
+            log_weights = bounded.log_weights(x, min(self.chunk, self.samples - start), context)
             total = torch.logaddexp(total, log_weights.logsumexp(0))
-            drawn += log_weights.shape[0]
-        return total - math.log(drawn)
+        return total - math.log(self.samples)

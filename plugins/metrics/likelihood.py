@@ -12,7 +12,7 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
-from zoo import Batch, DataError, Measurement, Metric, Model, Scores, Solves, VariationalBound, component
+from zoo import Batch, DataError, Measurement, Metric, Model, Scores, Solves, VariationalBound, component, counted
 
 
 def bounds(model: Model) -> VariationalBound:
@@ -67,7 +67,8 @@ def log_likelihoods(model: Model, batches: Iterable[Batch], draws: int) -> LogLi
     with torch.no_grad():
         for batch in batches:
             log_prob = partial(scored.log_prob, batch[model.event.name], model.given(batch))
-            fine, plain = zip(*(_both(log_prob, solvers) for _ in range(evaluations)), strict=True)
+            turns = counted(range(evaluations), evaluations)
+            fine, plain = zip(*(_both(log_prob, solvers) for _ in turns), strict=True)
             values.append(torch.stack(plain))
             shifts.append((torch.stack(fine) - values[-1]).abs())
     if not values:

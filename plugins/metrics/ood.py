@@ -9,14 +9,14 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor
 
-from zoo import Batch, Dataset, Measurement, Metric, Model, Part, component
+from zoo import Batch, Dataset, Measurement, Metric, Model, Part, component, counted
 
 from .likelihood import log_likelihoods, scores
 
-BATCH = 500
 
-
-@component("ood", example={"data": {"type": "toy2d", "figure": "rings", "size": 64, "test_size": 32}})
+@component(
+    "ood", example={"data": {"type": "toy2d", "figure": "rings", "size": 64, "test_size": 32}}, added={"batch": 500}
+)
 class OutOfDistribution(Metric):
     r"""Out-of-distribution test by the likelihood: the probability that held-out examples are likelier than other data.
 
@@ -33,13 +33,15 @@ class OutOfDistribution(Metric):
         data: The other data.
         draws: The number of evaluations of each example that are averaged, for a model that bounds or estimates its
             likelihood.
+        batch: The number of examples of the other data that are scored at a time.
 
     References: Nalisnick et al., Do deep generative models know what they don't know?, 2019, arXiv:1810.09136.
     """
 
-    def __init__(self, *, data: Part[Dataset], draws: PositiveInt = 1) -> None:
+    def __init__(self, *, data: Part[Dataset], draws: PositiveInt = 1, batch: PositiveInt = 500) -> None:
         self.data = data
         self.draws = draws
+        self.batch = batch
 
     def check(self, model: Model) -> None:
         scores(model)
@@ -74,8 +76,7 @@ class OutOfDistribution(Metric):
     def _batches(self, model: Model, like: Tensor) -> Iterator[Batch]:
         dataset = self.data()
         examples, name = dataset.split("test"), dataset.event.name
-        for start in range(0, len(examples), BATCH):
-            indices = torch.arange(start, min(start + BATCH, len(examples)))
+        for indices in counted(rows := torch.split(torch.arange(len(examples)), self.batch), len(rows)):
             kept = {entry: x.to(like.device) for entry, x in examples.read(indices).items()}
             yield {model.event.name: examples.render(kept)[name]}
 

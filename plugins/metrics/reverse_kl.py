@@ -9,16 +9,15 @@ from typing import Literal
 import torch
 from pydantic import PositiveInt
 
-from zoo import Batch, Energy, Measurement, Metric, Model, Part, Samples, component
+from zoo import Batch, Energy, Measurement, Metric, Model, Part, Samples, component, counted
 
 from .likelihood import log_likelihoods, scores
 
 POINTS = {1: 4097, 2: 513}
 """Points of the grid along each axis, by the number of axes."""
-BATCH = 10_000
 
 
-@component("reverse_kl", example={"energy": "u1"})
+@component("reverse_kl", example={"energy": "u1"}, added={"batch": 10_000})
 class ReverseKL(Metric):
     r"""Kullback-Leibler divergence of a model :math:`q` from the density of an energy, in nats.
 
@@ -34,13 +33,15 @@ class ReverseKL(Metric):
     Args:
         energy: The energy :math:`U`.
         draws: The number of samples of the model.
+        batch: The number of samples that are drawn and scored at a time.
 
     References: Rezende and Mohamed, Variational inference with normalizing flows, 2015, arXiv:1505.05770, eq. 15.
     """
 
-    def __init__(self, *, energy: Part[Energy], draws: PositiveInt = 20_000) -> None:
+    def __init__(self, *, energy: Part[Energy], draws: PositiveInt = 20_000, batch: PositiveInt = 10_000) -> None:
         self.energy = energy
         self.draws = draws
+        self.batch = batch
 
     def check(self, model: Model) -> None:
         if not scores(model).exact:
@@ -61,11 +62,11 @@ class ReverseKL(Metric):
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)
-        sizes = [min(BATCH, self.draws - start) for start in range(0, self.draws, BATCH)]
+        sizes = [min(self.batch, self.draws - start) for start in range(0, self.draws, self.batch)]
         with torch.no_grad():
-            x = [_samples(model).sample(n) for n in sizes]
+            x = [_samples(model).sample(n) for n in counted(sizes, len(sizes))]
             energies = torch.cat([self.energy(model.event.shape).to(draws)(draws) for draws in x]).cpu().double()
-        found = log_likelihoods(model, ({model.event.name: draws} for draws in x), draws=1)
+        found = log_likelihoods(model, ({model.event.name: draws} for draws in counted(x, len(x))), draws=1)
         gaps = found.nats + energies + log_partition(self.energy(model.event.shape))
         return {"reverse_kl": found.mean(gaps), **found.details("reverse_kl")}
 

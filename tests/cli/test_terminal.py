@@ -149,6 +149,19 @@ class Hears(Silent):
         self.said.append(("done", 1.0))
 
 
+def test_a_loop_of_one_turn_within_another_and_one_of_none_report_nothing() -> None:
+    heard: list[tuple[int, int]] = []
+    with hearing(lambda done, of: heard.append((done, of))):
+        assert list(counted("ab", 2)) == ["a", "b"]
+        alone = heard.copy()
+        heard.clear()
+        assert [list(counted("c", 1)) for _ in counted("ab", 2)] == [["c"], ["c"]]
+        assert heard == alone == [(0, 2), (1, 2), (2, 2)]
+        heard.clear()
+        assert list(counted((), 0)) == [] and heard == []
+        assert list(counted("c", 1)) == ["c"] and heard == [(0, 1), (1, 1)]
+
+
 def test_everything_that_takes_long_is_heard(tmp_path: Path) -> None:
     """The validation, the statistics, the file, and what is scored after the last step."""
     (tmp_path / "rows.csv").write_text("a,b\n" + "1,2\n3,5\n2,2\n4,1\n" * 50)
@@ -173,7 +186,7 @@ def test_draws_and_scores_in_many_batches_are_heard() -> None:
     from zoo.data.batches import held_out
 
     with hearing(heard.advanced):
-        measure(model, spec.evaluate, held_out(spec.data(), torch.device("cpu")), 0)
+        measure(model, spec.evaluate.metrics, held_out(spec.data(), torch.device("cpu")), 0)
     assert heard.said[-3:] == [("scoring nll", 1 / 3), ("scoring nll", 2 / 3), ("scoring nll", 1.0)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 import zoo
 from zoo.data.batches import Source
 from zoo.inference.evaluate import measure
+from zoo.progress import hearing
 from zoo.registry.part import Part, example_of
 from zoo.registry.registry import installed
 from zoo.spec import chosen, load_spec
@@ -45,9 +47,36 @@ def test_a_metric_gives_the_figures_that_it_declares(name: str) -> None:
     model, data = fitting(part)
     examples = data.split("test")
     source = Source(examples, torch.arange(min(100, len(examples))), torch.device("cpu"))
-    measured = [figure for figure in measure(model, [part], source, 0) if "." not in figure]
+    measured = [figure for figure in measure(model, [part], source, 0, trained_on=lambda: source) if "." not in figure]
     assert measured == list(declared)
     assert set(declared.values()) <= {"min", "max", None} and declared[measured[0]] is not None
+
+
+LONG: Mapping[str, Mapping[str, Any]] = {
+    "iwae": {"samples": 30, "chunk": 10},
+    "elbo": {"draws": 3},
+    "bits_per_dim": {"draws": 3},
+    "reverse_kl": {"energy": "u1", "draws": 30, "batch": 10},
+    "ood": {"data": {"type": "toy2d", "figure": "rings", "size": 64, "test_size": 32}, "batch": 8},
+    "dci": {"trees": 2},
+    "sap": {},
+    "explicitness": {},
+    "beta_vae_score": {"votes": 3000, "batch": 2},
+    "factor_vae_score": {"votes": 3000, "batch": 2},
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_metric_reports_how_far_it_is_within_one_batch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Codes of an untrained model hardly vary.
+    monkeypatch.setattr(import_module("zoo.plugins.disentanglement.factor_vae"), "COLLAPSED", 0.0)
+    part: Part[zoo.Metric] = zoo.declare(zoo.Metric, {"type": name, **LONG[name]})
+    model, data = fitting(part)
+    source = Source(data.split("test"), torch.arange(100), torch.device("cpu"))
+    said: list[float] = []
+    with hearing(lambda done, of: said.append(done / of)):
+        measure(model, [part], source, 0)
+    assert len({part for part in said if 0 < part < 1}) >= 2, said
 
 
 def moons(**train: Any) -> dict[str, Any]:
@@ -76,7 +105,7 @@ def moons(**train: Any) -> dict[str, Any]:
 def test_best_is_a_figure_or_a_metric(best: dict[str, str], expected: tuple[str, str]) -> None:
     spec = load_spec(moons(best=best))
     assert spec.train.best is not None
-    assert chosen(spec.train.best, spec.evaluate) == expected
+    assert chosen(spec.train.best, spec.evaluate.metrics) == expected
     assert load_spec(spec.resolved()).train.best == spec.train.best
 
 
@@ -98,7 +127,7 @@ def test_the_best_weights_are_kept(tmp_path: Any, monkeypatch: pytest.MonkeyPatc
     """Of a bound that goes up and down, those of the highest."""
     values = iter([1.0, 3.0, 2.0, 0.0])
 
-    def measured(model: Any, metrics: Any, source: Any, seed: int) -> dict[str, zoo.Measurement]:
+    def measured(model: Any, metrics: Any, source: Any, seed: int, **how: Any) -> dict[str, zoo.Measurement]:
         return {"elbo": zoo.Measurement(next(values, 0.0), 1)}
 
     monkeypatch.setattr("zoo.training.trainer.measure", measured)
@@ -113,7 +142,7 @@ def test_a_metric_that_declares_nothing_is_asked_by_measuring(tmp_path: Any, mon
         cls = installed().components()["metric", name]
         monkeypatch.setattr(cls, "figures", lambda self: {})
     spec = load_spec(moons(best={"metric": "loud"}))
-    assert chosen(Best(metric="loud"), spec.evaluate) == ("loud", "min")
+    assert chosen(Best(metric="loud"), spec.evaluate.metrics) == ("loud", "min")
     with pytest.raises(zoo.UsageError, match=r"train\.best chooses by 'loud', which no metric gave"):
         zoo.train(spec, runs=tmp_path)
 

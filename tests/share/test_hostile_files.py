@@ -216,6 +216,9 @@ HEADERS: dict[str, Change] = {
     "ties_of_a_tensor": metadata(ties={WEIGHT: MEAN}),
     "metrics_list": metadata(metrics=[]),
     "metrics_forms": metadata(metrics={"figures": {"nll": {"value": "1", "n": 1, "kind": "exact"}}}),
+    "metrics_fitted": metadata(
+        metrics={"figures": {"knn": {"value": 1.0, "n": 1, "kind": "exact", "fitted_on": "60000"}}}
+    ),
     "metrics_infinite": meta_text(
         lambda json: json.replace("{}", '{"figures":{"nll":{"value":1e400,"n":1,"kind":"exact"}}}', 1)
     ),

@@ -86,6 +86,9 @@ SOUND: dict[str, tuple[str, str]] = {
     "group": ("lr: 1.0e-3", "lr: 1.0e-3, groups: [{match: '*.weight', lr: 0.1}]"),
     "repeat in repeat": ("repeat: 2", "repeat: 2\n      of: [{repeat: 2, of: [act_norm]}]\n    - repeat: 1"),
     "published": ("evaluate: [nll]", "evaluate: [nll]\npublished: [{metric: nll, value: 1.2, source: here}]"),
+    "metrics and batch": ("evaluate: [nll]", "evaluate: {metrics: [{repeat: 2, of: [nll]}], batch: 7}"),
+    "batch alone": ("evaluate: [nll]", "evaluate: {batch: 7}"),
+    "batch of draws": ("evaluate: [nll]", "evaluate: [nll]\nsample: {batch: 7}"),
     "small": ("evaluate: [nll]", "evaluate: [nll]\nsmall: {train.steps: 2}"),
 }
 BROKEN: dict[str, tuple[str, str]] = {
@@ -110,6 +113,11 @@ BROKEN: dict[str, tuple[str, str]] = {
     "no steps": ("steps: 10, ", ""),
     "missing parameter": (", conditioner: {type: mlp, width: 8}", ""),
     "no list": ("evaluate: [nll]", "evaluate: nll"),
+    "no list of metrics": ("evaluate: [nll]", "evaluate: {metrics: nll}"),
+    "unknown metric in full": ("evaluate: [nll]", "evaluate: {metrics: [nil]}"),
+    "unknown key of evaluate": ("evaluate: [nll]", "evaluate: {metrics: [nll], bach: 7}"),
+    "bound of the batch": ("evaluate: [nll]", "evaluate: {metrics: [nll], batch: 0}"),
+    "bound of the batch of draws": ("evaluate: [nll]", "evaluate: [nll]\nsample: {batch: 0}"),
     "no mapping": ("evaluate: [nll]", "evaluate: [nll]\nengine: cpu"),
     "negative repeat": ("repeat: 2", "repeat: -1"),
     "repeat without of": ("repeat: 2\n      of:", "repeat: 2\n      off:"),
@@ -146,6 +154,10 @@ def test_a_complaint_is_about_the_component_that_is_meant(validator: Draft202012
     node = yaml.safe_load(PLANE.replace("width: 8", "widht: 8"))
     messages = [error.message for error in validator.iter_errors(node)]
     assert messages == ["Additional properties are not allowed ('widht' was unexpected)"]
+    for form in ("[{type: nll, drws: 2}]", "{metrics: [{type: nll, drws: 2}]}"):
+        node = yaml.safe_load(PLANE.replace("evaluate: [nll]", f"evaluate: {form}"))
+        messages = [error.message for error in validator.iter_errors(node)]
+        assert messages == ["Additional properties are not allowed ('drws' was unexpected)"]
 
 
 def test_a_name_is_offered_with_what_it_is(document: dict[str, Any]) -> None:
@@ -166,9 +178,10 @@ def test_a_parameter_is_described_as_its_docstring_does(document: dict[str, Any]
     assert inputs["default"] == {"type": "centred"} and inputs["$ref"] == "#/$defs/inputs"
 
 
-@pytest.mark.parametrize("record", ["Train", "Engine", "Sample", "Spec"])
+@pytest.mark.parametrize("record", ["Train", "Engine", "Evaluate", "Sample", "Spec"])
 def test_every_key_of_a_spec_is_described(record: str, document: dict[str, Any]) -> None:
     keys = document["else"] if record == "Spec" else document["$defs"][f"record.{record}"]
+    keys = keys["else"] if record == "Evaluate" else keys
     described = {key for key, value in keys["properties"].items() if value.get("description")}
     told = {"batch", "steps", "device", "precision", "n", "name", "data", "model", "train"} & keys["properties"].keys()
     assert told and told <= described

@@ -99,7 +99,8 @@ def test_metrics_of_factors_need_factors_that_vary(
     metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = load_spec("vae-dsprites", ["data.test_size=1"], small=True)
-    named = spec.model_copy(update={"evaluate": [zoo.declare(zoo.Metric, metric)]})
+    evaluate = spec.evaluate.model_copy(update={"metrics": [zoo.declare(zoo.Metric, metric)]})
+    named = spec.model_copy(update={"evaluate": evaluate})
     assert_refused_early(named, tmp_path, f"metric '{metric}': the score needs . factors that vary", monkeypatch)
 
 

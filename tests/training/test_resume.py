@@ -32,13 +32,14 @@ def quick(spec: str, device: str) -> zoo.Spec:
         declare(
             zoo.Metric, part.resolved() | ({"draws": 1} if "p_draws" in parameters_of(part.cls).model_fields else {})
         )
-        for part in small.evaluate
+        for part in small.evaluate.metrics
     ]
     often = {key: 2 for key in ("validate_every", "checkpoint_every") if getattr(small.train, key) is not None}
     few: dict[str, Any] = {"batch": min(16, small.train.batch), "log_every": 1, "sample_every": None, "views": []}
     train = small.train.model_copy(update=few | often)
+    evaluate = small.evaluate.model_copy(update={"metrics": metrics})
     engine = small.engine.model_copy(update={"device": device, "compile": "off"})
-    return small.model_copy(update={"train": train, "engine": engine, "evaluate": metrics})
+    return small.model_copy(update={"train": train, "engine": engine, "evaluate": evaluate})
 
 
 @pytest.mark.parametrize("name", shipped_specs())

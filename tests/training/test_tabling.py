@@ -150,7 +150,7 @@ def test_metrics_are_measured_once_by_training(tmp_path: Path, monkeypatch: pyte
     table = home(tmp_path, TABLE.replace("seeds: 2", "seeds: 1") + "metrics: [{type: nll, draws: 3}]\n")
     assert invoke("table", table, "--runs", tmp_path / "runs").exit_code == 0
     resolved = zoo.load_spec(runs_of(tmp_path)["tiny-deep-seed0"] / "resolved.yaml")
-    assert [part.resolved() for part in resolved.evaluate] == [{"type": "nll", "draws": 3}]
+    assert [part.resolved() for part in resolved.evaluate.metrics] == [{"type": "nll", "draws": 3}]
 
 
 def test_an_interrupted_run_is_gone_on_with(

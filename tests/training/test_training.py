@@ -371,9 +371,9 @@ def test_kept_memory_changes_no_number(device: str, tmp_path: Path) -> None:
 def test_a_run_is_scored_in_its_own_memory_format(device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scored: list[zoo.Model] = []
 
-    def measured(model: zoo.Model, *given: Any) -> Any:
+    def measured(model: zoo.Model, *given: Any, **how: Any) -> Any:
         scored.append(model)
-        return measure(model, *given)
+        return measure(model, *given, **how)
 
     monkeypatch.setattr("zoo.training.trainer.measure", measured)
     spec = load_spec("glow-cifar10", [f"engine.device={device}", "engine.compile=off", "train.steps=2"], small=True)

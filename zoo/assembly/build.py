@@ -139,7 +139,7 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
 
 def _check_uses(spec: Spec, model: Model) -> None:
     """Metrics, parameter groups and players against the model that they are for."""
-    problems = check_metrics(model, spec.evaluate)
+    problems = check_metrics(model, spec.evaluate.metrics)
     problems += check_pictures(model, spec)
     problems += check_views(model, spec)
     problems += check_sampler(model, spec)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..distribution import HOME
 from ..registry.kinds import labels
-from .entries import Entry, Parameter, Shelf
+from .entries import Entry, Shelf
 from .json_schema import references, with_references
 
 
@@ -40,7 +40,7 @@ def _entry(entry: Entry, called: Mapping[str, str]) -> Entry:
     schema = with_references(
         entry.schema, {**called, **{f"item.{key}": f"item.{label}" for key, label in called.items()}}
     )
-    parameters = [Parameter(one.name, _text(one.type, called), one.default) for one in entry.parameters]
+    parameters = [replace(one, type=_text(one.type, called)) for one in entry.parameters]
     return replace(entry, kind=called.get(entry.kind, entry.kind), parameters=parameters, schema=schema)
 
 

@@ -47,15 +47,19 @@ def evaluate(
     how = {"trust": trust, "data_of_file": data_of_file}
     measured, spec = evaluate_file(target, metric or [], sets or [], device or "auto", **how)
     data = spec.data.resolved()
+    fitted = {name: m.fitted_on for name, m in measured.items() if m.fitted_on is not None}
     if as_json:
         values = {name: m.value for name, m in measured.items()}
         n = max((m.n for m in measured.values()), default=0)
         kinds = {name: m.kind for name, m in measured.items()}
         rows = {name: m.not_finite for name, m in measured.items() if m.not_finite}
-        counted = {"rows_not_finite": rows} if rows else {}
+        counted: dict[str, Any] = {"rows_not_finite": rows} if rows else {}
+        counted |= {"fitted_on": fitted} if fitted else {}
         print_json({"metrics": values, "split": "test", "n": n, "kinds": kinds, "data": data, **counted})
     else:
         say(f"on the test split of {json.dumps(data)}")
+        for name, n in fitted.items():
+            say(f"{name}: fitted on {n:,} training examples")
         print(columns([_measurement_row(k, m) for k, m in measured.items()], ["metric", "value", "n", "kind"]))
 
 

@@ -12,10 +12,14 @@ from .yaml import read_within
 Say = Callable[[str], None]
 Marks = tuple[Mark | None, Mark | None]
 """Of a key, and of its value."""
+SHORT = {"evaluate": ("metrics", "batch")}
+"""Keys of a spec under which a list is short for a mapping with these keys, the list under the first of them."""
 
 
 def merge(base: Any, over: Any, say: Say, path: str = "") -> Any:
     """``over`` laid upon ``base``; ``say`` is told where a node's parameters are reset."""
+    if path in SHORT and {type(base), type(over)} == {Entries, Items}:
+        base, over = _in_full(base, path), _in_full(over, path)
     if not (isinstance(base, Entries) and isinstance(over, Entries)):
         if isinstance(base, Entries) and isinstance(over, str) and _type_of(base) not in (None, str(over)):
             _announce(say, path, base, over)
@@ -65,6 +69,8 @@ def put(root: Entries, keys: list[str], value: Any, marks: Marks, say: Say) -> E
 def _put(node: Any, keys: list[str], value: Any, marks: Marks, say: Say, path: str) -> Any:
     if not keys:
         return merge(node, value, say, path)
+    if path in SHORT:
+        node, keys = _opened(node, keys, path)
     (key, *rest), mark = keys, marks[0]
     below = f"{path}.{key}" if path else key
     if isinstance(node, Items):
@@ -88,6 +94,22 @@ def _put(node: Any, keys: list[str], value: Any, marks: Marks, say: Say, path: s
     own = entries.value_marks.get(key) if rest and key in node else marks[1]
     entries.put(key, kept, entries.key_marks.get(key, mark) if rest else mark, own)
     return entries
+
+
+def _in_full(node: Any, path: str) -> Any:
+    """The mapping that a list is short for."""
+    if not isinstance(node, Items):
+        return node
+    entries = Entries(place=node.place)
+    entries.put(SHORT[path][0], node, node.place.mark, node.place.mark)
+    return entries
+
+
+def _opened(node: Any, keys: list[str], path: str) -> tuple[Any, list[str]]:
+    """A node and the path into it: of a mapping that a list may stand for, items are named as those of the list."""
+    if keys[0] in SHORT[path]:
+        return _in_full(node, path), keys
+    return node, [SHORT[path][0], *keys] if isinstance(node, Entries) else keys
 
 
 def _index(items: Items, key: str, mark: Mark | None, path: str) -> int:

@@ -70,6 +70,7 @@ def _draw(model: Model, spec: Spec, path: Path) -> bool:
     prepare(spec, on)
     n = min(shown_of(spec.sample.n, model.event), MOST_DRAWS)
     how: dict[str, Any] = {"n": n, "temperature": spec.sample.temperature, "sampler": spec.sample.way}
+    how["batch"] = spec.sample.batch
     draw(place(model, on, spec.engine.channels_last), path, seed=0, **how)
     return True
 

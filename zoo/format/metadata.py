@@ -194,9 +194,10 @@ def _judge_spec(spec: Any, recorded: Collection[str]) -> None:
 def _judge_metrics(metrics: Any) -> None:
     _require(isinstance(metrics, dict) and isinstance(metrics.get("figures", {}), dict), "metrics")
     for name, figure in metrics.get("figures", {}).items():
-        sound = isinstance(figure, dict) and figure.keys() == {"value", "n", "kind"} and is_line(name)
+        sound = isinstance(figure, dict) and figure.keys() - {"fitted_on"} == {"value", "n", "kind"} and is_line(name)
         sound = sound and (figure["value"] is None or type(figure["value"]) in (int, float))
-        _require(sound and type(figure["n"]) is int and is_line(figure["kind"]), "metrics")
+        sound = sound and all(type(figure[key]) is int for key in figure.keys() & {"n", "fitted_on"})
+        _require(sound and is_line(figure["kind"]), "metrics")
 
 
 def _judge_ties(ties: Any, tensors: Collection[str]) -> None:

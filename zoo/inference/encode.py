@@ -14,7 +14,7 @@ from ..data.batches import Source, every
 from ..engine.randomness import seeded
 from ..engine.runtime import find_device, place, prepare
 from ..errors import DataError, UsageError
-from ..interfaces import Encodes, Model
+from ..interfaces import Encodes, Model, encoded
 from ..interfaces.boundary import trusted
 from ..interfaces.dataset import Split
 from ..progress import counted, doing
@@ -24,7 +24,6 @@ from ..storage.atomic import write_whole
 from .outside_data import require_agreed
 from .sample import array_writer
 
-BATCH = 500
 SPLITS: Mapping[str, Split] = {"test": "test", "train": "train"}
 
 
@@ -65,16 +64,15 @@ def encode_file(
         raise UsageError(f"{run_or_file} has no codes: model '{spec.model.name}' does not encode")
     require_data_of(model, spec)
     source = every(spec.data(), SPLITS[split], on)
-    codes = _codes(model, model, source, spec.train.seed)
+    codes = _codes(model, source, spec.train.seed, spec.evaluate.batch)
     write_whole(output, lambda aside: write(codes, aside))
     return Encoded(len(codes), tuple(codes.shape))
 
 
-@torch.no_grad()
-def _codes(model: Model, encoder: Encodes, source: Source, seed: int) -> Tensor:
+def _codes(model: Model, source: Source, seed: int, batch: int) -> Tensor:
     """The code of every example of a source, in order, ``[N, ...]``, on the CPU."""
     if len(source) == 0:
         raise DataError("there are no examples to encode")
     with trusted(), seeded(source.device, seed, "encode"), doing("encoding"):
-        batches = counted(source.in_order(BATCH), -(-len(source) // BATCH))
-        return torch.cat([encoder.encode(batch[model.event.name], model.given(batch)).cpu() for batch in batches])
+        batches = counted(source.in_order(batch), -(-len(source) // batch))
+        return torch.cat([codes.cpu() for codes, _ in encoded(model, batches)])

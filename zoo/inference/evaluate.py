@@ -3,57 +3,109 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..assembly.build import check_metrics, require_data_of
-from ..data.batches import Source, held_out
+from ..data.batches import Source, held_out, sources
 from ..engine.randomness import seeded
 from ..engine.runtime import find_device, place, prepare
-from ..errors import SpecError, UsageError
+from ..errors import DataError, SpecError, UsageError
 from ..event import ENTRIES
-from ..interfaces import Measurement, Metric, Model
+from ..interfaces import Batch, Measurement, Metric, Model
 from ..interfaces.boundary import trusted
+from ..interfaces.metric import needs_training_data
 from ..progress import counted, doing
 from ..registry.part import Part
 from ..run.directory import file_to_open
 from ..share.file import open_share, respecified
-from ..spec import Spec
+from ..spec import Evaluate, Spec
 from .outside_data import require_agreed
 
-BATCH = 500
+BATCH = Evaluate().batch
 
 
 @torch.no_grad()
-def measure(model: Model, metrics: list[Part[Metric]], source: Source, seed: int) -> dict[str, Measurement]:
-    """Every metric of a model on a source; the noise of each is a function of the seed alone."""
+def measure(
+    model: Model,
+    metrics: Sequence[Part[Metric]],
+    source: Source,
+    seed: int,
+    *,
+    batch: int = BATCH,
+    trained_on: Callable[[], Source] | None = None,
+) -> dict[str, Measurement]:
+    """Every metric of a model on a source; the noise of each is a function of the seed alone.
+
+    ``trained_on`` gives the examples that the model was trained on; it is called where a metric asks for them.
+    """
     found: dict[str, Measurement] = {}
     for part in metrics:
-        with trusted(), seeded(source.device, seed, "evaluate", part.name), doing(f"scoring {part.name}"):
-            try:
-                batches = counted(source.in_order(BATCH), -(-len(source) // BATCH))
-                found.update(part().measure(model, batches))
-            except KeyError as error:  # a metric of a plugin may not say what it needs
-                if error.args[0] not in ENTRIES:
-                    raise
-                raise UsageError(f"metric '{part.name}' needs the {error.args[0]} of each example") from error
+        with trusted(), seeded(source.device, seed, "evaluate", part.name), _needs_named(part):
+            metric, taken = part(), None
+            if needs_training_data(metric):
+                taken = _fit(metric, part.name, model, trained_on, seed, batch)
+            with doing(f"scoring {part.name}"):
+                measured = metric.measure(model, _in_order(source, batch))
+        found.update(measured if taken is None else {k: replace(m, fitted_on=taken) for k, m in measured.items()})
     return found
+
+
+def _fit(
+    metric: Metric, name: str, model: Model, trained_on: Callable[[], Source] | None, seed: int, batch: int
+) -> int:
+    """Let a metric learn from the training examples; how many of them it took."""
+    if trained_on is None or not len(source := trained_on()):
+        raise DataError(f"metric '{name}' needs training examples, and there are none")
+    taken = 0
+
+    def batches() -> Iterator[Batch]:
+        nonlocal taken
+        for some in _in_order(source, batch):
+            taken = min(taken + batch, len(source))
+            yield some
+
+    with seeded(source.device, seed, "fit", name), doing(f"fitting {name}"):
+        metric.fit(model, batches())
+    return taken
+
+
+def _in_order(source: Source, batch: int) -> Iterator[Batch]:
+    return counted(source.in_order(batch), -(-len(source) // batch))
+
+
+@contextmanager
+def _needs_named(part: Part[Metric]) -> Iterator[None]:
+    """UsageError where a batch lacks an entry: a metric of a plugin may not say what it needs."""
+    try:
+        yield
+    except KeyError as error:
+        if error.args[0] not in ENTRIES:
+            raise
+        raise UsageError(f"metric '{part.name}' needs the {error.args[0]} of each example") from error
 
 
 def evaluate(file: Path, spec: Spec, device: str = "auto") -> dict[str, Measurement]:
     """The metrics that ``spec`` names, of a share file's model on the spec's held-out split."""
     model = open_share(file)[0]
-    problems = check_metrics(model, spec.evaluate)
+    metrics = spec.evaluate.metrics
+    problems = check_metrics(model, metrics)
     if problems:
         raise SpecError(problems)
-    require_data_of(model, spec, spec.evaluate)
+    require_data_of(model, spec, metrics)
     on = find_device(device)
     prepare(spec, on)
-    source = held_out(spec.data(), on)
-    return measure(place(model, on, spec.engine.channels_last).eval(), spec.evaluate, source, spec.train.seed)
+    data = spec.data()
+    model = place(model, on, spec.engine.channels_last).eval()
+    trained_on = cache(lambda: sources(data.split("train"), spec.train.validation, on)[0])
+    how: dict[str, Any] = {"batch": spec.evaluate.batch, "trained_on": trained_on}
+    return measure(model, metrics, held_out(data, on), spec.train.seed, **how)
 
 
 def evaluate_file(
@@ -73,21 +125,26 @@ def evaluate_file(
     require_agreed(run_or_file, file, overrides, data_of_file)
     spec = respecified(file, overrides, metrics)
     if metrics:
-        by_name = {part.name: part for part in spec.evaluate}
-        spec = spec.model_copy(update={"evaluate": [by_name[name] for name in metrics]})
-    if not spec.evaluate:
+        by_name = {part.name: part for part in spec.evaluate.metrics}
+        chosen = spec.evaluate.model_copy(update={"metrics": [by_name[name] for name in metrics]})
+        spec = spec.model_copy(update={"evaluate": chosen})
+    if not spec.evaluate.metrics:
         raise UsageError(f"{run_or_file} names no metric; choose one with --metric")
     return evaluate(file, spec, device), spec
 
 
 def protocol(measured: Mapping[str, Measurement], spec: Spec, split: str) -> dict[str, Any]:
-    """Figures as a share file records them: with what they were measured on, and how."""
+    """Figures as a share file records them: with what they were measured on, and how.
+
+    Where a metric was fitted, ``fitted_on`` is the number of training examples.
+    """
     return {
         "split": split,
         "data": spec.data.resolved(),
-        "declared": [part.resolved() for part in spec.evaluate],
+        "declared": [part.resolved() for part in spec.evaluate.metrics],
         "figures": {
             name: {"value": m.value if math.isfinite(m.value) else None, "n": m.n, "kind": m.kind}
+            | ({} if m.fitted_on is None else {"fitted_on": m.fitted_on})
             for name, m in measured.items()
         },
     }

@@ -24,11 +24,11 @@ from ..progress import counted
 from ..registry.outputs import ending
 from ..run.directory import file_to_open
 from ..share.file import open_share, respecified
-from ..spec import Spec
+from ..spec import Sample, Spec
 from ..storage.atomic import write_through_memory, write_whole
 from .conditions import condition
 
-BATCH = 1000
+BATCH = Sample().batch
 ARRAYS = (".npy", ".pt", ".csv")
 ENDINGS = (".png", *ARRAYS)
 
@@ -49,13 +49,14 @@ def draw(
     seed: int,
     context: Condition | None = None,
     sampler: Way | None = None,
+    batch: int = BATCH,
 ) -> Tensor:
     """``n`` draws of a model in a file of the form that its ending names; the same seed gives the same file."""
     write = writer(path, model)
     if ending(path) == ".png" and (shown := shown_of(n, model.event)) < n:
         warnings.warn(f"{path} shows {shown} of {n} draws: a .npy, .pt or .csv file has all", Thinned, stacklevel=2)
         n, context = shown, map_condition(lambda x: x[:shown], context)
-    x = sample(model, n, temperature=temperature, seed=seed, context=context, sampler=sampler)
+    x = sample(model, n, temperature=temperature, seed=seed, context=context, sampler=sampler, batch=batch)
     write_whole(path, lambda aside: write(x, aside))
     return x
 
@@ -69,8 +70,12 @@ def sample(
     seed: int,
     context: Condition | None = None,
     sampler: Way | None = None,
+    batch: int = BATCH,
 ) -> Tensor:
-    """``n`` draws, ``[n, *shape]``, on the CPU; without a context each class in turn."""
+    """``n`` draws, ``[n, *shape]``, on the CPU; without a context each class in turn.
+
+    ``batch`` are drawn at a time. What a seed draws depends on it: the noise of one batch is drawn after another's.
+    """
     if not isinstance(model, Samples):
         raise UsageError(f"'{_called(model)}' does not sample")
     device = device_of(model)
@@ -78,9 +83,9 @@ def sample(
     context = condition(model, n) if context is None else context
     pieces = []
     with trusted(), seeded(device, seed, "sample"):
-        for start in counted(range(0, n, BATCH), -(-n // BATCH)):
-            part = _some(context, slice(start, start + BATCH), device)
-            pieces.append(way.sample(min(BATCH, n - start), part, temperature).cpu())
+        for start in counted(range(0, n, batch), -(-n // batch)):
+            part = _some(context, slice(start, start + batch), device)
+            pieces.append(way.sample(min(batch, n - start), part, temperature).cpu())
     return torch.cat(pieces)
 
 
@@ -154,6 +159,7 @@ def sample_file(
     context = condition(opened.model, opened.n, given)
     began = time.monotonic()
     how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": way or opened.spec.sample.way}
+    how["batch"] = opened.spec.sample.batch
     drawn = draw(opened.model, output, seed=seed, context=context, **how)
     return Drawn(len(drawn), time.monotonic() - began)
 

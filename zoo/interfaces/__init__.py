@@ -34,7 +34,7 @@ from .encoder import Encoder
 from .energy import Energy
 from .likelihood import Likelihood
 from .mask import Mask
-from .metric import Measurement, Metric
+from .metric import Measurement, Metric, encoded
 from .model import Batch, Clock, Condition, Model, Player, Terms, map_condition
 from .optimizer import Optimizer, ParameterGroup, Schedule
 from .sampler import Sampler
@@ -48,6 +48,6 @@ __all__ = [
     "Encodes", "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric",
     "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
     "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Sink", "Solves", "TakesContext",
-    "Terms", "VariationalBound", "View", "Weighting", "component", "map_condition", "misshapen", "sum_event",
+    "Terms", "VariationalBound", "View", "Weighting", "component", "encoded", "map_condition", "misshapen", "sum_event",
     "unseen_share", "wrong_context",
 ]  # fmt: skip

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Self
 
+import torch
 from torch import Tensor
 
+from .capabilities import Encodes
 from .component import Component
 from .model import Batch, Model
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure: its value, over how many examples, whether it is exact or a bound, and how many were not finite."""
+    """One figure: its value, over how many examples, whether it is exact or a bound, and how many were not finite.
+
+    ``fitted_on`` is the number of training examples that a metric which overrides `Metric.fit` has taken; whoever
+    calls ``fit`` sets it.
+    """
 
     value: float
     n: int
     kind: str = "exact"
     not_finite: int = 0
+    fitted_on: int | None = field(default=None, repr=False)
 
     @classmethod
     def mean_of(cls, values: Tensor, kind: str = "exact") -> Self:
@@ -50,8 +57,19 @@ class Metric(Component, ABC):
     def check_data(self, batches: Iterable[Batch]) -> None:
         """Raise ValueError or `zoo.DataError`, saying why, unless these examples can be measured on.
 
-        Called before training with the batches of every split that `measure` will be given. Take no more of them than
-        it needs: they are read as they are asked for.
+        Called before training with the batches of every split that `measure` will be given, and, where `fit` is
+        overridden, with those of the training examples. Take no more of them than it needs: they are read as they are
+        asked for.
+        """
+        return
+
+    def fit(self, model: Model, batches: Iterable[Batch]) -> None:
+        """Learn from the examples that the model was trained on, in order: a classifier of codes, their moments.
+
+        Called just before `measure`, only where a metric overrides it. What is learnt stays in ``self``, for `measure`
+        of the same instance. Take no more batches than it needs: they are read as they are asked for. Random draws are
+        functions of the spec's seed. Gradients are off: a metric that trains something of its own does so within
+        ``torch.enable_grad()``.
         """
         return
 
@@ -68,3 +86,25 @@ class Metric(Component, ABC):
 
         Details of a figure are led by its name and a dot, ``mig.shape``: tables leave them out.
         """
+
+
+def needs_training_data(metric: Metric) -> bool:
+    """Whether a metric learns from training examples before it measures: it overrides `Metric.fit`."""
+    return type(metric).fit is not Metric.fit
+
+
+def encoded(model: Model, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Batch]]:
+    """The codes of examples, batch by batch, ``[B, *code]``, each with the batch that was encoded; without gradients.
+
+    ``torch.cat([codes.flatten(1) for codes, _ in encoded(model, batches)])`` is ``[N, D]``. Raises ValueError for a
+    model that does not encode.
+    """
+    if not isinstance(model, Encodes):
+        raise ValueError(f"the model {type(model).__name__} does not encode")
+    return _codes(model, model, batches)
+
+
+@torch.no_grad()
+def _codes(model: Model, encoder: Encodes, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Batch]]:
+    for batch in batches:
+        yield encoder.encode(batch[model.event.name], model.given(batch)), batch

@@ -32,7 +32,7 @@ def score(directory: Path, spec: Spec, device: str) -> Scored:
     """The figures of a run by the metrics of a spec: those that were kept, unless metrics or weights have changed."""
     file = directory / MODEL
     header = read_header(file)
-    declared = [part.resolved() for part in spec.evaluate]
+    declared = [part.resolved() for part in spec.evaluate.metrics]
     key = {"declared": declared, "step": header.meta["step"], "digest": header.meta["digest"]}
     kept = _kept(directory)
     if kept.get("key") == key:

@@ -72,7 +72,7 @@ class Table:
             for key, value, marks in _assignments(changes):
                 merged = put(merged, key.split("."), value, marks, say)
         if "metrics" in self.node:
-            merged.put("evaluate", self.node["metrics"], *_marks(self.node, "metrics"))
+            merged = put(merged, ["evaluate"], self.node["metrics"], _marks(self.node, "metrics"), say)
         for override in overrides:
             merged = assign(merged, override, say)
         return validate(put(merged, ["train", "seed"], seed, (None, None), say), self.file(index))

@@ -111,8 +111,10 @@ def respecified(file: Path, overrides: Sequence[str], metrics: Sequence[str] = (
         return spec
     node = spec.resolved()
     if metrics:
-        new = [name for name in metrics if name not in {part.name for part in spec.evaluate}]
-        node = {**node, "evaluate": [*(part.resolved() for part in spec.evaluate), *new]}
+        declared = spec.evaluate.metrics
+        new = [name for name in metrics if name not in {part.name for part in declared}]
+        every = [*(part.resolved() for part in declared), *new]
+        node = {**node, "evaluate": {"metrics": every, "batch": spec.evaluate.batch}}
     # A plugin of something else than the model may be missing: what needs it will say so.
     lookup = WithAbsent(installed(), file, header, needs(header))
     return load_spec({**node, "plugins": []}, overrides, lookup=lookup)

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from ..document.nodes import Place, child_place, place_of
 from ..errors import Problem, SpecError, nearest
@@ -113,6 +126,42 @@ class Engine(Described):
     """Under SLURM: put the job back into the queue when it has to stop; it goes on with its own run."""
 
 
+class Evaluate(Described):
+    """How a model is scored. A list is short for ``metrics``, and is how specs are written while ``batch`` is 500."""
+
+    metrics: list[Part[Metric]] = []
+    """What is measured, on the held-out split."""
+    batch: PositiveInt = 500
+    """Examples that the model is given at a time, by metrics and by ``zoo encode``: fewer need less memory. Figures
+    of another batch differ by rounding, and by the noise of metrics that draw some."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_full(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return {"metrics": value}
+        if not isinstance(value, Mapping | Evaluate):
+            raise ValueError("should be a list of metrics, or a mapping with 'metrics' and 'batch'")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _in_short(self, handler: SerializerFunctionWrapHandler) -> Any:
+        values = handler(self)
+        return values["metrics"] if self.batch == Evaluate.model_fields["batch"].default else values
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        reference = handler(schema)
+        definition = handler.resolve_ref_schema(reference)
+        in_full = dict(definition)
+        listed = {key: value for key, value in in_full["properties"]["metrics"].items() if key != "default"}
+        definition.clear()
+        # Not `anyOf`: an editor then shows what is wrong with the form that is meant.
+        forms = {"if": {"type": "array"}, "then": listed, "else": in_full}
+        definition |= {"description": in_full["description"], **forms}
+        return reference
+
+
 class Sample(Described):
     """Defaults of ``zoo sample`` and of the grids that training draws."""
 
@@ -122,6 +171,8 @@ class Sample(Described):
     """Below 1 draws nearer to the mode."""
     sampler: Literal["auto"] | Part[Sampler] = "auto"
     """How, of a model that can be drawn from in several ways; ``auto`` leaves it to the model."""
+    batch: PositiveInt = 1000
+    """How many are drawn at a time: fewer need less memory. With another number the same seed draws other samples."""
 
     @property
     def way(self) -> Part[Sampler] | None:
@@ -171,7 +222,7 @@ class Spec(Described):
     """How it is trained."""
     engine: Engine = Engine()
     """What it runs on."""
-    evaluate: list[Part[Metric]] = []
+    evaluate: Evaluate = Evaluate()
     """The metrics that it is scored by, on the held-out split."""
     sample: Sample = Sample()
     """Defaults of `zoo sample`."""
@@ -250,7 +301,7 @@ def contradictions(spec: Spec, node: Any) -> Iterator[Problem]:
 
     if train.best is not None:
         try:
-            chosen(train.best, spec.evaluate)
+            chosen(train.best, spec.evaluate.metrics)
         except LookupError as error:
             yield problem("best", str(error.args[0]))
         except SpecError as error:
@@ -261,7 +312,7 @@ def contradictions(spec: Spec, node: Any) -> Iterator[Problem]:
         yield problem("best", "needs train.validate_every: how many steps lie between two validations")
     if train.patience is not None and train.best is None:
         yield problem("patience", "needs train.best: by which metric to judge")
-    if train.validate_every is not None and not spec.evaluate:
+    if train.validate_every is not None and not spec.evaluate.metrics:
         yield problem("validate_every", "needs a metric: name one in 'evaluate'")
     if train.views and train.sample_every is None:
         yield problem("views", "needs train.sample_every: how many steps lie between two pictures")

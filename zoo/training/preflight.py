@@ -14,12 +14,12 @@ from ..engine.randomness import seeded
 from ..errors import DataError, Problem, SpecError, ZooError
 from ..event import Event
 from ..interfaces import Batch, Examples, InMemory, Metric
+from ..interfaces.metric import needs_training_data
 from ..registry.part import Part
 from ..spec import Spec
 
 SAMPLE = 64
 """Examples of a split that are read, evenly spread over it, where they do not lie in memory anyway."""
-BATCH = 500
 
 Say = Callable[[str], None]
 
@@ -44,7 +44,10 @@ def preflight(spec: Spec, splits: Splits, say: Say) -> None:
             problems += _check_augmentations(spec, splits["train"], splits.dataset.event)
             scored = [(splits["test"], torch.arange(len(splits["test"])))]
             scored += [(splits["train"], held)] if spec.train.validate_every else []
-            problems += [p for part in spec.evaluate for on in scored for p in check_metric_data(part, *on)]
+            for part in spec.evaluate.metrics:
+                fitted = [(splits["train"], trained)] if needs_training_data(part()) else []
+                looked_at = [check_metric_data(part, *on, spec.evaluate.batch) for on in (*scored, *fitted)]
+                problems += [problem for found in looked_at for problem in found]
     if problems:
         raise SpecError(problems)
     for sink in spec.train.sinks:
@@ -62,11 +65,11 @@ def blamed_on(part: Part[Any]) -> Iterator[None]:
         raise SpecError(part.failure(error)) from error
 
 
-def check_metric_data(metric: Part[Metric], examples: Examples, numbers: Tensor) -> Iterator[Problem]:
+def check_metric_data(metric: Part[Metric], examples: Examples, numbers: Tensor, batch: int) -> Iterator[Problem]:
     """Why examples with these numbers cannot be measured on, where a metric says so."""
     try:
         with blamed_on(metric):
-            metric().check_data(_batches(examples, numbers))
+            metric().check_data(_batches(examples, numbers, batch))
     except SpecError as error:
         yield from error.problems
     except DataError as error:
@@ -122,8 +125,8 @@ def _some(examples: Examples) -> Batch:
     return examples.render(examples.read(torch.linspace(0, n - 1, min(n, SAMPLE), dtype=torch.float64).long()))
 
 
-def _batches(examples: Examples, numbers: Tensor) -> Iterator[Batch]:
-    return (examples.render(examples.read(some)) for some in torch.split(numbers, BATCH))
+def _batches(examples: Examples, numbers: Tensor, batch: int) -> Iterator[Batch]:
+    return (examples.render(examples.read(some)) for some in torch.split(numbers, batch))
 
 
 def _check_division(spec: Spec, trained: int, held: int) -> Iterator[Problem]:

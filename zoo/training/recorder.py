@@ -145,6 +145,7 @@ class Written(Journal):
                 "n": shown_of(asked.n, model.event),
                 "temperature": asked.temperature,
                 "sampler": asked.way,
+                "batch": asked.batch,
             }
             draw(model, path, seed=self.spec.train.seed, **how)
 

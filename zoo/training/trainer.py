@@ -129,7 +129,7 @@ class Trainer:
             with suppress(ZooError) if status == "failed" else nullcontext():
                 self.journal.record(status=status, step=self.step, since=self.first, seconds=seconds)
         result = Run(self.directory, self.step, seconds, figures)
-        if self.finished() and self.spec.evaluate:
+        if self.finished() and self.spec.evaluate.metrics:
             scored = self.processes.once(self.score)
             result.metrics, result.split = {name: m.value for name, m in scored.items()}, "test"
         return result
@@ -321,7 +321,7 @@ class Trainer:
         best = self.spec.train.best
         if best is None:
             return
-        name, goal = chosen(best, self.spec.evaluate)
+        name, goal = chosen(best, self.spec.evaluate.metrics)
         if name not in figures:
             raise UsageError(f"train.best chooses by '{name}', which no metric gave{nearest(name, figures)}")
         value = figures[name] if goal == "min" else -figures[name]
@@ -336,7 +336,12 @@ class Trainer:
                 self.progress.note(f"warning: '{name}' is not finite at step {self.step}: it chooses no weights")
 
     def measure_held_out(self, model: Model) -> Mapping[str, Measurement]:
-        return measure(model, self.spec.evaluate, self.held_source, self.spec.train.seed)
+        return self.measured(model, self.spec, self.held_source)
+
+    def measured(self, model: Model, spec: Spec, source: Source) -> dict[str, Measurement]:
+        """The metrics of a spec on a source; those that learn do so from what this run trains on."""
+        how: dict[str, Any] = {"batch": spec.evaluate.batch, "trained_on": lambda: self.train_source}
+        return measure(model, spec.evaluate.metrics, source, spec.train.seed, **how)
 
     def evaluated(self) -> Model:
         """A model with the averaged weights, in evaluation mode: made once a step, since statistics cost a pass."""
@@ -375,7 +380,7 @@ class Trainer:
         file = self.directory / run.MODEL
         model, spec, header = open_share(file)
         model = place(model, self.runtime.device, self.runtime.choices.channels_last)
-        measured = measure(model, spec.evaluate, all_of(self.splits["test"], self.runtime.device), spec.train.seed)
+        measured = self.measured(model, spec, all_of(self.splits["test"], self.runtime.device))
         export_again(file, model, spec, header, metrics=protocol(measured, spec, "test"))
         return measured
 

@@ -27,7 +27,7 @@ def hard(transformer: Transformer, sigma: float, dtype: torch.dtype = torch.floa
 def worst(a: Tensor, b: Tensor) -> float:
     """The largest difference, each relative to b where that is large; infinite where one is NaN.
 
-    >>> worst(torch.tensor([1.0, 11.0]), torch.tensor([1.5, 10.0]))
+    >>> worst(torch.tensor([1.0, 11.0]), torch.tensor([0.5, 10.0]))
     0.5
     """
     return float(((a - b).detach().abs() / b.abs().clamp(min=1.0)).nan_to_num(nan=float("inf")).max())
