@@ -20,7 +20,7 @@ from ..interfaces.boundary import trusted
 from ..progress import counted, doing
 from ..registry.part import Part
 from ..run.directory import file_to_open
-from ..share.file import open_share, respecified
+from ..share.file import Share, read_share
 from ..spec import Spec
 from .outside_data import require_agreed
 
@@ -43,9 +43,9 @@ def measure(model: Model, metrics: list[Part[Metric]], source: Source, seed: int
     return found
 
 
-def evaluate(file: Path, spec: Spec, device: str = "auto") -> dict[str, Measurement]:
+def evaluate(share: Share, spec: Spec, device: str = "auto") -> dict[str, Measurement]:
     """The metrics that ``spec`` names, of a share file's model on the spec's held-out split."""
-    model = open_share(file)[0]
+    model = share.model()
     problems = check_metrics(model, spec.evaluate)
     if problems:
         raise SpecError(problems)
@@ -69,15 +69,15 @@ def evaluate_file(
 
     Data that only the file has chosen is read where ``data_of_file`` says so; ``trust`` as `zoo.load` has it.
     """
-    file = file_to_open(run_or_file, trust=trust)
-    require_agreed(run_or_file, file, overrides, data_of_file)
-    spec = respecified(file, overrides, metrics)
+    share = read_share(file_to_open(run_or_file, trust=trust))
+    require_agreed(run_or_file, share, overrides, data_of_file)
+    spec = share.respecified(overrides, metrics)
     if metrics:
         by_name = {part.name: part for part in spec.evaluate}
         spec = spec.model_copy(update={"evaluate": [by_name[name] for name in metrics]})
     if not spec.evaluate:
         raise UsageError(f"{run_or_file} names no metric; choose one with --metric")
-    return evaluate(file, spec, device), spec
+    return evaluate(share, spec, device), spec
 
 
 def protocol(measured: Mapping[str, Measurement], spec: Spec, split: str) -> dict[str, Any]:
