@@ -232,7 +232,7 @@ def test_mistakes_of_all_rows_come_at_once(tmp_path: Path) -> None:
     [
         (("--set", "train.optimizer.lr=0.5"), ["train.optimizer.lr: 0.01 there, 0.5 asked"]),
         (("--set", "data.size=200"), ["data.size: 300 there, 200 asked"]),
-        (("--set", "model.transforms=[act_norm, act_norm, reverse]"), ["model.transforms: "]),
+        (("--set", "model.transforms=[act_norm, act_norm, reverse]"), ["model.transforms["]),
     ],
 )
 def test_a_run_of_another_spec_is_refused(
