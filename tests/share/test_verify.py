@@ -83,7 +83,7 @@ def test_json_is_one_object(file: Path) -> None:
     assert told.pop("components") == [c | {"here": HERE, "state": "ok"} for c in meta["components"]]
     assert told == {
         "file": str(file), "name": "verified", "format": FORMAT, "digest": meta["digest"], "step": 3, "seed": 0,
-        "parameters": 4, "data": None, "licence": "CC0-1.0", "parent": None, "problems": [],
+        "parameters": 4, "data": None, "licence": "CC0-1.0", "parent": None, "parents": [], "problems": [],
     }  # fmt: skip
 
 

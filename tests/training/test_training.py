@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo.assembly import build as assembly
+from zoo.assembly.parameters import Frozen
 from zoo.cli.app import app
 from zoo.data.batches import Shuffled, Source, sources
 from zoo.engine.distributed import Alone
@@ -186,7 +187,8 @@ def test_average_has_its_closed_form(device: str, tmp_path: Path) -> None:
 def test_what_is_not_trained_is_not_averaged() -> None:
     model = assembly.build(spec_of("cpu"))
     frozen = next(model.parameters()).requires_grad_(False)
-    averaged = Averaged(model, 0.5, lambda: copy.deepcopy(model))
+    names = [name for name, p in model.named_parameters() if p.requires_grad]
+    averaged = Averaged(model, 0.5, names, Frozen(), lambda: copy.deepcopy(model))
     with torch.no_grad():
         for p in model.parameters():
             p.add_(1.0)

@@ -25,7 +25,16 @@ from ..registry.registry import installed
 from ..spec import Spec, load_spec
 from .hooks import watched
 from .imports import plain_imports
-from .parameters import check_frozen, check_groups, check_players, freeze
+from .parameters import (
+    averaged_names,
+    check_frozen,
+    check_groups,
+    check_players,
+    check_sources,
+    freeze,
+    names_of,
+    trained_players,
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,19 @@ class PartRow:
 
 
 @dataclass(frozen=True)
+class PlayerRow:
+    """How one player of a model is trained."""
+
+    name: str
+    optimizer: str
+    schedule: str | None
+    clip: float | None
+    updates: int
+    every: int
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Summary:
     """What a spec declares, counted without building it for real."""
 
@@ -52,6 +74,11 @@ class Summary:
     weights_bytes: int
     training_bytes: int
     """Weights, gradients, Adam's two moments, the averaged weights, and what backward keeps of one batch."""
+    players: tuple[PlayerRow, ...]
+    trained: int
+    """Parameters that an optimizer moves."""
+    frozen: int
+    """Parameters that the spec freezes."""
 
 
 def event_of(spec: Spec) -> Event:
@@ -113,8 +140,8 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
     seen: dict[nn.Module, tuple[str, str]] = {}
     building = seeded(torch.device("cpu"), spec.train.seed, "check")
     with trusted(), torch.device(device), plain_imports(), building:
-        model = spec.model(event).train()
-        freeze(model, spec)
+        model = spec.model(event)
+        frozen = freeze(model, spec)
         kept = _Kept(model)
         batch = event.example(2, device)
         with watched(model, partial(_held, seen)), torch.autograd.graph.saved_tensors_hooks(kept.count, lambda x: x):
@@ -124,17 +151,35 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
             with watched(model, partial(_held, seen)), torch.no_grad():
                 model.eval().log_prob(batch[event.name], model.given(batch))
     _check_uses(spec, model)
-    weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
-    trained = sum(p.numel() * p.element_size() for p in model.parameters())
-    copies = 4 if spec.train.ema else 3
+    weights = _bytes([*model.parameters(), *model.buffers()])
+    named = dict(model.named_parameters())
+    trained = [p for p in named.values() if p.requires_grad]
+    averaged = [named[name] for name in averaged_names(model, spec)]
     return Summary(
         name=spec.name,
         event=event,
         parts=tuple(_rows(model, seen)),
         parameters=sum(p.numel() for p in model.parameters()),
         weights_bytes=weights,
-        training_bytes=weights + copies * trained + kept.bytes // 2 * spec.train.batch,
+        training_bytes=weights + 3 * _bytes(trained) + _bytes(averaged) + kept.bytes // 2 * spec.train.batch,
+        players=tuple(_player_rows(model, spec)),
+        trained=sum(p.numel() for p in trained),
+        frozen=sum(named[name].numel() for name in frozen.parameters),
     )
+
+
+def _bytes(tensors: Sequence[Tensor]) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors)
+
+
+def _player_rows(model: Model, spec: Spec) -> Iterator[PlayerRow]:
+    named = dict(model.named_parameters())
+    for one in trained_players(model, spec):
+        player, schedule = one.player, one.schedule.name if one.schedule else None
+        count = sum(named[name].numel() for name in names_of(model, player))
+        yield PlayerRow(
+            player.name, one.optimizer.name, schedule, one.clip, player.updates, player.every, parameters=count
+        )
 
 
 def _check_uses(spec: Spec, model: Model) -> None:
@@ -146,6 +191,7 @@ def _check_uses(spec: Spec, model: Model) -> None:
     problems += check_batch_statistics(model)
     problems += check_batch_size(model, spec.train.batch)
     problems += check_frozen(model, spec)
+    problems += check_sources(model, spec)
     problems += check_players(model, spec)
     problems += check_groups(model, spec)
     if problems:

@@ -177,7 +177,7 @@ def _changed(node: Any) -> Any:
                 changed[key] = value.replace(HOME, HOME + CHANGED)
             case "properties":
                 changed[key] = {name: _changed(inner) for name, inner in value.items()}
-            case "anyOf" | "allOf" | "then":
+            case "anyOf" | "allOf" | "then" | "additionalProperties":
                 changed[key] = _changed(value)
             case _:
                 changed[key] = value

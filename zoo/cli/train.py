@@ -59,6 +59,9 @@ def build(
             {
                 "name": summary.name,
                 "parameters": summary.parameters,
+                "trained_parameters": summary.trained,
+                "frozen_parameters": summary.frozen,
+                "players": [vars(player) for player in summary.players],
                 "parts": parts,
                 "weights_bytes": summary.weights_bytes,
                 "training_bytes": summary.training_bytes,

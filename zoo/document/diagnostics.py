@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
@@ -20,20 +20,42 @@ def problems_in(
 ) -> list[Problem]:
     """pydantic's complaints about a node, each with its place in the spec; ``also`` are keys that others read."""
     by_place: dict[Place, list[_Complaint]] = {}
-    for entry in error.errors(include_url=False)[:MAX_PROBLEMS]:
+    for entry, written in _meant(error.errors(include_url=False)[:MAX_PROBLEMS], node):
         parent, value, place = node, node, place_of(node)
-        for step in entry["loc"]:
-            # A union adds its members' names to the path: only what is written in the spec counts.
-            inside = isinstance(value, Mapping) and step in value
-            inside = inside or (isinstance(value, list) and isinstance(step, int) and step < len(value))
-            if inside:
-                parent, place = value, child_place(value, step)
-                value = value[step]
+        for step in written:
+            parent, place = value, child_place(value, step)
+            value = value[step]
         holder, known = _holder(schema, entry["loc"], owner)
         known += also if parent is node else ()
         complaint = _Complaint(entry["type"], str((entry["loc"] or ("",))[-1]), entry, parent, value, holder, known)
         by_place.setdefault(place, []).append(complaint)
     return [problem for place, complaints in by_place.items() for problem in _problems_at(place, complaints)]
+
+
+def _meant(entries: Sequence[Any], node: Any) -> list[tuple[Any, Steps]]:
+    """pydantic's complaints with their paths as written, without those of members of a union that were not meant.
+
+    A mapping of which a key is wrong was meant as a mapping: that it is not a text says nothing.
+    """
+    found = [(entry, _written(entry["loc"], node)) for entry in entries]
+    inside = {path[:depth] for _, path in found for depth in range(len(path))}
+    inside |= {path for entry, path in found if not entry["type"].endswith("_type")}
+    return [(entry, path) for entry, path in found if path not in inside or not entry["type"].endswith("_type")]
+
+
+Steps = tuple[int | str, ...]
+
+
+def _written(loc: Steps, node: Any) -> Steps:
+    """A path without the names that a union adds to it: only what is written in the spec counts."""
+    value, steps = node, []
+    for step in loc:
+        inside = isinstance(value, Mapping) and step in value
+        inside = inside or (isinstance(value, list) and isinstance(step, int) and step < len(value))
+        if inside:
+            value = value[step]
+            steps.append(step)
+    return tuple(steps)
 
 
 MAX_PROBLEMS = 200

@@ -15,6 +15,7 @@ from ..catalogue.describe import shown
 from ..catalogue.markdown import fenced, table
 from ..distribution import DISTRIBUTION, HOME
 from ..document.yaml import write_yaml
+from ..format.metadata import parents_in
 from ..hub.address import Address
 from ..spec import Spec
 
@@ -134,7 +135,7 @@ def _facts(meta: Mapping[str, Any], parameters: int) -> str:
         "one example": f"{event['name']}, {' x '.join(map(str, event['shape']))}, {levels}",
         "trained for": f"{meta['step']} steps, seed {meta['seed']}",
         "data": meta["data"] or "none",
-        "starts from": meta["parent"] or "scratch",
+        "starts from": ", ".join(parents_in(meta["parent"])) or "scratch",
         "licence": meta["licence"] or "none is named; ask before you use it",
         "digest": meta["digest"],
     }

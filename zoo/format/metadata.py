@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -33,6 +33,29 @@ _UNPRINTABLE = re.compile(
     # Controls but newline and tab, what turns the direction of writing, line separators, halves of characters.
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+
+Parents = str | list[str] | None
+"""The digests of the share files that a model's weights started from: one, a list of several, or none."""
+
+
+def as_parents(digests: Iterable[str]) -> Parents:
+    """Digests as a share file records them, each once.
+
+    >>> as_parents([]), as_parents(["a", "a"]), as_parents(["a", "b"])
+    (None, 'a', ['a', 'b'])
+    """
+    each = list(dict.fromkeys(digests))
+    return each if len(each) > 1 else each[0] if each else None
+
+
+def parents_in(recorded: Parents) -> list[str]:
+    """The digests that a share file records.
+
+    >>> parents_in(None), parents_in("a"), parents_in(["a", "b"])
+    ([], ['a'], ['a', 'b'])
+    """
+    return recorded if isinstance(recorded, list) else [recorded] if recorded else []
 
 
 class Unsound(Exception):
@@ -211,9 +234,19 @@ def _judge_facts(values: Mapping[str, Any]) -> None:
         _require(type(values[key]) is int and values[key] >= 0, key)
     for key in ("data", "licence"):
         _require(values[key] is None or is_line(values[key]), key)
-    for key in ("parent", "digest"):
-        absent = values[key] is None and key == "parent"
-        _require(absent or (isinstance(values[key], str) and bool(_DIGEST.fullmatch(values[key]))), key)
+    _require(_is_digest(values["digest"]), "digest")
+    _require(are_parents(values["parent"]), "parent")
+
+
+def are_parents(recorded: Any) -> bool:
+    """Whether a value is what `as_parents` gives."""
+    if isinstance(recorded, list):
+        return len(recorded) > 1 and all(map(_is_digest, recorded)) and len(set(recorded)) == len(recorded)
+    return recorded is None or _is_digest(recorded)
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and bool(_DIGEST.fullmatch(value))
 
 
 def _event(value: Any) -> Event:

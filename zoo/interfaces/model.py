@@ -40,13 +40,15 @@ class Player:
     """One of several objectives that are trained in turn, and the parameters that it moves.
 
     ``match`` is a pattern over parameter names (``generator.*``), and so is ``but``, of those among them that are
-    another's; ``updates`` is how many optimizer steps the player takes in one training step.
+    another's; ``updates`` is how many optimizer steps the player takes in one training step, and ``every`` in which of
+    the training steps: in those that this number divides. A spec may change both under ``train.players``.
     """
 
     name: str
     match: str = "*"
     updates: int = 1
     but: str = ""
+    every: int = 1
 
 
 @dataclass(frozen=True)

@@ -71,16 +71,31 @@ def table_of_parts(summary: Summary) -> str:
     ]
     event = summary.event
     levels = f"{event.levels} levels" if event.levels is not None else "real numbers"
+    frozen = f" ({summary.trained:,} trained, {summary.frozen:,} frozen)" if summary.frozen else ""
     return "\n".join(
         [
             f"{summary.name}: {event.name} {event.shape}, {levels}",
             "",
             columns(rows, ["part", "kind", "takes", "gives", "parameters"]),
             "",
-            f"{summary.parameters:,} parameters, {size(summary.weights_bytes)}; "
+            *_table_of_players(summary),
+            f"{summary.parameters:,} parameters{frozen}, {size(summary.weights_bytes)}; "
             f"about {size(summary.training_bytes)} to train",
         ]
     )
+
+
+def _table_of_players(summary: Summary) -> list[str]:
+    """How each player is trained, where there are several."""
+    if len(summary.players) == 1:
+        return []
+    heads = ["player", "optimizer", "schedule", "clip", "updates", "every", "parameters"]
+    rows = []
+    for one in summary.players:
+        clip = f"{one.clip:g}" if one.clip else ""
+        numbers = [clip, str(one.updates), str(one.every), f"{one.parameters:,}"]
+        rows.append([one.name, one.optimizer, one.schedule or "", *numbers])
+    return [columns(rows, heads), ""]
 
 
 def size(count: int) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import DamagedFile, UsageError, listed
 from ..format.digest import digest
 from ..format.header import Header, TensorEntry, canonical, judge, read_header
+from ..format.metadata import Parents
 from ..format.migrations import FORMAT
 from ..interfaces import Model
 from ..progress import doing
@@ -41,7 +42,7 @@ def export(
     step: int,
     data: str | None,
     metrics: Mapping[str, Any] | None = None,
-    parent: str | None = None,
+    parent: Parents = None,
     licence: str | None = None,
 ) -> Path:
     """Write a model's share file. The same weights and spec give the same bytes."""
@@ -52,7 +53,7 @@ def export(
     return path
 
 
-def check_shareable(spec: Spec, model: Model, *, data: str | None, parent: str | None) -> None:
+def check_shareable(spec: Spec, model: Model, *, data: str | None, parent: Parents) -> None:
     """UsageError where the share file of a model that is to be trained would be refused, afterwards."""
     held, _ = _judged(Path(f"{spec.name}.safetensors"), spec, model, step=0, data=data, metrics={}, parent=parent)
     judge_sizes(spec, model.event, tensors.lay_out(held))

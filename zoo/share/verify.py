@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PluginError
 from ..format.digest import check_seal, hash_file
 from ..format.header import Header, read_header
+from ..format.metadata import parents_in
 
 if TYPE_CHECKING:
     from .stored_spec import Need
@@ -44,7 +45,8 @@ class Verification:
         count = "" if self.parameters is None else f"{self.parameters:,}"
         written = self.header.written["format"]
         told = {"spec": meta["spec"]["name"], "format": written, "step": meta["step"], "parameters": count}
-        told |= {"digest": f"{meta['digest']}, sound"} | {key: meta[key] for key in ("data", "licence", "parent")}
+        told |= {"digest": f"{meta['digest']}, sound"} | {key: meta[key] for key in ("data", "licence")}
+        told["parent"] = ", ".join(parents_in(meta["parent"]))
         return {key: str(value) for key, value in told.items() if value not in (None, "")}
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,6 +55,8 @@ class Verification:
         own = {"file": str(self.file), "name": meta["spec"]["name"], "parameters": self.parameters}
         facts = {key: meta[key] for key in ("format", "digest", "step", "seed", "data", "licence", "parent")}
         facts["format"] = self.header.written["format"]
+        parents = parents_in(meta["parent"])
+        facts |= {"parent": parents[0] if parents else None, "parents": parents}
         return own | facts | {"components": [vars(need) for need in self.components], "problems": self.problems}
 
 

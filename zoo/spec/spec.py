@@ -56,6 +56,30 @@ class Best(Described):
     """Which way it is better, where that is not as the metric declares."""
 
 
+class PlayerTraining(Described):
+    """How one player of a model is trained; what is null is as ``train``, or the model itself, has it."""
+
+    optimizer: Part[Optimizer] | None = None
+    """Its optimizer, by default a copy of `train.optimizer`."""
+    schedule: Part[Schedule] | None = None
+    """By what its learning rate is multiplied, by default `train.schedule`."""
+    clip: PositiveFloat | None = None
+    """Bound on the norm of its gradient, by default `train.clip`."""
+    updates: PositiveInt | None = None
+    """Optimizer steps in one training step, by default as many as the model says."""
+    every: PositiveInt | None = None
+    """The player takes its turn only in steps that this number divides; by default as the model says, in each."""
+
+
+class Ema(Described):
+    """An average of the weights of some players."""
+
+    decay: Annotated[float, Field(gt=0, lt=1)]
+    """Decay of the average."""
+    players: Annotated[list[str], Field(min_length=1)] | None = None
+    """Whose parameters are averaged; null means all of them."""
+
+
 class Train(Described):
     """How a model is trained; every interval counts steps."""
 
@@ -72,8 +96,10 @@ class Train(Described):
     """Of the weights, the order of the data and every draw."""
     clip: PositiveFloat | None = None
     """Bound on the norm of the gradient."""
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Decay of the average of the weights that is evaluated and exported."""
+    players: dict[str, PlayerTraining] = {}
+    """How single players are trained, by name: of a GAN, `discriminator` with its own `optimizer`."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | Ema | None = None
+    """Decay of the average of the weights that is evaluated and exported; with ``players``, of theirs only."""
     freeze: list[str] = []
     """Patterns over the names of parameters that stay as they are."""
     augment: list[Part[Augmentation]] = []
@@ -96,6 +122,11 @@ class Train(Described):
     """Pictures that are drawn next to the samples, of held-out examples where there are some."""
     sinks: list[Part[Sink]] = []
     """Where figures and pictures go, besides the run directory."""
+
+    @property
+    def average(self) -> Ema | None:
+        """The average of the weights, if there is one."""
+        return Ema(decay=self.ema) if isinstance(self.ema, float) else self.ema
 
 
 def _a_device(name: str) -> str:
@@ -189,6 +220,8 @@ class InitFrom(Described):
     """A pattern over the names of the weights in the file."""
     into: str = ""
     """The part of the model that the file's model is, ``autoencoder``; all of it unless it is said."""
+    freeze: bool = False
+    """Whether the parameters that were filled stay as they are."""
 
 
 class _Origin:
@@ -226,8 +259,9 @@ class Spec(Described):
     """The metrics that it is scored by, on the held-out split."""
     sample: Sample = Sample()
     """Defaults of `zoo sample`."""
-    init_from: str | InitFrom | None = None
-    """A share file whose weights this model starts from; with ``match`` a part of them, and of the model."""
+    init_from: str | InitFrom | Annotated[list[str | InitFrom], Field(min_length=1)] | None = None
+    """A share file whose weights this model starts from; with ``match`` a part of them, and of the model; or a list of
+    such files."""
     small: dict[str, Any] = {}
     """Overrides that make a version of seconds: `load_spec` has applied them, or left them alone."""
 
@@ -252,6 +286,13 @@ class Spec(Described):
                 break
             place, value = child_place(value, step), value[step]
         return Problem(place.mark or place_of(self._origin.node).mark, path, message)
+
+    def sources(self) -> dict[str, InitFrom]:
+        """The share files that the model starts from, each under its path in the spec: ``init_from[1]``."""
+        several = isinstance(self.init_from, list)
+        listed = self.init_from if isinstance(self.init_from, list) else [self.init_from]
+        each = (InitFrom(file=one) if isinstance(one, str) else one for one in listed)
+        return {f"init_from[{i}]" if several else "init_from": one for i, one in enumerate(each) if one is not None}
 
     def parts(self) -> Iterator[Part[Any]]:
         """Every declared part, parents first."""

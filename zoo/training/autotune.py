@@ -9,14 +9,14 @@ from dataclasses import replace
 import torch
 
 from ..assembly.build import build
-from ..assembly.parameters import freeze
+from ..assembly.parameters import freeze, names_of, trained_players
 from ..engine.distributed import Alone
 from ..engine.runtime import Choices, Runtime, compile_pays, find_device, prepare
-from ..interfaces import Clock
+from ..interfaces import Batch, Clock
 from ..spec import Spec
 
 STEPS = 4
-"""Steps that are timed; the first is not counted."""
+"""Steps of each player that are timed; the first is not counted."""
 LONG = 2.0
 """Seconds of a step beyond which a user is told what takes so long."""
 
@@ -43,14 +43,27 @@ def _seconds_per_step(spec: Spec, choices: Choices, say: Callable[[str], None]) 
     runtime = Runtime(model, choices, Alone())
     runtime.distribute()
     batch = runtime.model.event.example(spec.train.batch, device)
-    player = runtime.model.players()[0].name
-    clock = Clock(torch.zeros((), dtype=torch.int64, device=device), spec.train.steps, player)
+    seconds = 0.0
+    for trained in trained_players(model, spec):
+        player = trained.player
+        mine = set(names_of(model, player))
+        others = [p for name, p in model.named_parameters() if p.requires_grad and name not in mine]
+        for p in others:
+            p.requires_grad_(False)
+        clock = Clock(torch.zeros((), dtype=torch.int64, device=device), spec.train.steps, player.name)
+        seconds += _seconds_per_turn(runtime, batch, clock, say) * player.updates / player.every
+        for p in others:
+            p.requires_grad_(True)
+    return seconds * spec.train.accumulate
+
+
+def _seconds_per_turn(runtime: Runtime, batch: Batch, clock: Clock, say: Callable[[str], None]) -> float:
     took = []
     for _ in range(STEPS):
         began = time.perf_counter()
         runtime.forward(batch, clock).loss.backward()  # type: ignore[no-untyped-call]
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        if runtime.device.type == "cuda":
+            torch.cuda.synchronize(runtime.device)
         took.append(time.perf_counter() - began)
         if len(took) == 1 and took[0] > LONG:
             say(f"timing {STEPS} steps of {took[0]:.0f} s, to see whether compiling pays")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from ..assembly.parameters import Frozen
 from ..data.batches import Shuffled
 from ..engine.fsdp import local, whole
 from ..interfaces import Clock, Model, RunningStatistics
@@ -20,16 +21,21 @@ class Averaged:
 
     .. math:: \bar\theta \leftarrow \bar\theta + (1 - d_t) (\theta - \bar\theta), \quad d_t = \min(d, (1+t)/(10+t))
 
-    so that the random start is soon forgotten. Buffers (counters, controllers) and parameters that are not trained (a
-    teacher) are not averaged: evaluation takes them as they are.
+    so that the random start is soon forgotten. Buffers (counters, controllers), parameters that are not trained (a
+    teacher) and those of other players are not averaged: evaluation takes them as they are.
     """
 
-    def __init__(self, model: Model, decay: float | None, another: Callable[[], Model]) -> None:
+    def __init__(
+        self, model: Model, decay: float | None, names: Sequence[str], frozen: Frozen, another: Callable[[], Model]
+    ) -> None:
+        """An average of the parameters of these names, or of none without a ``decay``."""
         self.decay = decay
-        self._live = _trained(model)
+        self.names = list(names)
+        named = dict(model.named_parameters())
+        self._live = [named[name] for name in self.names]
         self.weights: list[Tensor] = [p.detach().clone() for p in self._live] if decay is not None else []
         self._model = model
-        self._another = another
+        self._frozen, self._another = frozen, another
         self._copy: Model | None = None
 
     @torch.no_grad()
@@ -46,16 +52,14 @@ class Averaged:
             self._copy = self._another()
         evaluated = self._copy
         for mine, live in zip(_tensors(evaluated), _tensors(self._model), strict=True):
-            mine.copy_(whole(live))
+            if mine is not live:  # what is frozen
+                mine.copy_(whole(live))
         if self.decay is not None:
-            for mine, average in zip(_trained(evaluated), self.weights, strict=True):
-                mine.copy_(whole(average))
-        recalibrate(evaluated, recalibrate_on, clock)
+            named = dict(evaluated.named_parameters())
+            for name, average in zip(self.names, self.weights, strict=True):
+                named[name].copy_(whole(average))
+        recalibrate(evaluated, self._frozen, recalibrate_on, clock)
         return evaluated.eval()
-
-
-def _trained(model: Model) -> list[Tensor]:
-    return [p for p in model.parameters() if p.requires_grad]
 
 
 def _tensors(model: Model) -> list[Tensor]:
@@ -63,14 +67,18 @@ def _tensors(model: Model) -> list[Tensor]:
 
 
 @torch.no_grad()
-def recalibrate(model: Model, data: Shuffled, clock: Clock) -> None:
-    """Collect running statistics anew, under these very weights: averages of other weights' are a trap."""
-    running = [m for m in model.modules() if isinstance(m, RunningStatistics)]
+def recalibrate(model: Model, frozen: Frozen, data: Shuffled, clock: Clock) -> None:
+    """Collect running statistics anew, under these very weights: averages of other weights' are a trap.
+
+    Those of frozen parts are as they were: their weights are those that they were collected under.
+    """
+    still = {part for name in frozen.parts for part in model.get_submodule(name).modules()}
+    running = [m for m in model.modules() if isinstance(m, RunningStatistics) and m not in still]
     if not running:
         return
     for part in running:
         part.reset()
-    model.train()
+    frozen.train(model)
     turns = min(RECALIBRATION_BATCHES, -(-len(data.source) // data.batch))
     with doing("statistics"):
         for turn in counted(range(turns), turns):

@@ -9,16 +9,18 @@ from typing import Any
 
 import torch
 
+from ..assembly.parameters import filled_by
 from ..data.batches import Shuffled, Source
 from ..engine.randomness import reseed
 from ..engine.runtime import Runtime
-from ..errors import SpecError, UsageError
+from ..errors import Problem, SpecError, UsageError
 from ..event import Event, require_same_event
 from ..format.header import read_header
+from ..format.metadata import Parents, as_parents
 from ..hub.address import is_address, read_address
 from ..interfaces import Clock, DataDependent, Model
 from ..run.directory import model_file
-from ..share.tensors import restore_some
+from ..share.tensors import restore_some, untied
 from ..spec import InitFrom, Spec, shipped_specs
 
 EVERYTHING = "*"
@@ -50,24 +52,30 @@ def _initialize(module: Any, args: tuple[Any, ...]) -> None:
     module.initialize(*args)
 
 
-def start_from(model: Model, spec: Spec) -> str | None:
-    """Fill a model, or a part of it, from the share file that its spec names; the file's digest.
+def start_from(model: Model, spec: Spec) -> Parents:
+    """Fill a model, or parts of it, from the share files that its spec names; the digests of these files.
 
-    `zoo.SpecError` with the line of ``init_from`` where the file is not there or does not fit.
+    `zoo.SpecError` with the line of each file in ``init_from`` that is not there or does not fit.
     """
-    start = spec.init_from
-    if start is None:
-        return None
-    start = InitFrom(file=start) if isinstance(start, str) else start
-    try:
-        path = _found(start.file)
-        header = read_header(path)
-        restore_some(model, path, header, start.match, start.into)
-        _require_same_data(model, start, header.event)
-    except SpecError:
-        raise
-    except UsageError as error:
-        raise SpecError(spec.problem("init_from", str(error))) from None
+    digests: list[str] = []
+    problems: list[Problem] = []
+    for path, source in spec.sources().items():
+        try:
+            digests.append(_fill(model, source))
+        except SpecError as error:
+            problems += error.problems
+        except UsageError as error:
+            problems.append(spec.problem(path, str(error)))
+    if problems:
+        raise SpecError(problems)
+    return as_parents(digests)
+
+
+def _fill(model: Model, source: InitFrom) -> str:
+    path = _found(source.file)
+    header = read_header(path)
+    restore_some(model, path, header, source.match, source.into)
+    _require_same_data(model, source, header.event)
     return str(header.meta["digest"])
 
 
@@ -93,9 +101,8 @@ def _found(file: str) -> Path:
     return path
 
 
-def starts_whole(spec: Spec) -> bool:
-    """Whether all of a model starts from a file, and nothing of it from data."""
-    start = spec.init_from
-    if start is None or isinstance(start, str):
-        return start is not None
-    return start.match == EVERYTHING and not start.into
+def starts_whole(model: Model, spec: Spec) -> bool:
+    """Whether all of a model starts from files, and nothing of it from data."""
+    sources = spec.sources().values()
+    filled = {name for source in sources for name in filled_by(model, source)}
+    return bool(sources) and untied(model)[0].keys() <= filled

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..assembly.parameters import build_optimizer, names_of
+from ..assembly.parameters import TrainedPlayer, build_optimizer, names_of
 from ..engine.fsdp import whole
 from ..engine.runtime import Runtime
-from ..interfaces import Batch, Clock, Model, Player, Terms
-from ..spec import Spec
+from ..interfaces import Batch, Clock, Model, Terms
 from .nan_guard import Sentinel
 from .running_mean import Tally
 
@@ -20,18 +19,18 @@ from .running_mean import Tally
 class Turn:
     """A player with its optimizer. With one player its turn is the whole training step."""
 
-    def __init__(self, player: Player, model: Model, spec: Spec, alone: bool) -> None:
+    def __init__(self, trained: TrainedPlayer, model: Model, accumulate: int, alone: bool) -> None:
         named = dict(model.named_parameters())
-        mine = names_of(model, player)
-        self.player = player
+        mine = names_of(model, trained.player)
+        self.trained, self.player = trained, trained.player
         self.parameters = [named[name] for name in mine]
         self.others: list[nn.Parameter] = []
         if not alone:
             self.others = [p for name, p in named.items() if p.requires_grad and name not in set(mine)]
-        self.prefix = "" if alone else f"{player.name}."
-        self.clip, self.accumulate = spec.train.clip, spec.train.accumulate
-        self.schedule = spec.train.schedule() if spec.train.schedule else None
-        self.optimizer = build_optimizer(spec.train.optimizer(), {name: named[name] for name in mine})
+        self.prefix = "" if alone else f"{self.player.name}."
+        self.clip, self.accumulate = trained.clip, accumulate
+        self.schedule = trained.schedule() if trained.schedule else None
+        self.optimizer = build_optimizer(trained.optimizer(), {name: named[name] for name in mine})
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from ..document.differences import differences
+from ..document.differences import ABSENT, differences
 from ..errors import DamagedFile, Problem, UsageError
 from ..format.header import read_header
+from ..format.metadata import Parents, are_parents
 from ..registry.registry import installed
 from ..run import checkpoint
 from ..run import directory as run
@@ -28,7 +29,7 @@ SHOWN = 8
 """Differences that an error names."""
 
 
-def made_of(spec: Spec, data: str, parent: str | None) -> dict[str, Any]:
+def made_of(spec: Spec, data: str, parent: Parents) -> dict[str, Any]:
     """What a checkpoint records: the resolved spec, the fingerprint of the data, who brought the parts, the parent."""
     return {"spec": spec.resolved(), "data": data, "versions": _versions(spec), "parent": parent}
 
@@ -46,18 +47,18 @@ def is_record(found: Any) -> bool:
     """Whether a value is what `made_of` gives; None is that of checkpoints from before there was one."""
     if not isinstance(found, Mapping):
         return found is None
-    texts = {"data", "parent"} if found.get("parent") is not None else {"data"}
-    sound = found.keys() == {"spec", "data", "versions", "parent"} and all(isinstance(found[t], str) for t in texts)
+    sound = found.keys() == {"spec", "data", "versions", "parent"} and isinstance(found["data"], str)
+    sound = sound and are_parents(found["parent"])
     sound = sound and isinstance(found["spec"], Mapping) and isinstance(found["versions"], Mapping)
     return sound and all(isinstance(text, str) for pair in found["versions"].items() for text in pair)
 
 
-def parent_of(directory: Path, step: int) -> str | None:
-    """The digest of the share file that a run's weights started from."""
+def parent_of(directory: Path, step: int) -> Parents:
+    """The digests of the share files that a run's weights started from."""
     before = recorded(directory, step)
     if before or not (directory / run.MODEL).is_file():
         return before.get("parent")
-    parent: str | None = read_header(directory / run.MODEL).meta["parent"]
+    parent: Parents = read_header(directory / run.MODEL).meta["parent"]
     return parent
 
 
@@ -87,6 +88,8 @@ def changes(spec: Spec, before: Mapping[str, Any]) -> Iterator[Problem]:
     """Where a resolved spec differs from a former one in what must not change, each with its line."""
     for difference in differences(before, spec.resolved()):
         path, (was, now) = difference.path, difference.both()
+        if difference.left is ABSENT and not now:  # a key that there was not yet, at its default
+            continue
         if not any(path == key or path.startswith((f"{key}.", f"{key}[")) for key in MAY_CHANGE):
             text = f"was {shorten(str(was), 60)} when the run was saved, and is {shorten(str(now), 60)} now"
             yield spec.problem(path, text)

@@ -11,6 +11,7 @@ from typing import Any
 from ..data.batches import Source
 from ..engine.runtime import Choices
 from ..errors import ZooError
+from ..format.metadata import Parents
 from ..inference.sample import draw
 from ..inference.views import beside, draw_picture, drawn_by
 from ..interfaces import Batch, Model, Samples
@@ -103,7 +104,7 @@ class Written(Journal):
         *,
         step: int,
         data: str,
-        parent: str | None,
+        parent: Parents,
     ) -> None:
         self.spec, self.choices, self.progress = spec, choices, progress
         self.data, self.parent = data, parent

@@ -16,7 +16,7 @@ import torch
 
 from ..assembly.build import build
 from ..assembly.hooks import first_not_finite
-from ..assembly.parameters import freeze
+from ..assembly.parameters import averaged_names, freeze, trained_players
 from ..data.batches import Shuffled, Source, Splits, all_of, sources
 from ..engine.distributed import Processes, launched
 from ..engine.randomness import reseed, seeded
@@ -36,6 +36,7 @@ from ..share.file import check_shareable, export_again, open_share
 from ..spec import Spec, chosen
 from . import initialization, restored_state
 from .ema import Averaged
+from .frozen import unchanged
 from .nan_guard import Sentinel
 from .player_step import Turn
 from .provenance import KEY, made_of, parent_of
@@ -65,7 +66,7 @@ class Trainer:
         model = build(spec)
         # Later the checkpoint has all weights, and the file that they came from may be gone.
         self.parent = initialization.start_from(model, spec) if since is None else parent_of(directory, since)
-        freeze(model, spec)
+        self.frozen = freeze(model, spec)
         prepare(spec, torch.device(processes.device(choices.device)))
         self.runtime = Runtime(model, choices, processes)
         self.model, device = self.runtime.model, self.runtime.device
@@ -75,20 +76,25 @@ class Trainer:
         check_shareable(spec, model, data=self.made_of["data"], parent=self.parent)
         self.data = Shuffled(self.train_source, spec.train.batch, spec.train.seed, processes.rank, processes.size)
         self.now = torch.zeros((), dtype=torch.int64, device=device)
-        players = self.model.players()
-        self.clocks = {player.name: Clock(self.now, spec.train.steps, player.name) for player in players}
-        if since is None and not initialization.starts_whole(spec):
+        trained = trained_players(self.model, spec)
+        names = [one.player.name for one in trained]
+        self.clocks = {name: Clock(self.now, spec.train.steps, name) for name in names}
+        if since is None and not initialization.starts_whole(self.model, spec):
             initialization.initialize(self.runtime, self.train_source, spec, self.clocks.values())
             initialization.start_from(self.model, spec)
         self.runtime.distribute()
-        self.turns = [Turn(p, self.model, spec, len(players) == 1) for p in players for _ in range(p.updates)]
-        by_player = {turn.player.name: turn for turn in reversed(self.turns)}
-        self.turns = [by_player[turn.player.name] for turn in self.turns]
-        self.players = list(reversed(by_player.values()))
+        by_name: dict[str, Turn] = {}
+        for one in trained:  # a player may have several places in a step
+            if one.player.name not in by_name:
+                by_name[one.player.name] = Turn(one, self.model, spec.train.accumulate, len(trained) == 1)
+        self.players = list(by_name.values())
+        self.turns = [by_name[one.player.name] for one in trained for _ in range(one.player.updates)]
         optimizers = [turn.optimizer for turn in self.players]
         self.sentinel = Sentinel(device, optimizers, processes, self.runtime.divided)
         self.keeper = self.open_keeper()
-        self.averaged = Averaged(self.model, spec.train.ema, self.another)
+        average = spec.train.average
+        averaged = averaged_names(self.model, spec)
+        self.averaged = Averaged(self.model, average.decay if average else None, averaged, self.frozen, self.another)
         self.augment = [part(self.model.event).to(device) for part in spec.train.augment]
         # The model itself is told by its own hook.
         parts = [m for m in self.model.modules() if m is not self.model]
@@ -179,7 +185,10 @@ class Trainer:
             self.save_if_due(until)
         while self.step < until and not self.stalled():
             self.data_ready()
-            with self.request.repeatable(FIRST_STEP) if self.step == self.first else nullcontext():
+            if self.step == self.first:
+                with self.request.repeatable(FIRST_STEP), unchanged(self.model, self.frozen, self.spec):
+                    self.one_step()
+            else:
                 self.one_step()
             self.due = self.due_after(self.step)
             self.progress.step(self.step)
@@ -225,8 +234,8 @@ class Trainer:
         """Raise what reading the next step's data raises, in whichever process, while the last step can be saved."""
         if self.train_source.resident:
             return
-        turns = len(self.turns) * self.spec.train.accumulate
-        mine = self.data.fault(self.step * turns, turns)
+        first, until = self.batches_before(self.step), self.batches_before(self.step + 1)
+        mine = self.data.fault(first, until - first)
         faults = [fault for fault in self.processes.gather(mine and str(mine)) if fault]
         if faults:
             self.save_if_possible()
@@ -248,7 +257,7 @@ class Trainer:
 
     def one_step(self) -> None:
         """Every player's turn, then what acts once a step."""
-        for index, turn in enumerate(self.turns):
+        for index, turn in self.turns_of(self.step):
             clock = self.clocks[turn.player.name]
             turn.take(self.runtime, self.batches(index, self.step), clock, self.step, self.sentinel, self.tally)
         clock = self.clocks[self.turns[-1].player.name]
@@ -266,7 +275,7 @@ class Trainer:
         """
         if self.runtime.divided:
             return error
-        for index, turn in enumerate(self.turns):
+        for index, turn in self.turns_of(error.step):
             clock = replace(self.clocks[turn.player.name], step=torch.tensor(error.step, device=self.now.device))
             for batch in self.batches(index, error.step):
                 fault = first_not_finite(self.model, batch, partial(self.see, batch, clock))
@@ -279,10 +288,18 @@ class Trainer:
         with self.runtime.autocast():
             self.model.forward(self.runtime.arrange(batch), clock)
 
+    def turns_of(self, step: int) -> list[tuple[int, Turn]]:
+        """The turns that are taken in a step, numbered."""
+        return list(enumerate(turn for turn in self.turns if turn.trained.takes_turn(step)))
+
+    def batches_before(self, step: int) -> int:
+        """How many batches were taken before a step."""
+        return sum(turn.trained.turns_before(step) for turn in self.turns) * self.spec.train.accumulate
+
     def batches(self, index: int, step: int) -> Iterator[Batch]:
         """What one turn of a step is taken on; the noise of each batch is seeded when it is asked for."""
         settings = self.spec.train
-        first = (step * len(self.turns) + index) * settings.accumulate
+        first = self.batches_before(step) + index * settings.accumulate
         for t in range(first, first + settings.accumulate):
             reseed(self.runtime.device, settings.seed, "train", t, *self.processes.stream)
             batch = self.data.turn(t)
@@ -306,7 +323,8 @@ class Trainer:
         event, is_code = self.model.event, isinstance(self.model, Scores) and not self.model.density
         if nats is not None and event.levels is not None and is_code:
             figures["bits_per_dim"] = event.bits_per_dim(nats)
-        row = {"step": self.step, "split": "train", **figures, "lr": self.players[0].learning_rate()}
+        rates = {f"{turn.prefix}lr": turn.learning_rate() for turn in self.players}
+        row = {"step": self.step, "split": "train", **figures, "lr": self.players[0].learning_rate(), **rates}
         self.processes.once(lambda: self.journal.row(row))
         self.tally.clear()
         return figures
@@ -434,9 +452,9 @@ class Trainer:
         return Writing(home) if self.processes.first else Replicated(home)
 
     def another(self) -> Model:
-        """A second model like the trained one, and whole where that is divided."""
+        """A second model like the trained one, and whole where that is divided. What is frozen both have in common."""
         if not self.runtime.divided:
-            return copy.deepcopy(self.model)
+            return copy.deepcopy(self.model, {id(x): x for x in self.frozen.tensors(self.model)})
         model = build(self.spec, self.model.event)
         return place(model, self.runtime.device, self.runtime.choices.channels_last)
 
