@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .assembly.build import build
     from .data.row_file import RowFile, row_file
     from .distribution import install_hint
-    from .engine.distributed import mean_over_processes
+    from .engine.distributed import gather_over_processes, mean_over_processes
     from .errors import DamagedFile, DataError, Diverged, PluginError, SpecError, UsageError, ZooError
     from .event import Event
     from .format.migrations import migration
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         Solves,
         TakesContext,
         Terms,
+        TrainingState,
         VariationalBound,
         View,
         Weighting,
@@ -103,7 +104,7 @@ _HOMES = {
     "progress": ("advanced", "counted"),
     "format.migrations": ("migration",),
     "registry.part": ("Part", "named"),
-    "engine.distributed": ("mean_over_processes",),
+    "engine.distributed": ("gather_over_processes", "mean_over_processes"),
     "registry.registry": ("declare",),
     "data.row_file": ("RowFile", "row_file"),
     "run.directory": ("Run",),
@@ -122,11 +123,11 @@ __all__ = [
     "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
     "ParameterGroup", "Part", "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run",
     "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Settings", "Shape", "Sink",
-    "Solves", "Spec", "SpecError", "TakesContext", "Terms", "UsageError", "VariationalBound", "View", "Weighting",
-    "ZooError", "advanced", "build", "component", "counted", "declare", "density_picture", "density_problem", "encoded",
-    "heat_map", "image_grid", "image_problem", "install_hint", "load", "load_spec", "map_condition",
-    "mean_over_processes", "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train",
-    "unseen_share", "wrong_context",
+    "Solves", "Spec", "SpecError", "TakesContext", "Terms", "TrainingState", "UsageError", "VariationalBound", "View",
+    "Weighting", "ZooError", "advanced", "build", "component", "counted", "declare", "density_picture",
+    "density_problem", "encoded", "gather_over_processes", "heat_map", "image_grid", "image_problem", "install_hint",
+    "load", "load_spec", "map_condition", "mean_over_processes", "migration", "misshapen", "named", "resume",
+    "row_file", "sum_event", "train", "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

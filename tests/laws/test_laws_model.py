@@ -134,6 +134,15 @@ class Forgets(Sound):
         self.register_buffer("centre", torch.rand(*event.shape, 4), persistent=False)
 
 
+class Carries(Sound, zoo.TrainingState):
+    """What it adds is in checkpoints, and not in the share file."""
+
+    def __init__(self, event: zoo.Event = DIGITS) -> None:
+        super().__init__(event)
+        del self.centre
+        self.register_training_state("centre", lambda: torch.rand(*event.shape, 4))
+
+
 class Grows(Sound):
     """Has one parameter more once it has been trained."""
 
@@ -158,6 +167,7 @@ PLANTED = [
     (Summed, "scores_each_example_alone"),
     (Drifts, "scoring_and_drawing_keep_state"),
     (Forgets, "comes_back"),
+    (Carries, "comes_back"),
     (Grows, "comes_back"),
 ]
 

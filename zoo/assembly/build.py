@@ -18,6 +18,7 @@ from ..errors import Problem, SpecError, UsageError, ZooError, listed
 from ..event import Event, require_same_event
 from ..interfaces import BatchStatistics, Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
 from ..interfaces.boundary import trusted
+from ..interfaces.capabilities import training_state
 from ..interfaces.component import kind_of
 from ..plot.images import has_picture
 from ..registry.part import Part
@@ -73,7 +74,7 @@ class Summary:
     parameters: int
     weights_bytes: int
     training_bytes: int
-    """Weights, gradients, Adam's two moments, the averaged weights, and what backward keeps of one batch."""
+    """Weights, gradients, Adam's moments, averaged weights, training state, and what backward keeps of one batch."""
     players: tuple[PlayerRow, ...]
     trained: int
     """Parameters that an optimizer moves."""
@@ -151,7 +152,8 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
             with watched(model, partial(_held, seen)), torch.no_grad():
                 model.eval().log_prob(batch[event.name], model.given(batch))
     _check_uses(spec, model)
-    weights = _bytes([*model.parameters(), *model.buffers()])
+    carried = _bytes([*training_state(model).values()])
+    weights = _bytes([*model.parameters(), *model.buffers()]) - carried
     named = dict(model.named_parameters())
     trained = [p for p in named.values() if p.requires_grad]
     averaged = [named[name] for name in averaged_names(model, spec)]
@@ -161,7 +163,7 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
         parts=tuple(_rows(model, seen)),
         parameters=sum(p.numel() for p in model.parameters()),
         weights_bytes=weights,
-        training_bytes=weights + 3 * _bytes(trained) + _bytes(averaged) + kept.bytes // 2 * spec.train.batch,
+        training_bytes=weights + carried + 3 * _bytes(trained) + _bytes(averaged) + kept.bytes // 2 * spec.train.batch,
         players=tuple(_player_rows(model, spec)),
         trained=sum(p.numel() for p in trained),
         frozen=sum(named[name].numel() for name in frozen.parameters),

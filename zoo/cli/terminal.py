@@ -220,7 +220,7 @@ def headline(row: Mapping[str, Any]) -> str:
     for name in HEADLINE:
         if row.get(name) is not None:
             return f"{name} {row[name]:.4f}"
-    named = [(name, value) for name, value in row.items() if isinstance(value, float) and name != "lr"]
+    named = [(name, value) for name, value in row.items() if isinstance(value, float) and name.split(".")[-1] != "lr"]
     return "  ".join(f"{name} {value:.4f}" for name, value in named[:3])
 
 

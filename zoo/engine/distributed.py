@@ -7,8 +7,9 @@ import os
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -63,6 +64,13 @@ class Processes(ABC):
         """Every process's value, by rank, in every process."""
 
     @abstractmethod
+    def gather_tensors(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        """Every process's tensors, by rank, in the first process; in another its own, as often as there are processes.
+
+        Their shapes and dtypes are those of each process alike.
+        """
+
+    @abstractmethod
     def agree(self, signal: int | None) -> int | None:
         """The signal by which some process was asked to stop: asked once a step, the same answer for all."""
 
@@ -84,6 +92,9 @@ class Alone(Processes):
 
     def gather(self, value: T) -> list[T]:
         return [value]
+
+    def gather_tensors(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        return [dict(tensors)]
 
     def agree(self, signal: int | None) -> int | None:
         return signal
@@ -112,7 +123,8 @@ class Together(Processes):
     def once(self, make: Callable[[], T]) -> T:
         if self.first:
             try:
-                made = make()
+                with _by_itself():
+                    made = make()
             except ZooError as error:
                 self._tell(_Refusal(str(error), error.exit_code))
                 error.agreed = True
@@ -128,6 +140,16 @@ class Together(Processes):
         held: list[Any] = [None] * self.size
         dist.all_gather_object(held, value, group=self._decisions)
         return held
+
+    def gather_tensors(self, tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+        found = [dict(tensors) for _ in range(self.size)]
+        for name, x in tensors.items():
+            flat = x.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            every = [torch.empty_like(flat) for _ in range(self.size)] if self.first else None
+            dist.gather(flat, every, dst=0, group=self._decisions)
+            for held, bits in zip(found, every or [], strict=False):
+                held[name] = bits.view(x.dtype).reshape(x.shape)
+        return found
 
     def agree(self, signal: int | None) -> int | None:
         """One step late: this step's answer travels while the next step computes."""
@@ -193,16 +215,71 @@ def end_with_launcher() -> None:
 def mean_over_processes(x: Tensor) -> Tensor:
     """The mean of every process's tensor, in every process; the tensor itself in a run of one.
 
-    For what a part of a model observes once a step, such as a controller: every process has to ask.
+    For what a part of a model observes once a step, such as a controller: every process has to call it. Within what
+    the first process does alone, such as scoring, it is the tensor itself.
 
     >>> mean_over_processes(torch.tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    if not (dist.is_available() and dist.is_initialized()):
+    if _alone():
         return x
     total = x.clone()
     dist.all_reduce(total)
     return total / dist.get_world_size()
+
+
+def gather_over_processes(x: Tensor) -> Tensor:
+    r"""The rows of every process's tensor, by rank, in every process; the tensor itself in a run of one.
+
+    For losses that compare the examples of a batch, such as a contrastive one: ``[B, ...] -> [processes * B, ...]``,
+    with the same ``B`` in every process. Every process has to call it. Within what the first process does alone, such
+    as scoring, it is the tensor itself.
+
+    Gradients flow back to the rows of every process, summed over the losses :math:`L_p` of the processes,
+    :math:`\partial \sum_p L_p / \partial x_r`. Training averages the gradients of parameters over the processes, which
+    makes them those of the mean :math:`\frac{1}{P} \sum_p L_p`. So no factor is needed: where each process returns the
+    loss of the whole gathered batch, or the mean over its own rows compared with all, the step is that of one process
+    with the whole batch. ``train.accumulate`` does not enlarge the batch that is compared.
+
+    References: Radford et al., Learning Transferable Visual Models From Natural Language Supervision, 2021,
+    arXiv:2103.00020, section 2.4.
+
+    >>> gather_over_processes(torch.ones(2, 3)).shape
+    torch.Size([2, 3])
+    """
+    gathered: Tensor = x if _alone() else _Gathered.apply(x)
+    return gathered
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        rows = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
+        dist.all_gather(rows, x.contiguous())
+        return torch.cat(rows)  # [processes * B, ...]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def _by_itself() -> Iterator[None]:
+    """Within this block a process does what the others wait for: nobody takes part in gathering."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+def _alone() -> bool:
+    return _ALONE.get() or not (dist.is_available() and dist.is_initialized())
 
 
 @contextmanager

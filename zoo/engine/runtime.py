@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import UsageError
 from ..interfaces import Batch, Clock, Model, Terms
+from ..interfaces.capabilities import training_state
 from ..spec import DEVICES, Spec
 from .distributed import Processes
 from .fsdp import shard
@@ -183,9 +184,13 @@ class _Objective(nn.Module):
 
 def replicated(model: Model) -> DistributedDataParallel:
     """A model whose gradients are averaged over all processes during backward."""
+    objective = _Objective(model)
+    # These are each process's own: DDP would overwrite them by those of the first.
+    own = [f"model.{name}" for name in training_state(model)]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, own)  # type: ignore[no-untyped-call]
     # It also lets several players take turns, and keeps the order in which gradients are summed: without it, DDP
     # reorders them after the first step, and a resumed run would have other bits.
-    return DistributedDataParallel(_Objective(model), find_unused_parameters=True)
+    return DistributedDataParallel(objective, find_unused_parameters=True)
 
 
 def place(model: Model, device: torch.device, channels_last: bool) -> Model:

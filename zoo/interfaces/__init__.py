@@ -20,6 +20,7 @@ from .capabilities import (
     Scores,
     Solves,
     TakesContext,
+    TrainingState,
     VariationalBound,
     unseen_share,
 )
@@ -46,6 +47,6 @@ __all__ = [
     "Encodes", "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric",
     "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
     "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Sink", "Solves", "TakesContext",
-    "Terms", "VariationalBound", "View", "Weighting", "component", "encoded", "map_condition", "misshapen", "sum_event",
-    "unseen_share", "wrong_context",
+    "Terms", "TrainingState", "VariationalBound", "View", "Weighting", "component", "encoded", "map_condition",
+    "misshapen", "sum_event", "unseen_share", "wrong_context",
 ]  # fmt: skip

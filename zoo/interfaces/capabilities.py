@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import final
 
 import torch
@@ -278,3 +280,52 @@ class RunningStatistics(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forget the averages; the next batches count equally."""
+
+
+class TrainingState:
+    """A module, at any depth of a model, with tensors that training carries from step to step and no use of the model
+    needs: a replay buffer, a queue of negatives, the centre of a teacher's outputs.
+
+    Training saves these tensors in each checkpoint and restores them to the last bit. They are not in the share file,
+    and a model that was opened from one does not have them: there such a buffer is None. What scoring or drawing needs
+    is a persistent buffer instead. Several processes have such tensors of their own each, which start alike.
+
+    >>> class Replay(torch.nn.Module, TrainingState):
+    ...     chains: Tensor
+    ...     def __init__(self) -> None:
+    ...         super().__init__()
+    ...         self.register_training_state("chains", lambda: torch.zeros(1000, 2))
+    >>> replay = Replay()
+    >>> replay.chains.shape, list(replay.state_dict())
+    (torch.Size([1000, 2]), [])
+    """
+
+    def register_training_state(self, name: str, make: Callable[[], Tensor]) -> None:
+        """Add what ``make`` returns as a buffer of this name. Its shape and dtype must stay the same in training."""
+        if not isinstance(self, torch.nn.Module):
+            raise TypeError(f"{type(self).__name__} has training state and must be a torch.nn.Module")
+        self.register_buffer(name, None if _opening.get() else make(), persistent=False)
+        self.__dict__.setdefault("_training_state", []).append(name)
+
+
+_opening: ContextVar[bool] = ContextVar("opening", default=False)
+
+
+@contextmanager
+def without_training_state() -> Iterator[None]:
+    """Within this block models are built to be used, not to be trained: memory for training state is not taken."""
+    token = _opening.set(True)
+    try:
+        yield
+    finally:
+        _opening.reset(token)
+
+
+def training_state(model: torch.nn.Module) -> dict[str, Tensor]:
+    """The training state of a model, by the names that its buffers have in it."""
+    found = {}
+    for path, part in model.named_modules():
+        for name in vars(part).get("_training_state", ()) if isinstance(part, TrainingState) else ():
+            if (x := getattr(part, name)) is not None:
+                found[f"{path}.{name}" if path else name] = x
+    return found

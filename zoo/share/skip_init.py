@@ -17,18 +17,24 @@ from ..engine.randomness import seeded
 from ..errors import SpecError
 from ..format.header import Header
 from ..interfaces import Model
+from ..interfaces.capabilities import without_training_state
 from ..spec import Spec
 from .budget import Bounded, Budget, Exceeded, judge_sizes, memory_of, tensors_in
 
 
 def build_unfilled(spec: Spec, header: Header) -> Model:
-    """The model of a share file; parameters and persistent buffers hold anything, all else has its true value.
+    """The model of a share file, to be used; parameters and persistent buffers hold anything, all else its true value.
 
     Memory that nothing has written to is not taken from the system, and nothing is drawn at random. Where a value that
     outlives the build depends on such draws, and the file will not bring it, the model is built in full. Raises
     `zoo.SpecError` where a component cannot be built, or takes far more than the file's tensors explain.
     """
     judge_sizes(spec, header.event, header.tensors)
+    with without_training_state():
+        return _build(spec, header)
+
+
+def _build(spec: Spec, header: Header) -> Model:
     without = _WithoutDraws()
     try:
         seed = seeded(torch.device("cpu"), spec.train.seed, "init")

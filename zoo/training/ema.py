@@ -51,9 +51,10 @@ class Averaged:
         if self._copy is None:
             self._copy = self._another()
         evaluated = self._copy
-        for mine, live in zip(_tensors(evaluated), _tensors(self._model), strict=True):
-            if mine is not live:  # what is frozen
-                mine.copy_(whole(live))
+        live = _tensors(self._model)
+        for name, mine in _tensors(evaluated).items():
+            if mine is not live[name]:  # what is frozen is the same tensor
+                mine.copy_(whole(live[name]))
         if self.decay is not None:
             named = dict(evaluated.named_parameters())
             for name, average in zip(self.names, self.weights, strict=True):
@@ -62,8 +63,8 @@ class Averaged:
         return evaluated.eval()
 
 
-def _tensors(model: Model) -> list[Tensor]:
-    return [*model.parameters(), *model.buffers()]
+def _tensors(model: Model) -> dict[str, Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 @torch.no_grad()
@@ -72,8 +73,7 @@ def recalibrate(model: Model, frozen: Frozen, data: Shuffled, clock: Clock) -> N
 
     Those of frozen parts are as they were: their weights are those that they were collected under.
     """
-    still = {part for name in frozen.parts for part in model.get_submodule(name).modules()}
-    running = [m for m in model.modules() if isinstance(m, RunningStatistics) and m not in still]
+    running = running_statistics(model, frozen)
     if not running:
         return
     for part in running:
@@ -83,3 +83,9 @@ def recalibrate(model: Model, frozen: Frozen, data: Shuffled, clock: Clock) -> N
     with doing("statistics"):
         for turn in counted(range(turns), turns):
             model(data.turn(turn), clock)
+
+
+def running_statistics(model: Model, frozen: Frozen) -> list[RunningStatistics]:
+    """The parts of a model whose averages over training batches are collected before it is evaluated."""
+    still = {part for name in frozen.parts for part in model.get_submodule(name).modules()}
+    return [m for m in model.modules() if isinstance(m, RunningStatistics) and m not in still]

@@ -31,7 +31,9 @@ def judge(path: Path, state: State, present: State, filled: Mapping[str, State],
         for key in ("step", "model", "average", "optimizers", "tally", "best", "best_step", "since_best"):
             _require(key in state, key, "something", "nothing")
         _require(state["step"] == step and _counts(state["step"]), "step", str(step), state["step"])
-        for key in ("model", "average"):
+        carried = [key for key in ("training_state",) if key in present]
+        for key in ("model", "average", *carried):
+            _require(key in state, key, "something", "nothing")
             _judge_form(state[key], present[key], key)
         _judge_keys(state["optimizers"], filled, "optimizers")
         for name, form in filled.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..assembly.build import build
 from ..assembly.hooks import first_not_finite
@@ -22,10 +23,11 @@ from ..engine.distributed import Processes, launched
 from ..engine.randomness import reseed, seeded
 from ..engine.runtime import Choices, Runtime, place, prepare, quiet_compiler
 from ..engine.signals import Abandoned, Request, stop_requests
-from ..errors import DataError, Diverged, Interrupted, NeverFinite, UsageError, ZooError, nearest
+from ..errors import DataError, Diverged, Interrupted, NeverFinite, SpecError, UsageError, ZooError, nearest
 from ..inference.evaluate import measure, protocol
 from ..inference.views import BESIDE
 from ..interfaces import AfterStep, Batch, Clock, Measurement, Model, Scores
+from ..interfaces.capabilities import training_state
 from ..plot.density import density_problem
 from ..progress import Progress
 from ..run import checkpoint
@@ -35,7 +37,7 @@ from ..run.directory import Run
 from ..share.file import check_shareable, export_again, open_share
 from ..spec import Spec, chosen
 from . import initialization, restored_state
-from .ema import Averaged
+from .ema import Averaged, running_statistics
 from .frozen import unchanged
 from .nan_guard import Sentinel
 from .player_step import Turn
@@ -82,6 +84,9 @@ class Trainer:
         if since is None and not initialization.starts_whole(self.model, spec):
             initialization.initialize(self.runtime, self.train_source, spec, self.clocks.values())
             initialization.start_from(self.model, spec)
+        if self.runtime.divided and (carried := training_state(model)):
+            text = f"fsdp2 cannot save the training state '{next(iter(carried))}' of each process: choose ddp"
+            raise SpecError(spec.problem("engine.strategy", text))
         self.runtime.distribute()
         by_name: dict[str, Turn] = {}
         for one in trained:  # a player may have several places in a step
@@ -432,6 +437,8 @@ class Trainer:
         self.kept = self.step
 
     def state(self) -> dict[str, Any]:
+        carried = training_state(self.model)
+        own = {"training_state": self.processes.gather_tensors(carried)} if carried else {}
         return {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -443,6 +450,7 @@ class Trainer:
             "since_best": self.since_best,
             "due": self.due,
             KEY: self.made_of,
+            **own,
         }
 
     def open_keeper(self) -> Keeper:
@@ -452,9 +460,15 @@ class Trainer:
         return Writing(home) if self.processes.first else Replicated(home)
 
     def another(self) -> Model:
-        """A second model like the trained one, and whole where that is divided. What is frozen both have in common."""
+        """A second model like the trained one, and whole where that is divided.
+
+        What is frozen both have in common. Training state it has only where collecting statistics needs it.
+        """
         if not self.runtime.divided:
-            return copy.deepcopy(self.model, {id(x): x for x in self.frozen.tensors(self.model)})
+            memo: dict[int, Tensor | None] = {id(x): x for x in self.frozen.tensors(self.model)}
+            if not running_statistics(self.model, self.frozen):
+                memo |= {id(x): None for x in training_state(self.model).values()}
+            return copy.deepcopy(self.model, memo)
         model = build(self.spec, self.model.event)
         return place(model, self.runtime.device, self.runtime.choices.channels_last)
 
@@ -471,6 +485,8 @@ class Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        for name, x in training_state(self.model).items():
+            x.copy_(state["training_state"][self.processes.rank][name])
         for mine, saved in zip(self.averaged.weights, state["average"], strict=True):
             mine.copy_(saved)
         for turn in self.players:

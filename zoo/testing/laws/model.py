@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...assembly.parameters import names_of
 from ...event import Event
-from ...interfaces.capabilities import Samples, Scores
+from ...interfaces.capabilities import Samples, Scores, training_state, without_training_state
 from ...interfaces.model import Batch, Clock, Model, Player, Terms
 from ..errors import distance, require, require_event, require_per_sample
 from ..perturb import initialize
@@ -93,12 +93,18 @@ def comes_back(model: Model) -> None:
     for player in model.players():
         step_of(model, player, 0)
     model.eval()
-    other = another(model).eval()
+    with without_training_state():
+        other = another(model).eval()
     stored = load(save({name: x.contiguous().clone() for name, x in model.state_dict().items()}))
     missing, unexpected = other.load_state_dict(stored, strict=False)
     require(not (missing or unexpected), f"the model that its declaration builds has other entries than is stored: "
             f"{', '.join([*missing, *unexpected])}")  # fmt: skip
-    theirs = _answers(other)
+    try:
+        theirs = _answers(other)
+    except Exception as error:
+        require(not training_state(model), f"without its training state it cannot score or draw ({error}): register "
+                "what that needs as a parameter or a persistent buffer")  # fmt: skip
+        raise
     for what, ours in _answers(model).items():
         require(
             torch.equal(ours, theirs[what]),

@@ -1,0 +1,146 @@
+"""Toys of what training can do, through all stages: built, trained, resumed, exported, and used in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from run_equality import assert_same_run
+from safetensors.torch import load_file
+from test_families import COMMANDS, SPECS
+from toys import TOYS, toys
+
+import zoo
+from zoo.assembly import build as assembly
+from zoo.format.header import read_header
+from zoo.run import checkpoint
+from zoo.share.file import reexport
+from zoo.spec import load_spec
+
+NAMES = ("gan-players", "frozen-encoder", "energy")
+
+
+@dataclass(frozen=True)
+class Toy:
+    """One spec, trained whole and in halves, and its share file."""
+
+    spec: zoo.Spec
+    whole: zoo.Run
+    halves: Path
+    file: Path
+
+    @property
+    def saved(self) -> Any:
+        home = self.whole.directory / "checkpoints"
+        return checkpoint.load(home, checkpoint.newest(home)[0])
+
+    @property
+    def optimizers(self) -> dict[str, int]:
+        """How many steps each player has taken, by the moments of its first parameter; none of an optimizer without."""
+        states = {name: state["state"].get(0, {}) for name, state in self.saved["optimizers"].items()}
+        return {name: int(state["step"]) for name, state in states.items() if "step" in state}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("toys")
+
+
+@pytest.fixture(scope="module")
+def trained(home: Path) -> Iterator[dict[str, Toy]]:
+    """Every toy. The frozen encoder starts from two autoencoders."""
+    with toys():
+        cpu = ["engine.device=cpu"]
+        starts = [
+            zoo.train(load_spec(SPECS / "autoencoder.yaml", [*cpu, f"train.seed={i}"]), runs=home) for i in (1, 2)
+        ]
+        files = [f"init_from.{i}.file={run.model}" for i, run in enumerate(starts)]
+        found = {}
+        for name in NAMES:
+            spec = load_spec(SPECS / f"{name}.yaml", [*cpu, *files] if name == "frozen-encoder" else cpu)
+            assembly.check(spec)
+            whole = zoo.train(spec, runs=home, name="whole")
+            halves = zoo.resume(zoo.train(spec, runs=home, name="halves", steps=6).directory)
+            file = home / f"{name}.safetensors"
+            reexport(whole.directory, file, None)
+            found[name] = Toy(spec, whole, halves.directory, file)
+        yield found
+
+
+@pytest.fixture
+def toy(request: pytest.FixtureRequest, trained: dict[str, Toy]) -> Toy:
+    return trained[request.param]
+
+
+@pytest.fixture(scope="module")
+def used(trained: dict[str, Toy], home: Path) -> list[dict[str, Any]]:
+    """What a process says that has the package of toys, and the files alone."""
+    packages = home / "packages"
+    about = packages / "zoo_toys-0.1.0.dist-info"
+    about.mkdir(parents=True)
+    (packages / "zoo_toys").symlink_to(TOYS / "zoo_toys")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-toys\nVersion: 0.1.0\n")
+    (about / "entry_points.txt").write_text("[zoo.plugins]\ntoys = zoo_toys\n")
+    commands = [
+        ["sample", str(trained["gan-players"].file), "-o", str(home / "gan.npy")],
+        ["sample", str(trained["energy"].file), "-o", str(home / "energy.npy")],
+        ["encode", str(trained["frozen-encoder"].file), "-o", str(home / "codes.npy"), "--data-of-file"],
+    ]
+    asked = json.dumps([[*command, "--json", "--device", "cpu"] for command in commands])
+    path = os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, asked], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("toy", NAMES, indirect=True)
+def test_resume_is_exact(toy: Toy) -> None:
+    assert_same_run(toy.halves, toy.whole.directory)
+
+
+def test_files_are_used_in_a_fresh_process(used: list[dict[str, Any]], home: Path) -> None:
+    assert [answer.get("n") for answer in used[:2]] == [20, 20]
+    for name, width in (("gan", 2), ("energy", 2), ("codes", 1)):
+        values = np.load(home / f"{name}.npy")
+        assert values.shape[1:] == (width,)
+        assert np.isfinite(values).all()
+
+
+def test_each_player_has_its_own_optimizer_and_steps(trained: dict[str, Toy]) -> None:
+    toy = trained["gan-players"]
+    states = toy.saved["optimizers"]
+    assert toy.optimizers == {"generator": 6}  # in every second step of twelve
+    assert set(states["discriminator"]["state"][0]) == {"momentum_buffer"}
+    assert states["discriminator"]["param_groups"][0]["initial_lr"] == 0.05
+    generator = [name for name in load_file(toy.file) if name.startswith("generator.")]
+    assert len(toy.saved["average"]) == len(generator)
+
+
+def test_the_encoder_is_that_of_its_file(trained: dict[str, Toy]) -> None:
+    toy = trained["frozen-encoder"]
+    files = [Path(source.file) for source in toy.spec.sources().values()]
+    first, second = (load_file(file) for file in files)
+    ours = load_file(toy.file)
+    still = {name for name in ours if ours[name].equal(first[name])}
+    assert still == {name for name in ours if name.startswith("encoder.")}
+    assert not any(ours[name].equal(second[name]) for name in ours)
+    assert read_header(toy.file).meta["parent"] == [read_header(file).meta["digest"] for file in files]
+
+
+def test_chains_are_saved_and_not_shared(trained: dict[str, Toy]) -> None:
+    toy = trained["energy"]
+    ((name, chains),) = toy.saved["training_state"][0].items()
+    assert (name, tuple(chains.shape)) == ("replay.chains", (2000, 2))
+    assert name not in load_file(toy.file)
+    assert toy.file.stat().st_size < chains.nbytes
