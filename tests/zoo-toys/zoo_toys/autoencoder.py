@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import PositiveInt
 from torch import Tensor
 
-from zoo import Batch, Clock, Conditioner, Event, Model, Part, Reconstructs, Shape, Terms, component, named
+from zoo import Batch, Clock, Condition, Conditioner, Event, Model, Part, Reconstructs, Shape, Terms, component, named
 
 
 @component("autoencoder")
@@ -42,10 +42,10 @@ class Autoencoder(Model, Reconstructs):
         error = (self.expect(self.encode(x)) - x).flatten(1).square().sum(1)  # [B]
         return Terms(error.mean(), {"error": error})
 
-    def encode(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
         z: Tensor = self.encoder(x)
         return z
 
-    def expect(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+    def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
         x: Tensor = self.decoder(z)
         return x

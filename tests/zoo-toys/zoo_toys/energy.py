@@ -6,7 +6,21 @@ import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from zoo import Batch, Clock, Conditioner, Event, Model, Part, Samples, Shape, Terms, TrainingState, component, named
+from zoo import (
+    Batch,
+    Clock,
+    Condition,
+    Conditioner,
+    Event,
+    Model,
+    Part,
+    Samples,
+    Shape,
+    Terms,
+    TrainingState,
+    component,
+    named,
+)
 
 
 class Replay(nn.Module, TrainingState):
@@ -80,6 +94,6 @@ class EnergyModel(Model, Samples):
         return x
 
     @torch.no_grad()
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         p = next(self.parameters())
         return self.langevin(torch.randn(n, *self.event.shape, device=p.device, dtype=p.dtype), 20, temperature)
