@@ -13,6 +13,7 @@ from fake_plugins import plugin
 from run_equality import assert_same_run
 from safetensors.torch import load_file
 from toys import toys
+from two_processes import finish, together
 from typer.testing import CliRunner
 
 import zoo
@@ -269,3 +270,14 @@ class Sly(zoo.Model):
 def test_a_write_past_autograd_is_noticed(tmp_path: Path) -> None:
     with plugin(tmp_path, THROUGH_DATA, "1.0"), pytest.raises(zoo.SpecError, match="the frozen parameter 'b'"):
         zoo.train(spec_of([], {"type": "acme.sly"}, train={"freeze": ["b"]}), runs=tmp_path / "runs")
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_several_processes_freeze_alike(strategy: str, files: list[str], tmp_path: Path) -> None:
+    more = {"init_from": both(files), "train": {"ema": 0.9}}
+    spec = load_spec(spec_of(LAYERS, **more).resolved(), [f"engine.strategy={strategy}"])
+    finish(together(lambda rank: zoo.train(spec, runs=tmp_path, name="x")))
+    first, ours = load_file(files[0]), load_file(tmp_path / "frozen" / "x" / "model.safetensors")
+    same = {name for name in ours if torch.equal(ours[name], first[name])}
+    assert {name for name in ours if name.startswith("transforms.of.0.")} <= same
+    assert not any(name.startswith("transforms.of.2.") for name in same)

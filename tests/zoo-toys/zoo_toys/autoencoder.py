@@ -15,7 +15,12 @@ class Autoencoder(Model, Reconstructs):
     .. math::
         L = \lVert g(f(x)) - x \rVert^2
 
-    with codes :math:`f(x)` of ``latent`` numbers. ValueError where the data has levels.
+    with codes :math:`f(x)`. The logged term is that error. ValueError if the data has levels.
+
+    Args:
+        encoder: The network :math:`f` from data to a code.
+        decoder: The network :math:`g` from a code to data.
+        latent: Size of a code.
 
     >>> import zoo
     >>> model = Autoencoder(Event("point", Shape(2)), encoder=zoo.declare(Conditioner, "mlp"))

@@ -42,7 +42,14 @@ class EnergyModel(Model, Samples):
         L = \mathbb E_{data} E - \mathbb E_{chains} E, \qquad
         x \leftarrow x - \tfrac{\epsilon^2}{2} \nabla E(x) + \epsilon z
 
-    Each of the ``chains`` takes ``steps`` of size ``epsilon`` when it is drawn. ValueError where the data has levels.
+    A batch of chains is drawn from a replay buffer, goes on for some steps, and is put back. The logged terms are the
+    energies of both. ValueError if the data has levels: Langevin dynamics needs a gradient.
+
+    Args:
+        net: The network :math:`f` from data to a number.
+        chains: Number of chains in the replay buffer.
+        steps: Langevin steps of a chain in a training step.
+        epsilon: Step size :math:`\epsilon`.
 
     References: Tieleman, Training restricted Boltzmann machines using approximations to the likelihood gradient, ICML
     2008, section 2.
