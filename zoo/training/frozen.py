@@ -33,5 +33,7 @@ def unchanged(model: Model, frozen: Frozen, spec: Spec) -> Iterator[None]:
 def _state(p: Tensor) -> Tensor:
     """Two norms, and the number of writes in place; a write through ``p.data`` is not counted there."""
     x = local(p.detach())
-    norms = [torch.linalg.vector_norm(x, order, dtype=torch.float64) for order in (1, 2)]
+    x = torch.view_as_real(x) if x.is_complex() else x
+    exact = torch.float32 if x.device.type == "mps" else torch.float64
+    norms = [torch.linalg.vector_norm(x, order, dtype=exact) for order in (1, 2)]
     return torch.stack([*norms, norms[0].new_tensor(p._version)])
