@@ -5,12 +5,18 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOWEST := .venv-lowest
 
-.PHONY: install train test test-slow test-lowest lint types tests schema clean
+.PHONY: install train test test-slow test-lowest lint types tests durations schema clean
 
 train: install
 	$(BIN)/zoo train $(SPEC)
 
-test: lint types tests
+# Types are checked while the tests run; what mypy said comes after them, and either fails the whole.
+test: lint
+	@$(BIN)/mypy > .mypy.log 2>&1 & types=$$!; \
+	$(BIN)/pytest -n auto; tests=$$?; \
+	wait $$types; types=$$?; \
+	cat .mypy.log; rm .mypy.log; \
+	test $$tests -eq 0 -a $$types -eq 0
 
 lint: install
 	$(BIN)/ruff check .
@@ -21,6 +27,10 @@ types: install
 
 tests: install
 	$(BIN)/pytest -n auto
+
+# What each test takes, into tests/durations.json: processes share the tests by it.
+durations: install
+	$(BIN)/pytest -n auto --write-durations
 
 test-slow: install
 	$(BIN)/pytest -m slow
@@ -42,8 +52,9 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --upgrade pip setuptools wheel
-	$(BIN)/pip install --editable ".[dev]"
-	$(BIN)/python -m compileall -q zoo plugins # pip does so for what it copies, not for what stays here
+	$(BIN)/pip install --no-compile --no-build-isolation --editable ".[dev]"
+	# pip compiles one file after the other, and none of what stays here; some that no Python imports cannot be compiled.
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests/|/transformers/models/' .venv/lib zoo plugins || true
 	touch $@
 
 clean:

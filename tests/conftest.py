@@ -6,8 +6,24 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from durations import Durations, longest_first
 
 torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-durations", action="store_true", help="measure the CPU seconds of every test")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--write-durations"):
+        config.pluginmanager.register(Durations(config))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers that share the tests begin with the files that take long."""
+    if hasattr(config, "workerinput"):
+        longest_first(items)
 
 
 @pytest.fixture(scope="session", autouse=True)
