@@ -18,7 +18,7 @@ from zoo.format import migrations
 from zoo.format.header import read_header
 from zoo.format.migrations import FORMAT
 from zoo.run.directory import MODEL
-from zoo.share.file import export, export_again, open_share, reexport, respecified
+from zoo.share.file import export, export_again, open_share, read_share, reexport
 from zoo.share.verify import verify
 from zoo.spec import load_spec
 
@@ -133,7 +133,7 @@ def test_a_registered_step_migrates_wherever_the_component_is_declared(file: Pat
         assert transforms[1]["of"] == [{"type": "acme.scale", "factor": 2.0, "sign": 1.0}]
         assert [n.state for n in verify(file).components if n.name == "acme.scale"] == ["older"]
         assert header.meta["components"][1]["version"] == "0.2"
-        assert respecified(file, ["sample.n=3"]).model.resolved() == spec.model.resolved()
+        assert read_share(file).respecified(["sample.n=3"]).model.resolved() == spec.model.resolved()
     assert file.read_bytes() == before
 
 

@@ -19,7 +19,7 @@ from ..interfaces.boundary import trusted
 from ..interfaces.dataset import Split
 from ..progress import counted, doing
 from ..run.directory import file_to_open
-from ..share.file import open_share, respecified
+from ..share.file import read_share
 from ..storage.atomic import write_whole
 from .outside_data import require_agreed
 from .sample import array_writer
@@ -54,12 +54,12 @@ def encode_file(
     if split not in SPLITS:
         raise UsageError(f"there is no split '{split}': {' or '.join(SPLITS)}")
     write = array_writer(output)
-    file = file_to_open(run_or_file, trust=trust)
-    require_agreed(run_or_file, file, overrides, data_of_file)
-    spec = respecified(file, overrides)
+    share = read_share(file_to_open(run_or_file, trust=trust))
+    require_agreed(run_or_file, share, overrides, data_of_file)
+    spec = share.respecified(overrides)
     on = find_device(device)
     prepare(spec, on)
-    model = place(open_share(file)[0], on, spec.engine.channels_last)
+    model = place(share.model(), on, spec.engine.channels_last)
     if not isinstance(model, Encodes):
         raise UsageError(f"{run_or_file} has no codes: model '{spec.model.name}' does not encode")
     require_data_of(model, spec)

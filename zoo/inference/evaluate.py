@@ -24,7 +24,7 @@ from ..interfaces.metric import needs_training_data
 from ..progress import counted, doing
 from ..registry.part import Part
 from ..run.directory import file_to_open
-from ..share.file import open_share, respecified
+from ..share.file import Share, read_share
 from ..spec import Evaluate, Spec
 from .outside_data import require_agreed
 
@@ -91,9 +91,9 @@ def _needs_named(part: Part[Metric]) -> Iterator[None]:
         raise UsageError(f"metric '{part.name}' needs the {error.args[0]} of each example") from error
 
 
-def evaluate(file: Path, spec: Spec, device: str = "auto") -> dict[str, Measurement]:
+def evaluate(share: Share, spec: Spec, device: str = "auto") -> dict[str, Measurement]:
     """The metrics that ``spec`` names, of a share file's model on the spec's held-out split."""
-    model = open_share(file)[0]
+    model = share.model()
     metrics = spec.evaluate.metrics
     problems = check_metrics(model, metrics)
     if problems:
@@ -121,16 +121,16 @@ def evaluate_file(
 
     Data that only the file has chosen is read where ``data_of_file`` says so; ``trust`` as `zoo.load` has it.
     """
-    file = file_to_open(run_or_file, trust=trust)
-    require_agreed(run_or_file, file, overrides, data_of_file)
-    spec = respecified(file, overrides, metrics)
+    share = read_share(file_to_open(run_or_file, trust=trust))
+    require_agreed(run_or_file, share, overrides, data_of_file)
+    spec = share.respecified(overrides, metrics)
     if metrics:
         by_name = {part.name: part for part in spec.evaluate.metrics}
         chosen = spec.evaluate.model_copy(update={"metrics": [by_name[name] for name in metrics]})
         spec = spec.model_copy(update={"evaluate": chosen})
     if not spec.evaluate.metrics:
         raise UsageError(f"{run_or_file} names no metric; choose one with --metric")
-    return evaluate(file, spec, device), spec
+    return evaluate(share, spec, device), spec
 
 
 def protocol(measured: Mapping[str, Measurement], spec: Spec, split: str) -> dict[str, Any]:

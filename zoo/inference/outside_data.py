@@ -10,11 +10,11 @@ from ..errors import UsageError
 from ..registry.part import Absent, Part, parameters
 from ..registry.trust import remembers
 from ..run.directory import data_named
-from ..share.file import respecified
+from ..share.file import Share
 from ..spec import Spec, parts_in
 
 
-def require_agreed(run_or_file: str | Path, file: Path, overrides: Sequence[str], data_of_file: bool) -> None:
+def require_agreed(run_or_file: str | Path, share: Share, overrides: Sequence[str], data_of_file: bool) -> None:
     """UsageError where the data of a share file would be read at places that the file alone has chosen.
 
     Nothing is asked of data that reads no such place, that this user has trained on here, that an override has
@@ -22,7 +22,7 @@ def require_agreed(run_or_file: str | Path, file: Path, overrides: Sequence[str]
     """
     if data_of_file or replaces_data(overrides):
         return
-    named = unagreed(file)
+    named = unagreed(share)
     if named:
         raise UsageError(
             f"{run_or_file} names data that is read from outside it, and that nothing was trained on here: "
@@ -35,10 +35,9 @@ def replaces_data(overrides: Sequence[str]) -> bool:
     return any(override.partition("=")[0].strip() == "data" for override in overrides)
 
 
-def unagreed(file: Path) -> list[str]:
+def unagreed(share: Share) -> list[str]:
     """The places that a share file's data would read; none where this user has trained on that data here."""
-    spec = respecified(file, ())
-    return [] if remembers(data_named(spec)) else list(places_in(spec))
+    return [] if remembers(data_named(share.spec)) else list(places_in(share.spec))
 
 
 def places_in(spec: Spec) -> Iterator[str]:

@@ -23,7 +23,7 @@ from ..plot.images import picture, shown_of, write_png
 from ..progress import counted
 from ..registry.outputs import ending
 from ..run.directory import file_to_open
-from ..share.file import open_share, respecified
+from ..share.file import Share, read_share
 from ..spec import Sample, Spec
 from ..storage.atomic import write_through_memory, write_whole
 from .conditions import condition
@@ -135,6 +135,7 @@ class Drawn:
 class Opened:
     """A model to draw from, where it is to draw, and how much."""
 
+    share: Share
     model: Model
     spec: Spec
     n: int
@@ -175,12 +176,12 @@ def open_to_draw(
     """The model of a run or a share file on a device; what is not said of the draws, its spec says."""
     if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(f"the temperature is above 0, not {temperature}")
-    file = file_to_open(run_or_file, trust=trust)
-    spec = respecified(file, overrides)
+    share = read_share(file_to_open(run_or_file, trust=trust))
+    spec = share.respecified(overrides)
     on = find_device(device)
     prepare(spec, on)
-    model = place(open_share(file)[0], on, spec.engine.channels_last)
-    return Opened(model, spec, n or spec.sample.n, temperature or spec.sample.temperature)
+    model = place(share.model(), on, spec.engine.channels_last)
+    return Opened(share, model, spec, n or spec.sample.n, temperature or spec.sample.temperature)
 
 
 def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:

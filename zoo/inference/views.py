@@ -20,7 +20,7 @@ from ..plot.images import shown_of, write_png
 from ..registry.outputs import ending
 from ..registry.part import Part
 from ..registry.registry import declare_named
-from ..run.directory import is_run, model_file
+from ..run.directory import is_run
 from ..spec import Spec
 from ..storage.atomic import write_whole
 from .outside_data import replaces_data, unagreed
@@ -133,7 +133,7 @@ def _data_of(
     chosen = any(override.startswith("data") for override in overrides)
     if not chosen and not is_run(Path(run_or_file)):
         return None, None
-    if not replaces_data(overrides) and unagreed(model_file(run_or_file)):
+    if not replaces_data(overrides) and unagreed(opened.share):
         return None, None
     try:
         require_data_of(opened.model, opened.spec)

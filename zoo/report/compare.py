@@ -12,13 +12,13 @@ from typing import Any
 
 from ..errors import UsageError, nearest
 from ..format.digest import check_seal, hash_file
-from ..format.header import canonical, read_header
+from ..format.header import canonical
 from ..hub.address import is_address
 from ..inference.conditions import placeholder
 from ..inference.sample import sample
 from ..interfaces import Samples
 from ..run.directory import model_file, trained_seconds
-from ..share.file import open_share
+from ..share.file import read_share
 from ..share.stored_spec import needs
 from .table_format import Sheet
 
@@ -45,8 +45,8 @@ class Row:
 
 def compare(run_or_file: str | Path) -> Row:
     """One row of what is recorded, and how long draws take: no data is read, and no Python file of a run executed."""
-    file = model_file(run_or_file)
-    header = read_header(file)
+    share = read_share(model_file(run_or_file))
+    header = share.header
     recorded = {
         "source": str(run_or_file),
         "name": header.meta["spec"]["name"],
@@ -57,9 +57,9 @@ def compare(run_or_file: str | Path) -> Row:
     }
     files = {need.distribution for need in needs(header, Path(run_or_file)) if need.state == "file"}
     if files:
-        check_seal(file, header, hash_file(file, header))
+        check_seal(share.path, header, hash_file(share.path, header))
         return Row(**recorded, parameters=None, seconds_per_sample=None, not_executed=", ".join(sorted(files)))
-    model = open_share(file)[0]
+    model = share.model()
     took = None
     if isinstance(model, Samples):
         context = placeholder(model, SAMPLES)

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Diverged
-from ..format.header import read_header
 from ..inference.evaluate import evaluate, protocol
 from ..run.directory import MODEL, RUN
-from ..share.file import open_share
+from ..share.file import read_share
 from ..spec import Spec
 from ..storage.atomic import write_whole
 
@@ -30,8 +29,8 @@ class Scored:
 
 def score(directory: Path, spec: Spec, device: str) -> Scored:
     """The figures of a run by the metrics of a spec: those that were kept, unless metrics or weights have changed."""
-    file = directory / MODEL
-    header = read_header(file)
+    share = read_share(directory / MODEL)
+    header = share.header
     declared = [part.resolved() for part in spec.evaluate.metrics]
     key = {"declared": declared, "step": header.meta["step"], "digest": header.meta["digest"]}
     kept = _kept(directory)
@@ -39,8 +38,8 @@ def score(directory: Path, spec: Spec, device: str) -> Scored:
         return Scored(**kept)
     recorded = header.meta["metrics"]
     if recorded.get("declared") != declared or recorded.get("split") != "test":
-        recorded = protocol(evaluate(file, spec, device), spec, "test")
-    count = sum(p.numel() for p in open_share(file)[0].parameters())
+        recorded = protocol(evaluate(share, spec, device), spec, "test")
+    count = sum(p.numel() for p in share.model().parameters())
     scored = Scored(key, count, recorded["figures"])
     _keep(directory, asdict(scored))
     return scored

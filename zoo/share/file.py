@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,41 +85,60 @@ def load(path: str | Path, *, trust: bool = False) -> Model:
 
     Raises `zoo.DamagedFile` where the file is not what it says, `zoo.PluginError` where a plugin is missing.
     """
-    return open_share(file_to_open(path, trust=trust))[0]
+    return read_share(file_to_open(path, trust=trust)).model()
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share file whose header was read, once, and judged."""
+
+    path: Path
+    header: Header
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The spec that the file carries."""
+        return spec_of(self.header, self.path)
+
+    def model(self) -> Model:
+        """The model with the file's weights, in evaluation mode."""
+        spec = self.spec
+        with told_of(self.path):
+            model = build_unfilled(spec, self.header)
+        with doing(f"reading {self.path.name}"):
+            restore(model, self.path, self.header)
+        return model.eval()
+
+    def respecified(self, overrides: Sequence[str], metrics: Sequence[str] = ()) -> Spec:
+        """The file's spec with overrides, for scoring and sampling; the model itself stays what it is.
+
+        Any ``metrics`` that it does not name are evaluated too, so that overrides can give them parameters.
+        """
+        for override in overrides:
+            if override.startswith("model"):
+                raise UsageError(f"--set {override}: the model of a share file is what it is; train another")
+        if not overrides and not metrics:
+            return self.spec
+        node = self.spec.resolved()
+        if metrics:
+            declared = self.spec.evaluate.metrics
+            new = [name for name in metrics if name not in {part.name for part in declared}]
+            every = [*(part.resolved() for part in declared), *new]
+            node = {**node, "evaluate": {"metrics": every, "batch": self.spec.evaluate.batch}}
+        # A plugin of something else than the model may be missing: what needs it will say so.
+        lookup = WithAbsent(installed(), self.path, self.header, needs(self.header))
+        return load_spec({**node, "plugins": []}, overrides, lookup=lookup)
+
+
+def read_share(path: Path) -> Share:
+    """A share file with its header read; `zoo.DamagedFile` where it is not one."""
+    return Share(path, read_header(path))
 
 
 def open_share(path: Path) -> tuple[Model, Spec, Header]:
     """The model of a share file, in evaluation mode, with its spec and header."""
-    header = read_header(path)
-    spec = spec_of(header, path)
-    with told_of(path):
-        model = build_unfilled(spec, header)
-    with doing(f"reading {path.name}"):
-        restore(model, path, header)
-    return model.eval(), spec, header
-
-
-def respecified(file: Path, overrides: Sequence[str], metrics: Sequence[str] = ()) -> Spec:
-    """A share file's spec with overrides, for scoring and sampling; the model itself stays what it is.
-
-    Any ``metrics`` that it does not name are evaluated too, so that overrides can give them parameters.
-    """
-    header = read_header(file)
-    for override in overrides:
-        if override.startswith("model"):
-            raise UsageError(f"--set {override}: the model of a share file is what it is; train another")
-    spec = spec_of(header, file)
-    if not overrides and not metrics:
-        return spec
-    node = spec.resolved()
-    if metrics:
-        declared = spec.evaluate.metrics
-        new = [name for name in metrics if name not in {part.name for part in declared}]
-        every = [*(part.resolved() for part in declared), *new]
-        node = {**node, "evaluate": {"metrics": every, "batch": spec.evaluate.batch}}
-    # A plugin of something else than the model may be missing: what needs it will say so.
-    lookup = WithAbsent(installed(), file, header, needs(header))
-    return load_spec({**node, "plugins": []}, overrides, lookup=lookup)
+    share = read_share(path)
+    return share.model(), share.spec, share.header
 
 
 def reexport(run: Path, output: Path | None, licence: str | None, *, trust: bool = False) -> tuple[Path, str]:
