@@ -98,8 +98,7 @@ def test_what_cannot_be_is_said(file: Path, args: tuple[str, ...], message: str)
 
 def test_a_model_without_codes_is_refused(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bare = type("Bare", (zoo.Model,), {"forward": lambda self, batch, clock: None})
-    opened = (bare(zoo.Event("point", zoo.Shape(2))), None, None)
-    monkeypatch.setattr("zoo.inference.encode.open_share", lambda path: opened)
+    monkeypatch.setattr("zoo.share.file.Share.model", lambda share: bare(zoo.Event("point", zoo.Shape(2))))
     result = invoke("encode", file, "-o", tmp_path / "z.npy")
     assert result.exit_code == 2
     assert "has no codes: model 'flow' does not encode" in result.stderr
