@@ -25,17 +25,15 @@ from .capabilities import (
 )
 from .causal import Causal
 from .component import Component, Contract, component
-from .conditioner import Conditioner
 from .contracts import misshapen, sum_event, wrong_context
 from .dataset import Dataset, Examples, InMemory
-from .decoder import Decoder
 from .distribution import Distribution
-from .encoder import Encoder
 from .energy import Energy
 from .likelihood import Likelihood
 from .mask import Mask
 from .metric import Measurement, Metric, encoded
 from .model import Batch, Clock, Condition, Model, Player, Terms, map_condition
+from .networks import Conditioner, Decoder, Encoder
 from .optimizer import Optimizer, ParameterGroup, Schedule
 from .sampler import Sampler
 from .sink import Sink

@@ -11,12 +11,10 @@ import torch
 from ..errors import SpecError
 from ..event import Event
 from ..interfaces.component import Component, kind_name, kind_of, registration_of
-from ..interfaces.conditioner import Conditioner
 from ..interfaces.dataset import Dataset
-from ..interfaces.decoder import Decoder
-from ..interfaces.encoder import Encoder
 from ..interfaces.likelihood import Likelihood
 from ..interfaces.model import Model
+from ..interfaces.networks import Conditioner, Decoder, Encoder
 from ..interfaces.weighting import Weighting
 from ..registry.part import Part, example_of, part_of
 from ..registry.registry import declare, installed

@@ -11,14 +11,12 @@ from ..errors import UsageError, a
 from ..interfaces.bijection import Bijection
 from ..interfaces.causal import Causal
 from ..interfaces.component import Component, kind_name, kind_of
-from ..interfaces.conditioner import Conditioner
 from ..interfaces.dataset import Dataset
-from ..interfaces.decoder import Decoder
 from ..interfaces.distribution import Distribution
-from ..interfaces.encoder import Encoder
 from ..interfaces.likelihood import Likelihood
 from ..interfaces.mask import Mask
 from ..interfaces.model import Model
+from ..interfaces.networks import Conditioner, Decoder, Encoder
 from ..interfaces.weighting import Weighting
 from ..registry.registry import installed
 from .cases import BATTERIES, Case, cases_of, declared_cases

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from ..interfaces.bijection import Bijection
 from ..interfaces.capabilities import TakesContext
-from ..interfaces.conditioner import Conditioner
 from ..interfaces.distribution import Distribution
+from ..interfaces.networks import Conditioner
 
 
 def given(part: Any, seed: int = 0) -> Any:

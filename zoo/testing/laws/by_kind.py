@@ -9,14 +9,12 @@ from torch import Tensor
 
 from ...interfaces.bijection import Bijection
 from ...interfaces.causal import Causal
-from ...interfaces.conditioner import Conditioner
 from ...interfaces.dataset import Dataset
-from ...interfaces.decoder import Decoder
 from ...interfaces.distribution import Distribution
-from ...interfaces.encoder import Encoder
 from ...interfaces.likelihood import Likelihood
 from ...interfaces.mask import Mask
 from ...interfaces.model import Model
+from ...interfaces.networks import Conditioner, Decoder, Encoder
 from ...interfaces.weighting import Weighting
 from ...registry.part import Part
 from . import component, conditioner, dataset, distribution, encoder, mask, model, weighting

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from ...interfaces.conditioner import Conditioner
+from ...interfaces.networks import Conditioner
 from ..errors import distance, require, require_event
 from ..perturb import perturb
 from .bijection.contract import traced

@@ -7,8 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from ...interfaces.decoder import Decoder
-from ...interfaces.encoder import Encoder
+from ...interfaces.networks import Decoder, Encoder
 from ..errors import distance, require, require_event
 from .bijection.contract import traced
 
