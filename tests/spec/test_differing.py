@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 import zoo
 from zoo.cli.app import app
-from zoo.report import diff as engine
-from zoo.report.diff import ABSENT, Difference, differences
+from zoo.document import differences as engine
+from zoo.document.differences import ABSENT, Difference, differences
 
 LEAVES = (
     st.none() | st.booleans() | st.integers(-3, 3) | st.floats(allow_nan=False) | st.sampled_from(["a", "type", ""])

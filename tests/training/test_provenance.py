@@ -56,6 +56,15 @@ def test_an_edited_spec_is_refused(path: str, value: Any, told: str, stopped: Pa
     assert sorted(stopped.rglob("*")) == before
 
 
+def test_a_removed_item_of_a_list_is_named_alone(stopped: Path) -> None:
+    transforms = load_spec(stopped / run.RESOLVED).resolved()["model"]["transforms"]
+    edit(stopped, "model.transforms", transforms[:-1])
+    removed = r"resolved\.yaml:\d+:\d+  model\.transforms\[2\]  was .*batch_norm"
+    with pytest.raises(zoo.UsageError, match=removed) as error:
+        zoo.resume(stopped)
+    assert "transforms[0]" not in str(error.value)
+
+
 def test_every_difference_is_listed(stopped: Path) -> None:
     edit(stopped, "train.optimizer.lr", 0.1)
     edit(stopped, "train.clip", 2.0)

@@ -214,7 +214,8 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show where two declarations differ, every default written out; exit code 1 where they do."""
-    from ..report.diff import declared, differences
+    from ..document.differences import differences
+    from ..report.diff import declared
 
     found = list(differences(declared(left), declared(right)))
     if as_json:

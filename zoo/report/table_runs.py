@@ -12,12 +12,13 @@ from textwrap import shorten
 from typing import Any, TypeVar
 
 from ..assembly.build import check
+from ..document.differences import differences
 from ..errors import Diverged, Interrupted, Problem, SpecError, UsageError, ZooError
 from ..progress import Progress
 from ..run import directory as run
 from ..spec import Spec
 from ..training import api as training
-from ..training.provenance import differences, shown
+from ..training.provenance import shown
 from . import table_scores
 from .table_spec import Table, safe
 
@@ -153,8 +154,9 @@ def _refuse_others(jobs: Sequence[Job]) -> None:
 def _otherwise(job: Job) -> Iterator[str]:
     there, asked = run.spec_of(job.directory).resolved(), job.spec.resolved()
     for key in ("data", "model", "train", "init_from"):
-        for path, was, now in differences(there[key], asked[key], key):
-            yield f"{path}: {shorten(str(was), 60)} there, {shorten(str(now), 60)} asked"
+        for difference in differences(there[key], asked[key], key):
+            was, now = difference.both()
+            yield f"{difference.path}: {shorten(str(was), 60)} there, {shorten(str(now), 60)} asked"
 
 
 def _train(table: Table, job: Job, count: str, progress: Progress) -> None:

@@ -247,7 +247,8 @@ class Spec(Described):
         value, place = self._origin.node, Place(path=path)
         for key in re.findall(r"[^.\[\]]+", path):
             step = int(key) if isinstance(value, list) else key
-            if not isinstance(value, dict | list) or (isinstance(value, dict) and step not in value):
+            inside = step in value if isinstance(value, dict) else isinstance(value, list) and step < len(value)
+            if not inside:
                 break
             place, value = child_place(value, step), value[step]
         return Problem(place.mark or place_of(self._origin.node).mark, path, message)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..document.differences import differences
 from ..errors import DamagedFile, Problem, UsageError
 from ..format.header import read_header
 from ..registry.registry import installed
@@ -84,26 +85,11 @@ def require_same(directory: Path, step: int, spec: Spec, data: Callable[[], str]
 
 def changes(spec: Spec, before: Mapping[str, Any]) -> Iterator[Problem]:
     """Where a resolved spec differs from a former one in what must not change, each with its line."""
-    for path, was, now in differences(before, spec.resolved()):
+    for difference in differences(before, spec.resolved()):
+        path, (was, now) = difference.path, difference.both()
         if not any(path == key or path.startswith((f"{key}.", f"{key}[")) for key in MAY_CHANGE):
             text = f"was {shorten(str(was), 60)} when the run was saved, and is {shorten(str(now), 60)} now"
             yield spec.problem(path, text)
-
-
-def differences(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two plain values are not the same: a path, and what each has there.
-
-    >>> list(differences({"a": [1, 2], "b": 3}, {"a": [1, 4], "b": 3}))
-    [('a[1]', 2, 4)]
-    """
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for key in dict.fromkeys([*one, *other]):
-            yield from differences(one.get(key), other.get(key), f"{path}.{key}" if path else str(key))
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for index, (ours, theirs) in enumerate(zip(one, other, strict=True)):
-            yield from differences(ours, theirs, f"{path}[{index}]")
-    elif one != other:
-        yield path, one, other
 
 
 def shown(found: list[str]) -> str:
