@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
+from importlib import import_module
 from typing import Annotated, Any
 
 import pytest
@@ -144,6 +145,13 @@ def _kinds_in(cls: type[Component]) -> Iterator[type[Component]]:
 
 
 REACHED = list(reached())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """What components import when they are first built: it takes long while memory is traced."""
+    for name in ("torch._dynamo", "torchdiffeq"):
+        import_module(name)
 
 
 @pytest.mark.parametrize("cls", REACHED, ids=[f"{kind_name(kind_of(c))}-{installed().name_of(c)}" for c in REACHED])

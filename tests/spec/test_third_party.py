@@ -18,6 +18,12 @@ import importlib.metadata, json, zoo
 points = importlib.metadata.entry_points(group="zoo.plugins")
 print(json.dumps([zoo.__file__, [[point.name, str(point.dist.locate_file(""))] for point in points]]))
 """
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from zoo.cli import app
+for command in json.loads(sys.argv[1]):
+    app(command, standalone_mode=False)
+"""
 HOLD = "from zoo.testing import laws_of; laws = laws_of('tiny'); [law() for law in laws]; print(len(laws))"
 
 
@@ -64,13 +70,20 @@ def test_a_strangers_package_comes_and_goes(fresh: Environment, tmp_path: Path) 
     assert re.search(r"\d{3} passed", passed) and "failed" not in passed and "skipped" not in passed
 
     spec = source / "specs" / "sinh-arcsinh-2d.yaml"
-    run = json.loads(fresh.tell("zoo", "train", spec, "--small", "--runs", runs, "--json"))["run"]
-    fresh.tell("zoo", "export", run, "-o", file)
-    rows = json.loads(fresh.tell("zoo", "verify", file, "--json"))["components"]
+    run, draws = runs / "sinh-arcsinh-2d" / "run", tmp_path / "draws.csv"
+    commands = [
+        ["train", spec, "--small", "--runs", runs, "--name", run.name, "--json"],
+        ["export", run, "-o", file],
+        ["sample", file, "-n", "10", "-o", draws],
+        ["verify", file, "--json"],
+    ]
+    asked = json.dumps([[str(word) for word in command] for command in commands])
+    told = fresh.tell("python", "-c", ONE_AFTER_THE_OTHER, asked).splitlines()
+    assert json.loads(told[0])["run"] == str(run)
+    rows = json.loads(told[-1])["components"]
     brought = {row["name"]: row["state"] for row in rows if row["distribution"] == "zoo-acme"}
     assert brought == {"acme.siren": "ok", "acme.sinh_arcsinh": "ok"}
-    fresh.tell("zoo", "sample", file, "-n", "10", "-o", tmp_path / "draws.csv")
-    assert (tmp_path / "draws.csv").is_file()
+    assert draws.is_file()
 
     fresh.pip("uninstall", "-y", "zoo-acme")
     assert "acme." not in fresh.tell("zoo", "list")

@@ -189,7 +189,7 @@ def draws_match_jointly(distribution: Distribution) -> None:
     if grid is None:
         return
     many = torch.Generator().manual_seed(0)
-    both = torch.cat((grid.draw(NEAR, many), draw(distribution, NEAR).reshape(NEAR, -1).cpu()))
+    both = torch.cat((grid.draw(NEAR, many), draw(distribution, NEAR).reshape(NEAR, -1).cpu())).float()
     signs = torch.ones(2 * NEAR, 1 + HALVES, dtype=both.dtype)
     signs[NEAR:, 0] = -1.0
     for half in range(1, 1 + HALVES):
