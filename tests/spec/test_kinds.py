@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from zoo.catalogue import queries
 from zoo.cli import app, completion
 from zoo.errors import SpecError
 from zoo.format.header import read_header
+from zoo.interfaces.component import kind_of
 from zoo.registry.kinds import labels
 from zoo.registry.registry import Registry
 from zoo.share.file import reexport
@@ -66,8 +68,8 @@ def installed(folder: Path) -> Iterator[Registry]:
     """Within this block the packages of a folder are installed, and no others of these."""
     with pytest.MonkeyPatch.context() as patch:
         others = [home for home in sys.path if not any((Path(home) / name).is_dir() for name in PLUGINS.values())]
-        patch.setattr(sys, "path", others)
-        patch.syspath_prepend(folder)
+        patch.setattr(sys, "path", [str(folder), *others])
+        importlib.invalidate_caches()
         for name in imported():
             patch.delitem(sys.modules, name)
         with fake_plugins.installed() as registry:
@@ -116,6 +118,13 @@ def test_a_kind_that_shares_its_name_with_none_goes_by_it() -> None:
 def test_two_kinds_of_one_plugin_go_by_their_modules() -> None:
     found = labels(["pace", "acme.one.pace", "acme.two.pace"], {"acme": "acme"})
     assert found == {"pace": "pace", "acme.one.pace": "acme.one.pace", "acme.two.pace": "acme.two.pace"}
+
+
+def test_kinds_of_zoos_own_go_first_wherever_a_label_is_asked_for(tmp_path: Path) -> None:
+    """Also where nothing has named a component of zoo's yet."""
+    with installed(install(tmp_path, "beta")) as registry:
+        (linear,) = registry.components_of("beta")
+        assert registry.label(kind_of(linear)) == "beta.schedule"
 
 
 def test_a_name_is_found_by_the_class_of_its_kind(registry: Registry) -> None:
@@ -328,7 +337,9 @@ print(tuple(model.sample(3).shape), model.noise.declaration, model.factor)
 
 def test_both_kinds_in_one_spec_go_all_the_way(registry: Registry, tmp_path: Path) -> None:
     """Built, trained, resumed to the bit, exported; loaded and drawn from in a process of its own."""
-    assert CliRunner().invoke(app, ["build", written(tmp_path), "--json"]).exit_code == 0
+    built = CliRunner().invoke(app, ["build", written(tmp_path), "--json"])
+    rows = json.loads(built.stdout)["parts"]
+    assert ("acme.schedule", "acme.linear") in {(row["kind"], row["type"]) for row in rows}
     whole = zoo.train(spec(), runs=tmp_path, name="whole").directory
     half = zoo.train(spec(), runs=tmp_path, name="half", steps=3).directory
     assert_same_run(whole, zoo.resume(half).directory)

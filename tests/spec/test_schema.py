@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
 import zoo
+from zoo.catalogue.describe import schema_of
 from zoo.catalogue.docstrings import about, summary
 from zoo.catalogue.queries import whole_schema
 from zoo.cli.app import app
@@ -68,6 +69,30 @@ def test_every_component_is_defined_and_described(document: dict[str, Any]) -> N
         example = {"type": name, **example_of(cls)}
         of_name = Draft202012Validator({"$defs": document["$defs"], "$ref": f"#/$defs/{kind}.{name}"})
         assert of_name.is_valid(example), example
+
+
+class Best(zoo.Settings):
+    """Called like a part of the spec."""
+
+    width: int
+
+
+class Wide(zoo.Augmentation):
+    """With a record among its parameters."""
+
+    def __init__(self, *, best: Best) -> None:
+        self.best = best
+
+    def forward(self, batch: zoo.Batch) -> zoo.Batch:
+        return batch
+
+
+def test_records_of_one_name_are_those_of_their_components() -> None:
+    """What two components call alike, or like a part of the spec, does not replace the other."""
+    found = [schema_of(Wide, name) for name in ("acme.one", "acme.two")]
+    names = [*found[0]["records"], *found[1]["records"], "record.Best"]
+    assert len(set(names)) == len(names) == 3
+    assert found[0]["definition"]["properties"]["best"]["$ref"] == f"#/$defs/{names[0]}"
 
 
 @pytest.mark.parametrize("name", shipped_specs())

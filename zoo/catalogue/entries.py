@@ -27,7 +27,7 @@ class Parameter:
 class Entry:
     """A component: its docstring, its parameters, how a spec declares it, and its part of the JSON Schema.
 
-    What is kept names kinds by their keys; `zoo.catalogue.labels` puts what readers see in their place.
+    What is cached names kinds by their keys; `zoo.catalogue.labels` puts labels in their place.
     """
 
     kind: str
