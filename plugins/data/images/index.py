@@ -53,7 +53,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Tree:
-    """Images of a folder or an archive in the order of their names, and in ``notes`` what was skipped."""
+    """Images of a folder or an archive in the order of their names, with ``notes`` on skipped files."""
 
     images: Sequence[Entry]
     notes: Sequence[str]

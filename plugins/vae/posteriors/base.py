@@ -57,7 +57,7 @@ class Posterior(Component, nn.Module, ABC):
         r""":math:`\mathrm E[z]`, or a representative value, ``[B, *latent]``: the code of ``x``."""
 
     def divergence(self, h: Tensor, prior: nn.Module) -> Tensor | None:
-        r"""The closed form of :math:`\mathrm{KL}(q(z|x) \,\|\, p(z))`, in nats; None if there is none.
+        r"""The closed form of :math:`\mathrm{KL}(q(z|x) \,\|\, p(z))`, in nats, or None.
 
         ``[B, dimensions]`` if it is a sum over latent dimensions, else ``[B]``.
         """
