@@ -59,7 +59,7 @@ class Tree:
     notes: Sequence[str]
 
 
-SPECIAL = "that are no regular files (a FIFO, a socket, a device)"
+SPECIAL = "that are not regular files (a FIFO, a socket, a device)"
 DANGLING = "links that lead to nothing"
 AGAIN = "links to folders whose images are there under another name"
 UNREAD = "images of a format that is not read (convert them to png or jpeg)"

@@ -69,7 +69,7 @@ def draws_have_form(posterior: Posterior, h: Tensor) -> None:
     for n in (1, 3):
         z, log_q, log_weight = drawn(posterior, h, n)
         S, B = z.shape[0], h.shape[0]
-        require(S % n == 0, f"{S} draws are no multiple of the {n} that were asked for")
+        require(S % n == 0, f"got {S} draws, expected a multiple of {n}")
         require(z.shape == (S, B, *posterior.latent), f"latents have the shape {list(z.shape)}")
         require(log_q.shape == log_weight.shape == (S, B), f"log_q and log_weight must be {[S, B]}")
         dtypes = {x.dtype for x in (z, log_q, log_weight, posterior.mean(h))}
