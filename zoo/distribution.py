@@ -1,4 +1,4 @@
-"""What zoo is called: by those who import it, by package indexes, and in the files that record who brought what."""
+"""Names of zoo: the package, its distribution on package indexes, and its name in recorded files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HOME = "zoo"
 
 
 def requirement(distribution: str, version: str) -> str:
-    """What pip is asked for, safe in a shell, to install a distribution as it is recorded.
+    """The pip requirement for a recorded distribution, safe in a shell.
 
     >>> requirement("zoo-acme", "1.0"), requirement("zoo", "0.1.0")
     ('zoo-acme==1.0', 'generative-zoo==0.1.0')

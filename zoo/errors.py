@@ -1,4 +1,4 @@
-"""Every error that a user can cause, each with the exit code of its family.
+"""Errors that a user can cause, each with the exit code of its family.
 
 A `Mark` is a place in a text that somebody wrote; a `Problem` is one complaint about one place. Errors of
 declaration are collected and raised together, as one `SpecError`.
@@ -40,7 +40,7 @@ _SENTENCES = {
 
 @dataclass(frozen=True)
 class Source:
-    """A text that was written by somebody: a spec file, or the words of one ``--set``."""
+    """A text with a name: a spec file, or the words of one ``--set``."""
 
     name: str
     text: str = field(repr=False)
@@ -79,7 +79,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Problem:
-    """One complaint: where, at which path of the spec, and what is wrong."""
+    """One error: its place, its path in the spec, and the message."""
 
     mark: Mark | None
     path: str
@@ -125,7 +125,7 @@ class SpecError(UsageError):
 
 
 class DataError(UsageError):
-    """Data that a spec names is not there, or is not what the spec says it is."""
+    """Data that a spec names is missing, or does not match the spec."""
 
 
 SLOWER = "Try a lower learning rate, train.clip, or a longer warm-up."
@@ -149,7 +149,7 @@ class Diverged(ZooError):
         )
 
     def since(self, first: str, advice: str | None = None) -> Diverged:
-        """The same, with what was first to have such a number: a part of the model, or a row of the batch."""
+        """The same error with the cause: the first part of the model, or row of the batch, with NaN or infinity."""
         return Diverged(self.step, self.terms, self.told, first, advice)
 
 
@@ -171,7 +171,7 @@ class PluginError(ZooError):
 
 
 class DamagedFile(ZooError):
-    """A file is damaged, or not what it claims to be."""
+    """A file is damaged, or not of its stated format."""
 
     exit_code = 5
 
@@ -185,7 +185,7 @@ class Interrupted(ZooError):
 
 
 def nearest(word: str, among: Iterable[str], missing: Sequence[str] = ()) -> str:
-    """A hint that names the closest of the known words, or lists them where they are few.
+    """A hint that names the closest of the known words, or lists them if they are few.
 
     Close is a name with this word among its own, or much of its letters; what is ``missing`` goes before the others.
 
@@ -211,7 +211,7 @@ def _close(word: str, known: Sequence[str]) -> str | None:
 
 
 def of_system(error: OSError) -> str:
-    """What the system refused, as a sentence that names the file.
+    """The system's error as a sentence that names the file.
 
     >>> of_system(IsADirectoryError(errno.EISDIR, "Is a directory", "rows.csv"))
     'rows.csv is a folder, expected a file'
@@ -223,7 +223,7 @@ def of_system(error: OSError) -> str:
 
 
 def without_addresses(text: str) -> str:
-    """A text without the places of objects in memory, which tell a user nothing and differ from run to run.
+    """A text without memory addresses of objects, which differ from run to run.
 
     >>> without_addresses("cannot identify <_io.BytesIO object at 0x7f12ab>")
     'cannot identify <_io.BytesIO object>'
@@ -246,7 +246,7 @@ def a(noun: str) -> str:
 
 
 def _distinct(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Problems in reading order, one for each text: an alias repeats what its anchor already shows."""
+    """Problems in reading order, one for each text: an alias repeats the problems of its anchor."""
     seen: dict[tuple[object, ...], Problem] = {}
     for problem in sorted(problems, key=_reading_order):
         mark = problem.mark

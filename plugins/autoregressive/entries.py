@@ -207,7 +207,7 @@ class PreviousPixel(CausalEntry):
         super().__init__(in_shape, out_shape, colours, vertical)
         check_whole_pixels(colours)
         if vertical:
-            raise ValueError("has no stream of rows, which a layer asks for: take the entry 'shifted' or 'masked'")
+            raise ValueError("has no stream of rows, which a layer needs: use the entry 'shifted' or 'masked'")
         self.conv = Pointwise(in_shape[0], out_shape[0])
         self.first = nn.Parameter(torch.zeros(out_shape[0], 1))
 

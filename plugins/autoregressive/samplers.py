@@ -21,7 +21,7 @@ class AncestralSampler(Sampler, ABC):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         if not isinstance(model, Causal):
-            raise ValueError("draws from models of one number after the other")
+            raise ValueError("needs an autoregressive model")
         self.causal: Causal = model
 
     @abstractmethod
@@ -83,7 +83,7 @@ class Cached(AncestralSampler):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         if not self.causal.kept:
-            raise ValueError("a part of the model cannot go number by number: take 'jacobi'")
+            raise ValueError("a part of the model cannot be evaluated number by number: use 'jacobi'")
 
     def draw(self, u: Tensor, context: Condition | None, temperature: float, known: Known | None) -> Tensor:
         return self.causal.unroll(u, context, temperature, known)

@@ -43,7 +43,7 @@ class Classifier(Model, Predicts):
     ) -> None:
         super().__init__(event)
         if event.classes is None:
-            raise ValueError(f"'{event.name}' has no classes to tell apart")
+            raise ValueError(f"'{event.name}' has no classes")
         self.encoder = encoder(event.shape, Shape(features))
         self.head = perceptron(features, () if width is None else (width,), event.classes, "relu")
 

@@ -20,7 +20,7 @@ CHUNK = 1000
 def beta_vae_score(
     codes: Codes, factors: Factors, rng: np.random.Generator, votes: int = 10_000, batch: int = 64
 ) -> Score:
-    """How well a linear classifier predicts the factor that pairs of examples share, from the differences of their
+    """The accuracy of a linear classifier of the factor that pairs of examples share, from the differences of their
     codes.
     """
     kept = varying(factors, least=2)

@@ -39,7 +39,7 @@ Factors = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Score:
-    """Score, the largest possible score, and its parts by factor: ``[F]``, nan where there is none.
+    """Score, the largest possible score, and its parts by factor: ``[F]``, nan for factors without one.
 
     ``most`` ``[F]`` is the largest possible value of each part, if that is not the same for all.
     """
@@ -78,7 +78,7 @@ def split(codes: Codes, factors: Factors, rng: np.random.Generator, least: int =
 
 
 def by_factor(values: NDArray[np.float64], kept: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    """Values of the factors ``kept`` among all ``count`` of them, nan elsewhere."""
+    """Values of some factors, with the indices ``kept``, among all ``count`` of them, nan elsewhere."""
     spread = np.full(count, np.nan)
     spread[kept] = values
     return spread

@@ -15,7 +15,7 @@ from .common import Codes, Factors, Score, Split, by_factor, split
 
 
 def explicitness_score(codes: Codes, factors: Factors, rng: np.random.Generator) -> Score:
-    """How well a linear classifier ranks held-out codes by each value of each factor: areas under ROC curves."""
+    """The mean area under the ROC curve of linear classifiers of each value of each factor, on held-out codes."""
     rows = split(codes, factors, rng)
     mean, spread = rows.codes.mean(axis=0), rows.codes.std(axis=0)
     scale = np.where(spread > 0.0, spread, 1.0)

@@ -22,7 +22,7 @@ CHUNK = 1000
 def factor_vae_score(
     codes: Codes, factors: Factors, rng: np.random.Generator, votes: int = 10_000, batch: int = 64
 ) -> Score:
-    """How well the dimension of the code that varies least predicts the factor that was held fixed."""
+    """The accuracy with which the dimension that varies least predicts the factor that was held fixed."""
     kept = varying(factors, least=2)
     codes = codes[:, codes.std(axis=0, ddof=1) >= COLLAPSED]
     most = min(codes.shape[1], len(kept)) / len(kept)
@@ -39,7 +39,7 @@ def factor_vae_score(
 
 
 def _votes(standard: Codes, alike: list[Alike], rng: np.random.Generator, votes: int, batch: int) -> NDArray[np.int64]:
-    """How often each dimension varied least while each factor was fixed: ``[F, L]``."""
+    """The number of times that each dimension varied least while each factor was fixed: ``[F, L]``."""
     counts = np.zeros((len(alike), standard.shape[1]), dtype=np.int64)
     fixed = rng.integers(len(alike), size=votes)
     for start in counted(range(0, votes, CHUNK), -(-votes // CHUNK)):

@@ -16,7 +16,7 @@ from .common import Codes, Factors, Score, by_factor, varying, weighted
 
 
 def interventional_robustness(codes: Codes, factors: Factors, quantile: float = 0.99) -> Score:
-    """How little each code changes while its factor is fixed and the others vary."""
+    """The mean robustness of codes: how little each changes while its factor is fixed and the others vary."""
     kept = varying(factors)
     centred = codes - codes.mean(axis=0)
     reach = np.abs(centred).max(axis=0)

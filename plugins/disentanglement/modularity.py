@@ -16,7 +16,7 @@ from .information import information_matrix
 
 
 def modularity_score(codes: Codes, factors: Factors, bins: int = 20) -> Score:
-    """How little information each code has about factors other than its best one."""
+    """The mean modularity of codes: how little information each has about factors other than its best one."""
     kept = varying(factors, least=2)
     squares = information_matrix(codes, factors[:, kept], bins) ** 2
     best = squares.max(axis=1)

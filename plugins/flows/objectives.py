@@ -83,10 +83,10 @@ class ReverseKL(Objective):
     ) -> None:
         super().__init__(event, transforms)
         if event.levels is not None:
-            raise ValueError(f"'{event.name}' has {event.levels} levels: an energy is of a density")
+            raise ValueError(f"'{event.name}' has {event.levels} levels: an energy needs continuous data")
         learner = learner_in(transforms)
         if learner is not None:
-            raise ValueError(f"{learner} learns from data that goes forward through it, and none does")
+            raise ValueError(f"{learner} learns from its forward pass, which this objective never runs")
         self.energy = energy(event.shape)
         self.warmup = warmup
 

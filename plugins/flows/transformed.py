@@ -55,7 +55,7 @@ class Transformed(Distribution):
         super().__init__(shape)
         self.transforms = Chain(shape, of=transforms)
         if not self.transforms.exact:
-            raise ValueError("needs transforms whose log-determinant is exact: a density with noise is none")
+            raise ValueError("needs transforms with an exact log-determinant")
         self.base = base(self.transforms.out_shape)
         self.support = self.transforms.domain
 

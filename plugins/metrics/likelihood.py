@@ -34,7 +34,7 @@ def scores(model: Model) -> Scores:
 
 
 class LogLikelihoods(NamedTuple):
-    r""":math:`\\log p(x)` of each example, in nats, ``[N]`` in float64 on the CPU, and its kind."""
+    r""":math:`\log p(x)` of each example, in nats, ``[N]`` in float64 on the CPU, and its kind."""
 
     nats: Tensor
     kind: str
@@ -100,7 +100,7 @@ def _kind(model: Model, solver_error: float | None) -> str:
 def negative_log_likelihood(
     model: Model, batches: Iterable[Batch], draws: int, figure: str = "nll"
 ) -> Mapping[str, Measurement]:
-    r"""The mean of :math:`-\\log p(x)` in nats, as ``nll``, and the details of a figure that is computed from it."""
+    r"""The mean of :math:`-\log p(x)` in nats, as ``nll``, and the details of a figure that is computed from it."""
     found = log_likelihoods(model, batches, draws)
     return {"nll": found.mean(-found.nats), **found.details(figure)}
 

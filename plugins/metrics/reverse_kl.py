@@ -55,7 +55,7 @@ class ReverseKL(Metric):
             raise ValueError(f"log Z is an integral over one or two numbers, not over {model.event.shape.size}")
         energy = self.energy(model.event.shape)
         if energy.extent is None:
-            raise ValueError(f"the energy {type(energy).__name__} does not say where its mass is")
+            raise ValueError(f"the energy {type(energy).__name__} has no 'extent': where its mass lies is unknown")
 
     def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
         return {"reverse_kl": "min"}
@@ -81,7 +81,7 @@ def log_partition(energy: Energy) -> float:
     True
     """
     if energy.extent is None:
-        raise ValueError(f"the energy {type(energy).__name__} does not say where its mass is")
+        raise ValueError(f"the energy {type(energy).__name__} has no 'extent': where its mass lies is unknown")
     axes = energy.shape.size
     axis = torch.linspace(-energy.extent, energy.extent, POINTS[axes], dtype=torch.float64)
     x = torch.cartesian_prod(*[axis] * axes).reshape(-1, *energy.shape)

@@ -70,7 +70,7 @@ class ActNormedConv(DataDependent, nn.Module):
 
 def _odd(kernel: int) -> int:
     if kernel % 2 == 0:
-        raise ValueError("should be odd, so that height and width stay")
+        raise ValueError("must be odd, to preserve height and width")
     return kernel
 
 

@@ -175,7 +175,7 @@ class LipschitzMLP(LipschitzNet):
 
 def _odd(kernel: int) -> int:
     if kernel % 2 == 0:
-        raise ValueError("should be odd, so that height and width stay")
+        raise ValueError("must be odd, to preserve height and width")
     return kernel
 
 

@@ -75,7 +75,7 @@ def residual_stack(width: int, blocks: int, phi: Activation) -> Iterator[nn.Modu
 
 def _odd(kernels: tuple[int, int]) -> tuple[int, int]:
     if any(kernel % 2 == 0 for kernel in kernels):
-        raise ValueError("should be odd, so that height and width stay")
+        raise ValueError("must be odd, to preserve height and width")
     return kernels
 
 

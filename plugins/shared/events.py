@@ -39,7 +39,7 @@ def levels_of(event: Event, at_most: int | None = None) -> int:
 
 
 def nearest_level(x: Tensor, levels: int) -> Tensor:
-    """The level nearest to each number, as integers: uint8 where they fit.
+    """The level nearest to each number, as integers: uint8 if they fit.
 
     >>> nearest_level(torch.tensor([-3.0, 1.6, 300.0]), 256)
     tensor([  0,   2, 255], dtype=torch.uint8)

@@ -66,7 +66,7 @@ class CodePrior(Model, Scores, SamplesMeans, Reconstructs):
         super().__init__(event)
         coder: Any = autoencoder(event)
         if not isinstance(coder, Quantizes):
-            raise ValueError(f"needs an autoencoder whose codes are whole numbers, and '{autoencoder.name}' has none")
+            raise ValueError(f"needs an autoencoder with integer codes, and '{autoencoder.name}' has none")
         self.autoencoder: Any = coder
         self.density = coder.density
         self.codes = coder.code_event()

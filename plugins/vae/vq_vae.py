@@ -134,7 +134,7 @@ class VQVAE(Model, Quantizes, Decodes, SamplesMeans):
         return self.likelihood.draw(self.decoder(self.embed(codes)), noise)
 
     def embed(self, codes: Tensor) -> Tensor:
-        """The vectors of codes, ``[B, *latent[1:]] -> [B, *latent]``: what `expect` decodes."""
+        """The vectors of codes, ``[B, *latent[1:]] -> [B, *latent]``, as `expect` takes them."""
         z: Tensor = self.quantizer.embed(codes)
         return z
 

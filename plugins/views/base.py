@@ -63,7 +63,7 @@ class Codes:
 def continuous(model: Model, view: str) -> None:
     """ValueError for a model with quantized codes, which cannot be interpolated."""
     if any(isinstance(part, Quantizes) for part in model.modules()):
-        raise ValueError(f"{view} goes between codes, and this model's are whole numbers: see them by 'reconstruct'")
+        raise ValueError(f"{view} needs continuous codes, and this model's are integers: use the view 'reconstruct'")
 
 
 def unconditional(model: Model, view: str) -> None:

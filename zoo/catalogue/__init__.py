@@ -1,1 +1,1 @@
-"""What is installed, in words and as JSON Schema, without importing torch."""
+"""Catalogue of installed components, in words and as JSON Schema, without importing torch."""

@@ -1,4 +1,4 @@
-"""What an imported plugin brings, in words: a shelf of the catalogue."""
+"""Descriptions of the components of an imported plugin, for the catalogue."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def entry(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> Entr
 
 
 def describe_spec(path: Path) -> tuple[str, str]:
-    """The name of the model of a shipped spec, and what it says of itself."""
+    """The model's name and the description of a shipped spec."""
     model, description = _glanced_at(path)
     return model, first_sentence(description)
 
@@ -74,14 +74,14 @@ def schema_of_spec() -> dict[str, Any]:
 
 
 class _PlainDefaults(GenerateJsonSchema):
-    """Defaults are what a spec could say: none needs an adapter of its own type, which takes long to build."""
+    """JSON Schema generator whose defaults are plain values: adapters of their types would be slow to build."""
 
     def encode_default(self, dft: Any) -> Any:
         return to_jsonable_python(dft)
 
 
 def schema_of(cls: type[Component], name: str, formerly: Sequence[str] = ()) -> dict[str, Any]:
-    """A component's part of the JSON Schema, and what its kind is."""
+    """The part of the JSON Schema for a component, and the description of its kind."""
     written = parameters_of(cls).model_json_schema(by_alias=True, schema_generator=_PlainDefaults)
     own = of_record(written, owner=f"{kind_key(kind_of(cls))}.{name}")
     taken = own["definition"]
@@ -114,7 +114,7 @@ def parameters(cls: type[Component]) -> list[Parameter]:
 
 
 def snippet(cls: type[Component], name: str) -> str:
-    """How a spec declares a component."""
+    """The declaration of a component in a spec."""
     values = {"type": name, **example_of(cls)}
     return shown(values) if len(values) > 1 else name
 

@@ -90,7 +90,7 @@ def _own(cls: type) -> str:
 
 
 def _split(doc: str) -> tuple[str, str, str]:
-    """A docstring before its ``Args:`` list, the lines of the list, and what follows them."""
+    """The parts of a docstring: before the ``Args:`` list, the lines of the list, and after it."""
     lines = doc.splitlines()
     if HEAD not in lines:
         return doc.strip("\n"), "", ""

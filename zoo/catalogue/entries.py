@@ -1,4 +1,4 @@
-"""What is installed, in words, remembered from the last time that it was imported: answers do not wait for torch.
+"""Catalogue entries of installed plugins, cached between commands so that torch need not be imported.
 
 A plugin has a shelf, of what its components are called, what they say of themselves and what they take. A shelf is
 made once, by importing the plugin, and again when the plugin's distribution or its sources change.
@@ -42,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Shelf:
-    """A plugin and what it brings; ``error`` is why it cannot be used."""
+    """Entries of a plugin; ``error`` says why it cannot be used."""
 
     name: str
     module: str
@@ -54,7 +54,7 @@ class Shelf:
 
 
 def shelf_kept(plugin: Found) -> Shelf | None:
-    """The shelf of a plugin that has not changed since it was kept, or that nobody can use; else None."""
+    """The cached entries of a plugin that is unchanged since, or that cannot be used; else None."""
     if plugin.fault is not None:
         return Shelf(plugin.name, plugin.module, plugin.distribution, plugin.version, "", plugin.fault, [])
     values = recalled(_name(plugin), _stamps(plugin))
@@ -65,7 +65,7 @@ def shelf_kept(plugin: Found) -> Shelf | None:
 
 
 def keep_shelf(plugin: Found, shelf: Shelf) -> None:
-    """Keep the shelf that was made of a plugin."""
+    """Store the entries of a plugin in the cache."""
     keep(_name(plugin), _stamps(plugin)[shelf.error is not None], shelf)
 
 

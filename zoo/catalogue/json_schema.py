@@ -53,7 +53,7 @@ def schema(shelves: Iterable[Shelf], of_spec: Mapping[str, Any]) -> dict[str, An
 
 
 def of_record(schema: dict[str, Any], owner: str = "") -> dict[str, Any]:
-    """What pydantic says of a record: its ``definition``, and those of the ``records`` in it, to be put together.
+    """The JSON Schema of a record by pydantic: its ``definition``, and those of the ``records`` in it.
 
     ``owner`` stands before the names of those, since records of several components may be called the same.
     """
@@ -68,7 +68,7 @@ def either(names: list[str]) -> dict[str, Any]:
 
 
 def with_former_keys(definition: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """What of a component's definition is otherwise where its parameters may have former names, one name for each."""
+    """The changes of a component's definition for former names of its parameters, one name for each."""
     keys, required = dict(definition["properties"]), list(definition["required"])
     names: dict[str, list[str]] = {}
     for former, now in renamed.items():
@@ -103,7 +103,7 @@ def _kind(entries: list[Entry], bare: list[Entry]) -> dict[str, Any]:
 
 
 def _names(entries: list[Entry]) -> dict[str, Any]:
-    """Editors show the descriptions beside the names that they offer."""
+    """The names of components, with the descriptions that editors show for them."""
     told = [
         (name, plain(entry.summary) if name == entry.name else f"It is called `{entry.name}` now.")
         for entry in entries
@@ -135,7 +135,7 @@ def _rewritten(node: Any, home: str) -> Any:
 
 
 def _item(name: str) -> dict[str, Any]:
-    """An item of a list: what the list is of, or a repetition of such items."""
+    """The schema of an item of a list: an item, or a repetition of items."""
     repetition = {
         "type": "object",
         "description": "The list 'of', this many times.",
@@ -151,7 +151,7 @@ def _item(name: str) -> dict[str, Any]:
 
 
 def _with_all_changed(root: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """The definitions, with those of what changes another that are referred to from the root or by each other."""
+    """The definitions, with those of partial declarations that the root or other definitions refer to."""
     found = dict(definitions)
     waiting = [*references([root, found])]
     while waiting:
@@ -163,7 +163,7 @@ def _with_all_changed(root: Any, definitions: Mapping[str, Any]) -> dict[str, An
 
 
 def _changed(node: Any) -> Any:
-    """What is required may be in what is changed; but lists are replaced, and their items are whole."""
+    """The schema of a partial declaration: nothing is required, but lists are replaced as a whole."""
     if isinstance(node, list):
         return [_changed(item) for item in node]
     if not isinstance(node, dict):

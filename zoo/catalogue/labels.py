@@ -1,4 +1,4 @@
-"""Kinds in a catalogue: a shelf names them by keys, which depend on its plugin alone; readers see labels."""
+"""Labels of kinds in the catalogue: entries refer to kinds by keys, readers see labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .json_schema import references, with_references
 
 
 def labelled(shelves: Iterable[Shelf]) -> list[Shelf]:
-    """The shelves with the labels of kinds in place of their keys, which tell apart all kinds that are named in them.
+    """The shelves with labels of kinds in place of their keys; the labels distinguish all kinds in them.
 
     What zoo brings names only kinds of zoo's own, whose keys are their labels.
     """

@@ -1,4 +1,4 @@
-"""Docstrings as Markdown: what they say in reStructuredText, as far as docstrings go."""
+"""Docstrings in reStructuredText as Markdown, as far as they use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``zoo list``, ``zoo show`` and ``zoo schema`` answer, from what is remembered where it can be."""
+"""Answers of ``zoo list``, ``zoo show`` and ``zoo schema``, from the cache if possible."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Resolved:
 
 
 def catalogue(plugins: Iterable[Found] | None = None) -> list[Shelf]:
-    """The shelves of these plugins, or of all that are installed; only what has changed is imported."""
+    """The entries of these plugins, or of all installed ones; only plugins that have changed are imported."""
     plugins = found() if plugins is None else list(plugins)
     shelves = {plugin: shelf_kept(plugin) for plugin in plugins}
     new = [plugin for plugin, shelf in shelves.items() if shelf is None]
@@ -78,7 +78,7 @@ def pages(shelves: Iterable[Shelf], name: str) -> list[Page]:
 
 
 def specs(shelves: Iterable[Shelf]) -> list[SpecLine]:
-    """The shipped specs, each with the family of its model: what the plugin that brings the model calls itself."""
+    """The shipped specs, each with the family of its model: the title of the plugin that brings the model."""
     families = {entry.name: shelf.title for shelf in shelves for entry in shelf.entries if entry.kind == "model"}
     rows = recalled("specs", [_specs_stamp()])
     if rows is None:
@@ -135,6 +135,6 @@ def _schema_of_spec() -> Any:
 
 
 def _installed() -> str:
-    """A digest of all that is installed: what is broken today may have missed what comes tomorrow."""
+    """A digest of the installed distributions and plugins."""
     stamps = [environment(), *(plugin.stamp() for plugin in found())]
     return hashlib.sha256("\n".join(stamps).encode()).hexdigest()

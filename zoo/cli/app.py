@@ -128,7 +128,7 @@ def warn(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning as a user reads it: what is meant for programmers stays as Python shows it."""
+    """Show a warning to the user; warnings for programmers are shown as by Python."""
     ours = category.__module__.partition(".")[0] == __name__.partition(".")[0]
     text = f"warning: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno, line)
     print(text, end="", file=file or sys.stderr)

@@ -1,4 +1,4 @@
-"""What a shell offers after a tab: names and files that are there, by looking alone.
+"""Shell completion of names and files, without importing plugins.
 
 No plugin is imported for it: what no command has described yet, after an installation, is not offered before one has.
 """
@@ -55,12 +55,12 @@ def shipped(incomplete: str) -> list[Offer]:
 
 
 def specs(incomplete: str) -> list[Offer]:
-    """Shipped specs, and files of one's own."""
+    """Names of shipped specs, and spec files."""
     return [*shipped(incomplete), *_files(incomplete, _is_spec)]
 
 
 def tables(incomplete: str) -> list[Offer]:
-    """Shipped tables, and files of one's own."""
+    """Names of shipped tables, and table files."""
     from ..document.shipped import shipped_tables
 
     return [*_offered(((name, "") for name in shipped_tables()), incomplete), *_files(incomplete, _is_spec)]

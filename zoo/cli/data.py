@@ -24,7 +24,7 @@ def fetch(
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Download what a data set lacks into $ZOO_DATA or the user's cache, compare checksums, and read it."""
+    """Download the missing files of a data set into $ZOO_DATA or the user's cache, verify checksums, and read it."""
     from ..data.fetch import fetch as get
     from .terminal import say
 

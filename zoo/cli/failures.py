@@ -1,4 +1,4 @@
-"""The one place where exceptions become sentences: what a user reads of a failure, and the exit code.
+"""Error messages and exit codes: the one place where exceptions are turned into messages.
 
 What is foreseen is raised as a `ZooError` where it happens. What the system refuses (a folder in place of a file, no
 permission, a full disk) has its sentence here. All else is a defect, of zoo or of a plugin: one line, with a file that
@@ -44,7 +44,7 @@ def prepare_streams() -> None:
 
 
 def told(error: BaseException) -> int:
-    """Print what a failure is to its user; the exit code."""
+    """Print the message of an error; return the exit code."""
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
     message, code = _message_of(error)
@@ -71,7 +71,7 @@ def _message_of(error: BaseException) -> tuple[str, int]:
 
 
 def _lacks_memory(error: BaseException) -> bool:
-    """Also of torch, which has a class of its own for a device and none for the CPU."""
+    """Whether an error is lack of memory, including torch's own class for devices."""
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
 
@@ -88,7 +88,7 @@ def _of_defect(error: BaseException) -> tuple[str, int]:
 
 
 def _plugin_in(trace: TracebackType | None) -> str | None:
-    """The plugin whose code was the last of zoo's and the plugins' to run; None where that was zoo's own."""
+    """The plugin whose code ran last before the error; None for zoo's own code."""
     plugins = {"": ""}
     with suppress(Exception):
         plugins |= {one.module.partition(".")[0]: f"'{one.name}' ({one.distribution} {one.version})" for one in found()}
@@ -110,7 +110,7 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
 
 
 def _report(error: BaseException) -> Path | None:
-    """A file with all that a maintainer needs; None where there is no place to write it."""
+    """Write a file with the details for a maintainer; None if it cannot be written."""
     torch = getattr(sys.modules.get("torch"), "__version__", "not imported")
     head = [
         f"zoo {__version__}, torch {torch}, Python {platform.python_version()}, {platform.platform()}",
@@ -130,7 +130,7 @@ def _report(error: BaseException) -> Path | None:
 
 
 def _in_escapes(error: UnicodeError) -> tuple[str | bytes, int]:
-    """A byte of a name that is not UTF-8 as it is, and another character by its escape."""
+    """A byte of a name that is not UTF-8, or another character as an escape."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     character = error.object[error.start]

@@ -1,4 +1,4 @@
-"""Commands that say what is installed: list, show, plugins, schema, docs."""
+"""Commands that list what is installed: list, show, plugins, schema, docs."""
 
 from __future__ import annotations
 

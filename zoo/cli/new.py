@@ -1,4 +1,4 @@
-"""Commands that start something of one's own: new plugin, new spec."""
+"""Commands that create files to start from: new plugin, new spec."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def new_plugin(
     licence: Annotated[str | None, typer.Option(help="An SPDX name; asked for on a terminal, or else MIT.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a package with one component, its tests and a spec: it installs and passes as it is."""
+    """Write a package with one component, its tests and a spec, ready to install and test."""
     from .scaffold import new_plugin as write
 
     if licence is None and sys.stdin.isatty() and sys.stderr.isatty():

@@ -1,4 +1,4 @@
-"""The one JSON object that a command replies with: what JSON has no word for is null, and named."""
+"""JSON replies of commands: numbers without a JSON form are null, and named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def reply(value: Mapping[str, Any]) -> str:
-    """An object as JSON on one line; a number that is not finite is null there, and ``not_finite`` says what it was.
+    """An object as JSON on one line; a number that is not finite is null, and named in ``not_finite``.
 
     >>> reply({"metrics": {"nll": float("inf")}})
     '{"metrics": {"nll": null}, "not_finite": {"metrics.nll": "inf"}}'

@@ -42,7 +42,7 @@ TEXTS = ("Apache-2.0", "BSD-3-Clause", "MIT")
 
 @dataclass(frozen=True)
 class NewPlugin:
-    """What was written: the package's folder, its files, and the component in it."""
+    """A new package: its folder, its files, and its component."""
 
     folder: Path
     files: list[str]
@@ -50,7 +50,7 @@ class NewPlugin:
 
 
 def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
-    """Write a package that installs, passes its tests and brings one component of a kind; UsageError where it cannot.
+    """Write a package with one component of a kind; UsageError if it cannot be written.
 
     Nothing is overwritten: the folder must not be there.
     """
@@ -97,7 +97,7 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
 
 
 def component_of(kind: str) -> str:
-    """What the first component of a kind is called: ``GatedMLP`` is ``gated_mlp``."""
+    """The name of the first component of a kind: ``GatedMLP`` is ``gated_mlp``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", EXAMPLES[kind]).lower()
 
 

@@ -55,7 +55,7 @@ def export(
 
 @command("verify")
 def verify(target: Target, trust: Trust = False, as_json: Json = False) -> None:
-    """Check a share file: its bytes, the model that it declares, and whether what it needs is installed."""
+    """Check a share file: its bytes, its model, and whether the required packages are installed."""
     from ..share import verify
 
     verified = verify.verify(target, trust=trust)

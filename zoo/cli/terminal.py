@@ -26,12 +26,12 @@ HEADLINE = ("bits_per_dim", "nll", "loss")
 
 
 def listener() -> Progress:
-    """What suits where standard error goes."""
+    """The progress display that suits standard error."""
     return Bar() if sys.stderr.isatty() else Lines()
 
 
 class Pace:
-    """Steps a second of late: a moving average, in which what was some seconds ago counts for less and less."""
+    """Steps per second, as an exponential moving average."""
 
     def __init__(self, step: float) -> None:
         self.rate: float | None = None
@@ -49,7 +49,7 @@ class Pace:
         self._step, self._time = step, now
 
     def left(self, until: float) -> str:
-        """How long the rest takes at this pace."""
+        """The time left at this pace."""
         return f"{duration((until - self._step) / self.rate) if self.rate else '?'} left"
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Pace:
 
 
 class Meter:
-    """How far something is, by ``hearing``: on one line of a terminal, or by a line now and then."""
+    """Progress of an activity, on one line of a terminal, or as occasional lines."""
 
     def __init__(self, live: bool) -> None:
         self._live, self._said, self._shown = live, time.monotonic(), 0
@@ -129,7 +129,7 @@ class Lines(Progress):
 
 
 class Bar(Progress):
-    """A live bar with loss, rate and time left; where there is no room for all of it, figures give way first."""
+    """Live progress bar with loss, rate and time left; in a narrow terminal figures are left out first."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console, self._meter, self._runs = console, Meter(live=True), False
@@ -191,7 +191,7 @@ class Bar(Progress):
 
 @contextmanager
 def following() -> Iterator[None]:
-    """Within this block what takes a while says how far it is."""
+    """Context manager in which long activities show their progress."""
     meter = Meter(sys.stderr.isatty())
     try:
         with hearing(meter):
@@ -211,7 +211,7 @@ def fitting(texts: Sequence[str], room: int) -> str:
 
 
 def columns_of(stream: TextIO) -> int | None:
-    """How wide a terminal is; None for what is none, where a line may be as long as it is."""
+    """The width of a terminal; None for other streams, whose lines are not limited."""
     return shutil.get_terminal_size().columns if stream.isatty() or "COLUMNS" in os.environ else None
 
 
@@ -232,5 +232,5 @@ def duration(seconds: float) -> str:
 
 
 def say(message: str) -> None:
-    """A line for the user, beside the results."""
+    """Print a line for the user on standard error, apart from the results."""
     print(message, file=sys.stderr, flush=True)

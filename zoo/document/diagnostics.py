@@ -1,4 +1,4 @@
-"""What pydantic and components complain of, in our words and at its place in the spec."""
+"""Errors of pydantic and of components as messages with their place in the spec."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ MAX_PROBLEMS = 200
 
 
 class _Complaint(NamedTuple):
-    """One of pydantic's errors, and what of the spec it is about."""
+    """One error of pydantic, with its part of the spec."""
 
     type: str
     key: str
@@ -75,7 +75,7 @@ class _Complaint(NamedTuple):
 
 
 def _holder(schema: type[Settings], loc: tuple[int | str, ...], owner: str) -> tuple[str, list[str]]:
-    """Which record of a schema the last step of a path is in, and the keys that it knows."""
+    """The record of a schema that the last step of a path is in, and its keys."""
     for step in loc[:-1]:
         held = {info.alias or name: info for name, info in schema.model_fields.items()}.get(str(step))
         inner = list(_types_in(held.annotation)) if held else []
@@ -152,7 +152,9 @@ def shown(value: Any) -> str:
 
 
 def told(error: Exception) -> str:
-    """What a component raised; of what was not raised for the user the first line, where torch's C++ begins below."""
+    """The message of a component's exception; of one that is not meant for the user only the first line, without C++
+    frames.
+    """
     if isinstance(error, OSError) and error.errno is not None:
         return of_system(error)
     text = without_addresses(str(error)) or "no reason given"
@@ -160,7 +162,7 @@ def told(error: Exception) -> str:
 
 
 def raised_at(error: Exception, cls: type) -> str:
-    """Where in a class's own file an exception came from, to be added to a message."""
+    """The line of a class's own file where an exception was raised, to append to a message."""
     try:
         file = inspect.getsourcefile(cls)
     except TypeError:

@@ -1,4 +1,4 @@
-"""What ``extends`` and ``--set`` do: mappings merge, lists are replaced, another ``type`` starts afresh."""
+"""Merging of specs by ``extends`` and ``--set``: mappings merge, lists are replaced, another ``type`` resets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORT = {"evaluate": ("metrics", "batch")}
 
 
 def merge(base: Any, over: Any, say: Say, path: str = "") -> Any:
-    """``over`` laid upon ``base``; ``say`` is told where a node's parameters are reset."""
+    """``over`` merged into ``base``; ``say`` is called for each node whose parameters are reset."""
     if path in SHORT and {type(base), type(over)} == {Entries, Items}:
         base, over = _in_full(base, path), _in_full(over, path)
     if not (isinstance(base, Entries) and isinstance(over, Entries)):
@@ -113,7 +113,7 @@ def _opened(node: Any, keys: list[str], path: str) -> tuple[Any, list[str]]:
 
 
 def _index(items: Items, key: str, mark: Mark | None, path: str) -> int:
-    """Which item of a list is meant."""
+    """The index of a list item in a path."""
     if key.isdecimal() and int(key) < len(items):
         return int(key)
     names = [_type_of(item) if isinstance(item, Entries) else item for item in items]

@@ -1,4 +1,4 @@
-"""Values of a spec that remember where they were written.
+"""Values of a spec with their places in the text.
 
 Texts, mappings and lists are their plain Python types with a `Place`; numbers, booleans and null stay plain, and
 the mapping or list that holds them knows where they stand.
@@ -15,7 +15,7 @@ from ..errors import Mark
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value was written, and its path in the spec, before any ``repeat`` unrolls."""
+    """Place of a value in the text, and its path in the spec, before any ``repeat`` is expanded."""
 
     mark: Mark | None = None
     path: str = ""
@@ -57,7 +57,7 @@ class Entries(dict[str, Any]):
                 marks[key] = mark
 
     def without(self, *keys: str) -> Entries:
-        """A copy that lacks some keys and keeps its marks."""
+        """A copy without some keys, with the same marks."""
         rest = Entries({key: value for key, value in self.items() if key not in keys}, self.place)
         rest.key_marks, rest.value_marks = self.key_marks, self.value_marks
         return rest
@@ -75,12 +75,12 @@ class Items(list[Any]):
 
 
 def place_of(value: Any) -> Place:
-    """Where a value was written, if it knows."""
+    """The place of a value, if it has one."""
     return value.place if isinstance(value, Text | Entries | Items) else NOWHERE
 
 
 def child_place(parent: Any, key: str | int) -> Place:
-    """Where the value under a key or an index was written."""
+    """The place of the value under a key or an index."""
     if isinstance(parent, Items) and isinstance(key, int) and key < len(parent.places):
         return parent.places[key]
     if isinstance(parent, Mapping) and key in parent and place_of(parent[key]) is not NOWHERE:
@@ -90,7 +90,7 @@ def child_place(parent: Any, key: str | int) -> Place:
 
 
 def key_place(parent: Any, key: str) -> Place:
-    """Where a key was written."""
+    """The place of a key."""
     mark = parent.key_marks.get(key) if isinstance(parent, Entries) else None
     return place_of(parent).under(key, mark)
 

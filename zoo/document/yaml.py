@@ -33,7 +33,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$")
 
 
 def read_yaml(text: str, name: str, path: Path | None = None) -> Any:
-    """The value of a YAML text as places-bearing nodes; SpecError where it is not what zoo accepts."""
+    """The value of a YAML text as nodes with places; SpecError if zoo does not accept it."""
     return read_within(Source(name, text, path), text)
 
 
@@ -63,7 +63,7 @@ def write_yaml(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what our reader, unlike PyYAML's, takes for a number: ``1e3``."""
+    """YAML dumper that quotes texts like ``1e3``, which our reader, unlike PyYAML's, takes for a number."""
 
 
 def _quoted(dumper: yaml.SafeDumper, text: str) -> ScalarNode:
@@ -75,7 +75,7 @@ _Dumper.add_representer(str, _quoted)
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """What YAML allows and zoo does not."""
+    """YAML that zoo does not accept."""
 
 
 def _mark(source: Source, told: Any) -> Mark:
@@ -83,14 +83,14 @@ def _mark(source: Source, told: Any) -> Mark:
 
 
 class _Alias(Node):
-    """``*name``: where it stands, and the node it stands for."""
+    """An alias ``*name``: its place, and the node that it refers to."""
 
     def __init__(self, target: Node, start_mark: Any) -> None:
         super().__init__("alias", target, start_mark, start_mark)
 
 
 class _Composer(Reader, Scanner, Parser, Composer, yaml.resolver.BaseResolver):
-    """Composes nodes, keeps where each alias stood, and counts what the aliases will unfold to."""
+    """YAML composer that records the places of aliases, and counts the nodes that they expand to."""
 
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
@@ -194,7 +194,7 @@ class _Construction:
 
 
 def plain_scalar(text: str, place: Place) -> Any:
-    """What an unquoted word means."""
+    """The value of an unquoted word."""
     if text in ("", "~", "null"):
         return None
     if text in ("true", "false"):

@@ -1,1 +1,1 @@
-"""What a model runs on: device, precision, compilation, processes, signals and random numbers."""
+"""Execution: device, precision, compilation, processes, signals and random numbers."""

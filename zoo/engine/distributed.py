@@ -36,7 +36,7 @@ PATIENCE = timedelta(hours=3)
 
 
 class Processes(ABC):
-    """Who takes part in a run. The first process alone writes; every process computes."""
+    """The processes of a run. Every process computes; only the first one writes."""
 
     rank: int
     size: int
@@ -48,7 +48,9 @@ class Processes(ABC):
 
     @property
     def stream(self) -> tuple[int, ...]:
-        """What tells this process's noise from the others'; the first has the noise of a run alone."""
+        """The number that separates this process's noise from that of others; the first has the noise of a single
+        process.
+        """
         return (self.rank,) if self.rank else ()
 
     @abstractmethod
@@ -57,7 +59,7 @@ class Processes(ABC):
 
     @abstractmethod
     def once(self, make: Callable[[], T]) -> T:
-        """What the first process makes, in every process; where it raises a `ZooError`, every process does."""
+        """The result of the first process, in every process; a `ZooError` of the first is raised in all."""
 
     @abstractmethod
     def gather(self, value: T) -> list[T]:
@@ -181,7 +183,7 @@ class Together(Processes):
 
 
 def launched() -> int | None:
-    """How many processes a launcher such as torchrun started, this one among them; None without a launcher.
+    """The number of processes that a launcher such as torchrun started, including this one; None without a launcher.
 
     UsageError where the environment contradicts itself, or does not say where the processes meet.
     """
@@ -206,7 +208,7 @@ def writes() -> bool:
 
 
 def end_with_launcher() -> None:
-    """Where zoo itself started this process, let the kernel kill it when its launcher is gone."""
+    """Let the kernel kill this process when its launcher is gone, if zoo started it."""
     if sys.platform == "linux" and os.environ.get(LAUNCHER) == str(os.getppid()):
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
@@ -284,7 +286,7 @@ def _alone() -> bool:
 
 @contextmanager
 def joined() -> Iterator[Processes]:
-    """The processes of this run, joined within this block; `ZooError` where one of them is lost."""
+    """Context manager with the processes of this run; `ZooError` if one of them is lost."""
     if launched() in (None, 1):
         yield Alone()
         return
@@ -316,7 +318,7 @@ def _met() -> Together:
 
 @dataclass(frozen=True)
 class _Refusal:
-    """What became of the first process, as the others hear of it."""
+    """Error of the first process, as sent to the others."""
 
     message: str
     exit_code: int

@@ -32,12 +32,12 @@ def shard(model: nn.Module, device: torch.device) -> None:
 
 
 def whole(x: Tensor) -> Tensor:
-    """All of a tensor. Where it is divided, every process has to ask."""
+    """The full tensor. If it is sharded, every process must call this."""
     return x.full_tensor() if _divided(x) else x  # type: ignore[attr-defined]
 
 
 def local(x: Tensor) -> Tensor:
-    """This process's part of a tensor; all of it where it is not divided."""
+    """This process's shard of a tensor, or all of it if it is not sharded."""
     return x.to_local() if _divided(x) else x  # type: ignore[attr-defined]
 
 

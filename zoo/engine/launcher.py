@@ -25,7 +25,7 @@ SECONDS_TO_SAVE = 120
 
 
 def to_start(asked: int | None, recorded: int) -> int:
-    """How many processes this one has to start: none where a launcher has done so, or where it is enough itself.
+    """The number of processes to start: none under another launcher, or if one process is enough.
 
     ``recorded`` is how many the run had when it began.
     """
@@ -62,7 +62,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
 
 
 def _settle(processes: int) -> None:
-    """What the processes inherit."""
+    """Set the environment that the processes inherit."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // processes)))
     os.environ[LAUNCHER] = str(os.getpid())

@@ -1,4 +1,4 @@
-"""Every random draw is a pure function of (seed, purpose, step, rank).
+"""Random numbers: every draw is a pure function of (seed, purpose, step, rank).
 
 Dropout and torch.distributions take no generator, so the default generators are seeded anew for each purpose; nothing
 has to be saved to resume to the same bits.
@@ -39,7 +39,7 @@ def reseed(device: torch.device, seed: int, *purpose: str | int) -> None:
 
 
 def generator(seed: int, *purpose: str | int) -> torch.Generator:
-    """A generator of its own on the CPU: the same numbers whatever the model runs on."""
+    """A separate generator on the CPU, with the same numbers on every device."""
     return torch.Generator().manual_seed(derive(seed, *purpose))
 
 

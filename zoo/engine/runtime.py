@@ -1,4 +1,4 @@
-"""What a model runs on: device, precision, compilation, memory settings."""
+"""Runtime of a model: device, precision, compilation, memory settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COMPILE_GAIN = 0.2
 
 @dataclass(frozen=True)
 class Choices:
-    """What was chosen for a run; a resume repeats it, or its bits would differ."""
+    """Runtime choices of a run, which a resumed run must repeat to give the same bits."""
 
     device: str
     precision: str
@@ -86,7 +86,7 @@ def keep_freed_memory() -> bool:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether torch.compile has what it needs here: on the CPU, a C++ compiler."""
+    """Whether the requirements of torch.compile are met: on the CPU, a C++ compiler."""
     if device.type == "cpu":
         return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
     return device.type == "cuda"
@@ -94,7 +94,7 @@ def can_compile(device: torch.device) -> bool:
 
 @contextmanager
 def quiet_compiler() -> Iterator[None]:
-    """Within this block torch keeps to itself what it remarks on its own inner workings; TORCH_LOGS asks for it."""
+    """Context manager that silences torch's messages about its compiler, unless TORCH_LOGS asks for them."""
     if "TORCH_LOGS" in os.environ:
         yield
         return
@@ -110,7 +110,7 @@ def quiet_compiler() -> Iterator[None]:
 
 
 def compile_pays(device: torch.device, seconds_per_step: float, steps: int) -> bool:
-    """Whether a run is long enough to win back what compiling costs."""
+    """Whether a run is long enough that compilation saves time."""
     cost = COMPILE_SECONDS.get(device.type, float("inf"))
     return can_compile(device) and seconds_per_step * steps * COMPILE_GAIN > cost
 
@@ -153,7 +153,9 @@ class Runtime:
             return self._forward(self.arrange(batch), clock)
 
     def synchronising(self, now: bool) -> AbstractContextManager[Any]:
-        """Within this block backward averages gradients over the processes, or else keeps them for the next time."""
+        """Context manager in which backward averages gradients over processes, or else accumulates them for the next
+        time.
+        """
         return nullcontext() if now or self._replica is None else self._replica.no_sync()
 
     def autocast(self) -> AbstractContextManager[Any]:

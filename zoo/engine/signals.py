@@ -30,7 +30,7 @@ class Request:
 
     @contextmanager
     def repeatable(self, work: str) -> Iterator[None]:
-        """Within this block a second signal raises `Abandoned`; ``work`` is what messages call the block."""
+        """Context manager in which a second signal raises `Abandoned`; ``work`` names the block in messages."""
         self._repeatable = work
         try:
             yield

@@ -1,4 +1,4 @@
-"""Jobs under SLURM that are told to stop and want to go on later."""
+"""Requeueing of preempted SLURM jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def restarted(spec: Spec) -> bool:
 
 
 def ask(spec: Spec, stop: Interrupted, progress: Progress) -> None:
-    """Put a job that was told to stop back into the queue."""
+    """Requeue a preempted job."""
     if not _wanted(spec) or stop.exit_code != 128 + signal.SIGTERM:
         return
     job = os.environ[JOB]

@@ -1,1 +1,1 @@
-"""What leaves zoo: programs for other runtimes, model cards, uploads."""
+"""Export: programs for other runtimes, model cards, uploads."""

@@ -1,4 +1,4 @@
-"""File formats of programs, for those who have another runtime than zoo."""
+"""File formats of programs for other runtimes than zoo."""
 
 from __future__ import annotations
 

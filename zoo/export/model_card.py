@@ -1,4 +1,4 @@
-"""The model card of a share file: markdown with YAML before it, as hubs show it.
+"""Model cards of share files: markdown with YAML front matter, as hubs show it.
 
 Whoever wrote the file chose its words. None of them can end a table, a code block or the YAML, or become markup.
 """
@@ -54,7 +54,7 @@ def card(spec: Spec, meta: Mapping[str, Any], address: Address, *, parameters: i
 
 
 def words(value: Any) -> str:
-    """A stranger's words as they stand, within a line of markdown or a cell of a table.
+    """Untrusted text escaped for a line of markdown or a cell of a table.
 
     >>> words("<b>*one*\\n| two")
     '&lt;b&gt;\\\\*one\\\\* \\\\| two'
@@ -66,7 +66,7 @@ def words(value: Any) -> str:
 
 
 def _front_matter(spec: Spec, meta: Mapping[str, Any], picture: str | None) -> str:
-    """What a hub sorts by: JSON strings, each on its own line, are YAML that nothing can leave."""
+    """The metadata by which a hub sorts: each value is a JSON string on one line, which is safe YAML."""
     event, lines = meta["event"], ["---", "library_name: zoo"]
     if meta["licence"] is not None:
         lines += _licence(str(meta["licence"]))
@@ -96,14 +96,14 @@ def _how_to_open(meta: Mapping[str, Any], address: Address, picture: str | None)
 
 
 def _third_parties(meta: Mapping[str, Any]) -> list[str]:
-    """What pip is asked for besides zoo. A name that is none is left out: the table of parts shows it."""
+    """The pip requirements besides zoo. Invalid names are left out: the table of parts shows them."""
     found = {(str(part["distribution"]), str(part["version"])) for part in meta["components"]}
     sound = (pair for pair in found if _DISTRIBUTION.fullmatch(pair[0]) and _VERSION.fullmatch(pair[1]))
     return sorted(f"{distribution}=={version}" for distribution, version in sound if distribution != HOME)
 
 
 def _figures(spec: Spec, metrics: Mapping[str, Any]) -> str:
-    """What was measured, on what and how; beside it what others published."""
+    """The measured figures with their protocol, next to published ones."""
     measured = metrics.get("figures") or {}
     published: dict[str, list[str]] = {}
     for entry in spec.published:

@@ -1,4 +1,4 @@
-"""What of a model is a program: a function of one tensor, without chance."""
+"""Programs of a model: deterministic functions of one tensor."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Program(nn.Module, ABC):
 
 
 class Sampling(Program):
-    """The decoding of latents, :math:`z \\mapsto x`: whoever runs it draws them."""
+    r"""The decoding of latents, :math:`z \mapsto x`: the caller draws them."""
 
     name, takes, gives = "sample", "z", "x"
 

@@ -26,7 +26,7 @@ MOST_DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Pushed:
-    """What was put where: ``address`` names the commit."""
+    """Result of an upload: ``address`` names the commit."""
 
     address: Address
     files: tuple[str, ...]

@@ -59,7 +59,7 @@ def translate(
     licence: str | None = None,
     trust: bool = False,
 ) -> Translation:
-    """Write a model's program in a format of `FORMATS`: its sampling, or its scoring where that is all it has.
+    """Write a model's program in a format of `FORMATS`: its sampling, or its scoring if it cannot sample.
 
     Raises `zoo.UsageError` where the model is no such function, `zoo.PluginError` where packages are missing,
     `zoo.ZooError` where the program cannot be written.
@@ -78,7 +78,7 @@ def translate(
 
 @torch.no_grad()
 def write(program: Program, path: Path, form: Format, about: Mapping[str, Any]) -> Path:
-    """Write a program; the file is there only if it gives, in its own runtime, what the model gives, up to rounding.
+    """Write a program; the file is created only if its own runtime gives the model's outputs, up to rounding.
 
     It is tried with other numbers of rows than it was written with. Raises `zoo.ZooError` where it does not.
     """
@@ -98,7 +98,7 @@ def write(program: Program, path: Path, form: Format, about: Mapping[str, Any]) 
 
 
 def differences(program: Program, run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """How far another runtime is from the model, where rounding does not explain it; empty where all agrees.
+    """The differences of another runtime from the model that rounding does not explain.
 
     Rounding explains what the model itself gives for inputs that differ by `ROUNDING`: an integer may be another
     only where its continuous value lies at the edge of a level.
@@ -134,7 +134,7 @@ class _Untranslated(Exception):
 
 
 def _root(error: Exception) -> Exception:
-    """What went wrong first: exporters wrap it in advice."""
+    """The root cause of an exporter's error."""
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
     return error

@@ -1,4 +1,4 @@
-"""The digest of a share file, and bytes that are hashed as they pass: written, read, or only looked at."""
+"""Digests of share files, and hashing of bytes as they are read or written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def digest(entries: Mapping[str, TensorEntry], hashes: Mapping[str, str], meta: 
 
 
 def check_seal(path: Path, header: Header, hashes: Mapping[str, str]) -> None:
-    """`zoo.DamagedFile` unless the digest is that of these bytes and of what the file declares."""
+    """`zoo.DamagedFile` unless the digest matches these bytes and the declarations of the file."""
     known = hashes.keys() == header.tensors.keys()
     if not known or digest(header.tensors, hashes, header.written) != header.meta["digest"]:
         raise DamagedFile(f"{path} is damaged: its digest does not match what it holds")
@@ -41,7 +41,7 @@ def check_seal(path: Path, header: Header, hashes: Mapping[str, str]) -> None:
 
 @contextmanager
 def opened(path: Path, header: Header) -> Iterator[int]:
-    """The very file whose header was judged, for reading; `zoo.DamagedFile` where it cannot be read to its end."""
+    """The file whose header was checked, open for reading; `zoo.DamagedFile` if it cannot be read to its end."""
     try:
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -55,7 +55,7 @@ def opened(path: Path, header: Header) -> Iterator[int]:
 
 
 def hash_file(path: Path, header: Header) -> dict[str, str]:
-    """The sha256 of each tensor's bytes, none of which is kept."""
+    """The sha256 of each tensor's bytes, which are not stored."""
     with opened(path, header) as handle:
         return in_threads(header.tensors, lambda name, entry: _skim(handle, header.data_start, entry))
 
@@ -72,7 +72,7 @@ def in_threads(entries: Mapping[str, TensorEntry], work: Callable[[str, TensorEn
 
 
 def read_into(memory: memoryview, handle: int, at: int) -> str:
-    """Fill memory from a place in a file on; the sha256 of what was read. EOFError where the file ends before."""
+    """Read a file from an offset into memory; return the sha256. EOFError if the file ends before."""
     total = hashlib.sha256()
     for begin in range(0, len(memory), CHUNK):
         piece = memory[begin : begin + CHUNK]
@@ -82,7 +82,7 @@ def read_into(memory: memoryview, handle: int, at: int) -> str:
 
 
 def write_from(memory: memoryview, handle: int, at: int) -> str:
-    """Write memory from a place in a file on; the sha256 of what was written."""
+    """Write memory to a file at an offset; return the sha256."""
     total = hashlib.sha256()
     for begin in range(0, len(memory), CHUNK):
         piece = memory[begin : begin + CHUNK]

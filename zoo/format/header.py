@@ -34,7 +34,7 @@ class TensorEntry(NamedTuple):
 
 
 class Stamp(NamedTuple):
-    """By what a file is known to be the same, unchanged."""
+    """Identity of an unchanged file."""
 
     device: int
     inode: int
@@ -48,7 +48,7 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True)
 class Header:
-    """What a share file says about itself: ``meta`` in today's format, whatever the file's own is."""
+    """Header of a share file: ``meta`` in today's format, whatever the format of the file."""
 
     tensors: dict[str, TensorEntry]
     meta: dict[str, Any]
@@ -60,7 +60,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The checked header of a share file; `zoo.DamagedFile` where it is not one."""
+    """The checked header of a share file; `zoo.DamagedFile` if it is not one."""
     try:
         if not path.is_file():
             what = f"{path} is a directory, not a share file" if path.is_dir() else f"there is no file {path}"
@@ -78,7 +78,7 @@ def read_header(path: Path) -> Header:
 
 
 def _another(path: Path, start: bytes, size: int) -> ZooError:
-    """What is wrong with a file that does not begin as a share file does: what it is instead, where that is known."""
+    """The message about a file that does not begin like a share file: its actual format, if known."""
     if path.suffix.lower() in SPEC_ENDINGS:
         return UsageError(f"{path} is a spec, not a run or a share file: 'zoo train {path}' makes a run of it")
     kind = next((kind for magic, kind in KINDS.items() if start.startswith(magic)), None)
@@ -104,7 +104,7 @@ KINDS = {
 
 
 def judge(path: Path, raw: bytes, data: int) -> Header:
-    """The header whose JSON text this is, before ``data`` bytes of tensors; `zoo.DamagedFile` where it is unsound."""
+    """The header in this JSON text, before ``data`` bytes of tensors; `zoo.DamagedFile` if it is invalid."""
     try:
         entries = _parsed(raw.decode("latin-1"))
         text = canonical(entries)
@@ -137,7 +137,7 @@ def _pieces(text: str) -> int:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    """A JSON object; `Unsound` where it is none, or would take more to parse than any model needs."""
+    """A JSON object; `Unsound` if it is not one, or too large to parse."""
     # The writer escapes what is not ASCII; other texts would take four times the memory.
     if not text.isascii():
         raise Unsound("is not a share file of zoo: its header is not ASCII")

@@ -1,4 +1,4 @@
-"""What the one metadata key of a share file holds, judged without torch: a stranger wrote it."""
+"""Metadata of a share file, checked without torch: it is untrusted."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def parents_in(recorded: Parents) -> list[str]:
 
 
 class Unsound(Exception):
-    """What a share file says is not what one can say; the message goes on after the file's name."""
+    """Metadata of a share file is invalid; the message follows the file's name."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Sound metadata in today's format, the event that it describes, and what is written in the file itself."""
+    """Valid metadata in today's format, its event, and the metadata as stored in the file."""
 
     values: dict[str, Any]
     event: Event
@@ -100,7 +100,7 @@ def judge_metadata(meta: Any, tensors: Collection[str]) -> Metadata:
 
 
 def shown(text: str) -> str:
-    """A stranger's text as a message quotes it: no control character reaches the terminal."""
+    """Untrusted text for a message, without control characters."""
     return ascii(text if len(text) <= 80 else f"{text[:77]}...")
 
 
@@ -129,7 +129,7 @@ Steps = tuple[str | int, ...]
 
 
 def flaws_in(root: Any) -> Iterator[tuple[Steps, str]]:
-    """What no share file may hold, and where: what is printed later must be harmless, numbers and nesting bounded."""
+    """The forbidden contents of metadata with their places: texts must be harmless, numbers and nesting bounded."""
     pending: list[tuple[Steps, Any]] = [((), root)]
     while pending:
         steps, value = pending.pop()
@@ -150,7 +150,7 @@ def flaws_in(root: Any) -> Iterator[tuple[Steps, str]]:
 
 
 def flaws_of_spec(spec: Mapping[str, Any]) -> Iterator[tuple[Steps, str]]:
-    """What a share file's spec may not be beside that: it is resolved, bounded, and each ``type`` is a plain name."""
+    """The further errors of a share file's spec: it must be resolved and bounded, with each ``type`` a plain name."""
     if not (isinstance(spec.get("name"), str) and is_spec_name(spec["name"])):
         yield ("name",), "has no sound name: letters, digits, '.', '_' and '-', at most 128"
     plugins = spec.get("plugins", [])
@@ -183,7 +183,7 @@ def is_number(value: float) -> bool:
 
 
 def _judge_component(value: Any) -> None:
-    """Kind, name, distribution, version: what a ``pip install`` line is made of."""
+    """Check the kind, name, distribution and version of a component, which appear in a ``pip install`` line."""
     _require(isinstance(value, dict) and value.keys() == {"kind", "name", "distribution", "version"}, "components")
     _require(all(isinstance(text, str) for text in value.values()), "components")
     bare = "." not in value["name"]
@@ -250,7 +250,7 @@ def _is_digest(value: Any) -> bool:
 
 
 def _event(value: Any) -> Event:
-    """The event of a file, with all of its entries."""
+    """The event; keys that older files do not have are None."""
     fields_of = _event_fields(value)
     _require(0 < len(fields_of["shape"]) <= 8, "event")
     also = fields_of["also"] or []

@@ -76,7 +76,7 @@ def migrations_in(value: Any) -> tuple[Migration, ...]:
 
 
 def version_of(text: str) -> Version | None:
-    """A version as packages declare it; None for what is none.
+    """A package's version; None if it is not a valid one.
 
     >>> version_of("1.0rc1") < version_of("1.0"), version_of("1.0; rm"), version_of("unknown")
     (True, None, None)

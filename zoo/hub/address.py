@@ -1,4 +1,4 @@
-"""Where a share file lies on a hub: ``hf://OWNER/NAME``, or ``hf://OWNER/NAME@REVISION``."""
+"""Addresses of share files on a hub: ``hf://OWNER/NAME``, or ``hf://OWNER/NAME@REVISION``."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Address:
 
     @property
     def pinned(self) -> bool:
-        """Whether it names a commit: what is there never changes."""
+        """Whether it names a commit, whose content never changes."""
         return is_commit(self.revision)
 
     def at(self, revision: str) -> Address:
@@ -48,7 +48,7 @@ class Address:
 
 
 def is_address(target: str | Path) -> bool:
-    """Whether somebody means a hub, well-formed or not: a `Path` has made ``hf:/`` of ``hf://``."""
+    """Whether a text is meant as a hub address, well-formed or not: a `Path` turns ``hf://`` into ``hf:/``."""
     return str(target).startswith("hf:/")
 
 
@@ -57,7 +57,7 @@ def is_commit(revision: str | None) -> bool:
 
 
 def read_address(text: str) -> Address:
-    """An address from its text; `zoo.UsageError` where it is none."""
+    """An address from its text; `zoo.UsageError` for an invalid one."""
     if not text.startswith("hf://"):
         raise UsageError(f"{text!r} is not an address; write hf://OWNER/NAME, or hf://OWNER/NAME@REVISION")
     repository, at, revision = text.removeprefix("hf://").partition("@")

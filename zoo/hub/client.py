@@ -1,4 +1,4 @@
-"""Share files on a hub, through huggingface_hub, which is imported only when one is asked.
+"""Hub client for share files, through huggingface_hub, which is imported only when needed.
 
 A hub is not believed. What it announces is bounded before it is fetched, what it sends is compared with the hash that
 it tells for the commit, and the file is then opened by the strict reader like any other.
@@ -35,7 +35,7 @@ QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "
 
 
 def require() -> None:
-    """Import huggingface_hub, quietly; `zoo.PluginError` where that fails."""
+    """Import huggingface_hub quietly; `zoo.PluginError` if that fails."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -72,7 +72,7 @@ def fetch(text: str, say: Say = _to_stderr) -> Path:
 
 
 def _look_up(address: Address) -> tuple[str, RepoSibling]:
-    """The commit that an address means now, and what the hub tells of its share file."""
+    """The current commit of an address, and the hub's information on its share file."""
     info = _api().model_info(address.repository, revision=address.revision, files_metadata=True, timeout=TIMEOUT)
     commit = str(info.sha)
     if not is_commit(commit) or (address.pinned and commit != address.revision):
@@ -89,7 +89,7 @@ def _look_up(address: Address) -> tuple[str, RepoSibling]:
 
 
 def _download(address: Address, pinned: Address, file: RepoSibling) -> Path:
-    """The file in the cache, compared with the hash that the hub told."""
+    """The file in the cache, compared with the hash that the hub announced."""
     _require_etag(address, pinned)
     with answers(str(pinned)):
         bar: Any = _counting(file.size or 0)
@@ -117,7 +117,7 @@ class _TooMuch(Exception):
 
 
 def _counting(most: int) -> type:
-    """A progress bar, shown or not, that ends a download of more bytes: it is told of them before they are written."""
+    """A progress bar, shown or not, that ends a download with more bytes than announced before they are written."""
     from huggingface_hub.utils.tqdm import tqdm
 
     class Counting(tqdm):
@@ -164,7 +164,7 @@ def _cached(address: Address) -> Path | None:
 
 
 def _instead(address: Address, away: Unreachable, say: Say) -> Path:
-    """What the cache has of an address whose hub gives no answer."""
+    """The cached file of an address whose hub does not answer."""
     found = _cached(address)
     if found is None:
         raise Unreachable(f"{away}, and it is not in the cache")
@@ -175,7 +175,7 @@ def _instead(address: Address, away: Unreachable, say: Say) -> Path:
 def upload(
     address: Address, files: Mapping[str, Path | bytes], *, private: bool, message: str, say: Say = _to_stderr
 ) -> Address:
-    """Put files into a repository by one commit; repository and branch are made where they are missing."""
+    """Upload files to a repository in one commit; repository and branch are created if missing."""
     require()
     from huggingface_hub import CommitOperationAdd
 

@@ -1,4 +1,4 @@
-"""What a hub answers when it does not do as asked, in words for the user."""
+"""Errors of a hub as messages for the user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def host() -> str:
 
 @contextmanager
 def answers(what: str) -> Iterator[None]:
-    """Whatever huggingface_hub, and what lies under it, raises over ``what``, as one error of zoo."""
+    """Context manager that turns errors of huggingface_hub and the libraries below it into one error of zoo."""
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
@@ -54,7 +54,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _refusal(what: str, error: HfHubHTTPError) -> ZooError:
-    """An answer that is no success, by what the user can do about it."""
+    """The message for an unsuccessful response, by what the user can do."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if isinstance(error, GatedRepoError):
@@ -73,7 +73,7 @@ def _refusal(what: str, error: HfHubHTTPError) -> ZooError:
 
 
 def printable(text: str) -> str:
-    """A stranger's words on one line of a terminal.
+    """Untrusted text on one line of a terminal.
 
     >>> printable("one\\n\\x1b[31mtwo")
     'one [31mtwo'

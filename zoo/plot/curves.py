@@ -28,7 +28,7 @@ WEIGHT = re.compile(r"(?:^|\.)weight\.")
 
 
 def weights_in(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """The weights of the loss in the train rows of a ``metrics.jsonl``; what was not finite is left out."""
+    """The weights of the loss in the train rows of a ``metrics.jsonl``, without those that are not finite."""
     series: dict[str, list[tuple[float, float]]] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         row = _train_row(line)
@@ -60,7 +60,7 @@ def curves(series: Series, title: str) -> Tensor:
 
 
 def _train_row(line: str) -> Mapping[str, float | None]:
-    """A row of training; nothing of another, or of what cannot be read."""
+    """A row of training; None for another, or one that cannot be read."""
     try:
         row = json.loads(line)
         return row if row["split"] == "train" else {}
@@ -97,7 +97,7 @@ def _drawn(series: Series, colours: Mapping[str, tuple[int, int, int]], x: Span,
 
 
 def _legend(colours: Mapping[str, tuple[int, int, int]], height: int) -> Tensor:
-    """Names beside a stroke of their colours."""
+    """Names, each next to a stroke of its colour."""
     from PIL import Image, ImageDraw, ImageFont
 
     names = list(colours)

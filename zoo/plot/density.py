@@ -1,4 +1,4 @@
-"""The density of a model of one or two numbers, beside the data: a curve over a histogram, or two maps."""
+"""Pictures of the density of a model of one or two numbers: a curve over a histogram, or two maps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEWEST = 1000
 
 
 def density_problem(model: Model) -> str | None:
-    """Why a model has no picture of its density; None where it has one."""
+    """The reason why the density of a model cannot be drawn; None if it can."""
     if not (isinstance(model, Scores) and isinstance(model, Samples)):
         return "needs a model that scores and samples"
     if model.conditions:
@@ -32,7 +32,7 @@ def density_problem(model: Model) -> str | None:
 
 @torch.no_grad()
 def density_picture(model: Model, n: int, temperature: float, data: Batch | None = None) -> Tensor:
-    """The density of a model as an image ``[3, H, W]`` of bytes, beside ``data`` where there is some.
+    """The density of a model as an image ``[3, H, W]`` of bytes, next to ``data`` if given.
 
     The frame is that of the data, else of ``n`` draws (at least 1000). ValueError where `density_problem` has one.
     """

@@ -26,7 +26,7 @@ def chart(x: Span, title: str, *, curve: Tensor | None = None, data: Tensor | No
 
 
 def histogram(data: Tensor, x: Span) -> Tensor:
-    """The density of data in equal parts of an interval; what lies outside counts as well, though nowhere."""
+    """The density of data in equal bins of an interval; data outside counts in the total."""
     values = data.flatten().double().cpu()
     parts = max(24, min(100, math.isqrt(len(values))))
     counts = torch.histc(values[values.isfinite()], parts, *x)

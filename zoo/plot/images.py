@@ -27,12 +27,12 @@ def has_picture(event: Event) -> bool:
 
 
 def shown_of(n: int, event: Event) -> int:
-    """How many of ``n`` examples a picture shows: points without a bound, images as long as there is room."""
+    """The number of ``n`` examples that a picture shows: all points, and as many images as fit."""
     return n if image_problem(event) is not None else min(n, MOST_IMAGES)
 
 
 def image_problem(event: Event) -> str | None:
-    """Why data of an event are no images; None where they are."""
+    """The reason why data of an event are not images; None if they are."""
     if len(event.shape) == 3 and event.shape[0] in (1, 3):
         return None
     return f"needs images of one or three channels, not '{event.name}' of shape {event.shape}"
@@ -70,7 +70,7 @@ def shades(x: Tensor, event: Event) -> Tensor:
 
 
 def unit_shades(x: Tensor, event: Event) -> Tensor:
-    """Values on the scale of `Event.unit` between 0 and 1, on the CPU; what is not finite is 1."""
+    """Values on the scale of `Event.unit` clamped to [0, 1], on the CPU; non-finite ones are 1."""
     x = x.double().cpu()
     if event.levels is None:
         seen = x[x.isfinite()]
@@ -113,7 +113,7 @@ def frame_of(points: Tensor) -> list[Span]:
 
 
 def counted(points: Tensor, x: Span, y: Span, cells: int) -> Tensor:
-    """How dense points ``[N, 2]`` lie in a frame, the root of it between 0 and 1: ``[cells, cells]``, top row first."""
+    """The square root of the density of points ``[N, 2]`` in a frame, in [0, 1]: ``[cells, cells]``, top row first."""
     points = points.double().cpu()
     points = points[points.isfinite().all(1)]
     counts = torch.histogramdd(points, [cells, cells], range=[*x, *y]).hist

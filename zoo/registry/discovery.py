@@ -1,4 +1,4 @@
-"""Which plugins are installed, and what their sources look like from outside: nothing is imported."""
+"""Discovery of installed plugins and the state of their sources, without importing them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OWN = "zoo.plugins"
 
 @dataclass(frozen=True)
 class Found:
-    """One entry point, and why its module must not be imported, where that shows from outside."""
+    """One entry point, and the reason why its module must not be imported, if one is visible from outside."""
 
     name: str
     module: str
@@ -35,7 +35,7 @@ class Found:
 
     @property
     def prefix(self) -> str:
-        """What stands before the names of its components: nothing where zoo brings it."""
+        """The prefix of the names of its components: empty for those of zoo."""
         return "" if self.distribution == HOME else f"{self.name}."
 
     def stamp(self) -> str:
@@ -45,7 +45,7 @@ class Found:
 
 
 def found(points: Iterable[EntryPoint] | None = None) -> list[Found]:
-    """The installed plugins, those that nobody can use among them.
+    """The installed plugins, including broken ones.
 
     A name that several distributions claim is nobody's, and all of them are at fault; but what zoo claims is zoo's.
     """
@@ -54,7 +54,7 @@ def found(points: Iterable[EntryPoint] | None = None) -> list[Found]:
 
 @cache
 def _found_on(path: tuple[str, ...]) -> tuple[Found, ...]:
-    """What is installed in these folders, those of ``sys.path``."""
+    """The plugins installed in these folders of ``sys.path``."""
     try:
         return tuple(_settled(entry_points(group=GROUP)))
     except (OSError, ValueError):  # one distribution's entry points cannot be read, and those of all are asked for
@@ -62,7 +62,7 @@ def _found_on(path: tuple[str, ...]) -> tuple[Found, ...]:
 
 
 def _one_by_one() -> Iterator[Found]:
-    """What is installed, of each distribution by itself: one that cannot be read is at fault alone."""
+    """The plugins of each distribution separately: an unreadable one does not affect the others."""
     points: list[EntryPoint] = []
     for distribution in distributions():
         try:
@@ -155,7 +155,7 @@ def sources(module: str) -> str:
 
 
 def _located(module: str) -> ModuleSpec | None:
-    """Where a module is, asked of the finders themselves: ``find_spec`` would import the packages above it."""
+    """The path of a module by the import finders: ``find_spec`` would import the packages above it."""
     spec, path = None, None
     parts = module.split(".")
     for depth in range(1, len(parts) + 1):

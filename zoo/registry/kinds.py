@@ -1,4 +1,4 @@
-"""Labels of kinds: two plugins may each bring a kind of the same name, and text must tell them apart.
+"""Labels of kinds, which distinguish kinds of the same name from different plugins.
 
 A kind is identified by its class; in text by its key (`zoo.interfaces.component.kind_key`), which is a bare name where
 zoo brings the kind and has the kind's module before the name where a plugin does.
@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 
 
 def labels(keys: Iterable[str], plugins: Mapping[str, str]) -> dict[str, str]:
-    """What each of these kinds is called, given which modules are those of which plugins.
+    """The labels of kinds by their keys, given the plugins of modules.
 
-    A kind of zoo's own goes by its bare name, and so does any other that shares its name with none. One that does is
-    called after its plugin as well; two of one plugin that share a name, after their modules.
+    The label of one of zoo's kinds is its bare name, and so is that of any kind whose name is unique. Other labels have
+    the plugin before the name; those of two kinds of one plugin with the same name have the module.
 
     >>> labels(["schedule", "acme_noise.base.schedule", "acme_noise.base.head"], {"acme_noise": "acme"})
     {'schedule': 'schedule', 'acme_noise.base.schedule': 'acme.schedule', 'acme_noise.base.head': 'head'}
@@ -30,18 +30,18 @@ def labels(keys: Iterable[str], plugins: Mapping[str, str]) -> dict[str, str]:
 
 
 def bare_name(key: str) -> str:
-    """The name of a kind without who brings it, of its key or its label."""
+    """The name of a kind without its plugin, from its key or its label."""
     return key.rpartition(".")[2]
 
 
 def full_name(key: str, plugins: Mapping[str, str]) -> str:
-    """The name of a kind with the plugin that brings it, ``acme.schedule``; of zoo's own the bare name."""
+    """The name of a kind with its plugin, ``acme.schedule``; for zoo's kinds the bare name."""
     module, _, name = key.rpartition(".")
     return f"{_owner(module, plugins)}.{name}" if module else name
 
 
 def _owner(module: str, plugins: Mapping[str, str]) -> str:
-    """The plugin that a module belongs to, or one of the same package; else the package, which is no plugin's."""
+    """The plugin of a module, or one of the same package, or else the name of the package."""
     holding = [home for home in plugins if f"{module}.".startswith(f"{home}.")]
     if holding:
         return plugins[max(holding, key=len)]

@@ -13,12 +13,12 @@ DEEPEST = 3
 
 
 def ending(path: Path) -> str:
-    """How a file's name ends, in lower case: ``.PNG`` is ``.png``."""
+    """The ending of a file's name, in lower case: ``.PNG`` is ``.png``."""
     return path.suffix.lower()
 
 
 def output(path: Path, endings: Collection[str]) -> Path:
-    """Where to write, of a path that a user names; asked before there is anything to write.
+    """The path to write to, checked before there is anything to write.
 
     That is the path itself, or where it leads if it is a symbolic link: the link stays. UsageError for another ending
     than these, and for a file that belongs to a run, whatever it would be replaced by.

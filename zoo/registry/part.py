@@ -1,4 +1,4 @@
-"""A child that is declared and validated, but not yet built; and the schema of what can be declared.
+"""Parts: declared and validated children that are not yet built, and the schema of declarations.
 
 The keyword-only parameters of a component's ``__init__`` are its schema. `parameters_of` makes a pydantic model of
 them; a `Part` holds a component's class and one valid instance of that model.
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Lookup(Protocol):
-    """Where names become classes: the registry."""
+    """Mapping of names to classes: the registry."""
 
     def find(self, kind: type[Component], name: str) -> type[Component]:
         """The class, or LookupError with a message for the user."""
@@ -48,11 +48,11 @@ class Lookup(Protocol):
         """A declaration of a class, in the form that the class has today."""
 
     def label(self, kind: type[Component]) -> str:
-        """What a kind is called in text, with its plugin where two kinds share a name."""
+        """The name of a kind in texts, with its plugin if two kinds share the name."""
 
 
 class Part(Generic[T]):
-    """A declared child: call it with what the parent gives, and it builds the child.
+    """A declared child: call it with the parent's arguments to build the child.
 
     Whatever a child raises while it is built is reported with the line that declared it.
 
@@ -70,7 +70,7 @@ class Part(Generic[T]):
 
     @property
     def kind(self) -> str:
-        """The name of its kind, which kinds of several plugins may share: `Registry.label` tells those apart."""
+        """The name of its kind, which several kinds may share: `Registry.label` distinguishes those."""
         return kind_name(kind_of(self.cls))
 
     def __call__(self, *given: Any) -> T:
@@ -95,12 +95,12 @@ class Part(Generic[T]):
         return Problem(self.place.mark, self.place.path, f"{self}: {message}")
 
     def failure(self, error: Exception) -> Problem:
-        """A complaint about what the component raised: where in a stranger's code, unless it was meant for the user."""
+        """The message about an exception of a component, with the place in its code unless it is meant for the user."""
         where = raised_at(error, self.cls) if self.cls.origin and not isinstance(error, ValueError) else ""
         return self.problem(told(error) + where)
 
     def _unfit(self, given: tuple[Any, ...]) -> str | None:
-        """Why the class cannot be called with what its parent gives, where that is why."""
+        """The reason why the class cannot be called with the parent's arguments, if it is one."""
         try:
             inspect.signature(self.cls).bind(*given, **parameters(self.settings))
         except TypeError as error:
@@ -135,7 +135,7 @@ class Part(Generic[T]):
 
 
 class Absent:
-    """Stands for a component that a file declares and that is not installed: it can be declared, but not built."""
+    """Placeholder of a component that a file declares and that is not installed: it can be declared, but not built."""
 
     called: ClassVar[str]
     recorded_kind: ClassVar[str]
@@ -165,7 +165,7 @@ class Anything(Settings):
 
 
 def parameters_of(cls: type[Component]) -> type[Settings]:
-    """The schema of a component: its keyword-only parameters. TypeError where one has no annotation."""
+    """The schema of a component: its keyword-only parameters. TypeError if one has no annotation."""
     if issubclass(cls, Absent):
         return Anything
     if cls not in _schemas:
@@ -206,7 +206,7 @@ def _is_own(cls: type) -> bool:
 
 
 def _check_annotation(cls: type, name: str, hint: Any) -> None:
-    """TypeError where a spec has no way to write what a parameter takes."""
+    """TypeError for a parameter whose type cannot be written in a spec."""
     try:
         TypeAdapter(hint)
     except PydanticSchemaGenerationError:

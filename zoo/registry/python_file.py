@@ -1,4 +1,4 @@
-"""Python files beside a spec: components of one's own, before there is a package for them."""
+"""Python files next to a spec: components without a package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PythonFile:
 
     @property
     def distribution(self) -> str:
-        """What a share file records as who brought the components."""
+        """The name that a share file records as the source of the components."""
         return self.path.name
 
     @property
@@ -40,7 +40,7 @@ class PythonFile:
         return f"zoo_beside_{self.name.replace('-', '_')}_{self.version[2:]}"
 
     def imported(self) -> ModuleType:
-        """The file's module, made of the text that was read; whatever the file raises."""
+        """The file's module, from the text that was read; errors of the file are raised."""
         module = ModuleType(self.module)
         module.__file__ = str(self.path)
         sys.modules[self.module] = module  # where dataclasses and annotations look for their names
@@ -58,12 +58,12 @@ def is_python_file(entry: str) -> bool:
 
 
 def comes_from_a_file(distribution: str, version: str) -> bool:
-    """Whether what a share file records was brought by a Python file: no package, so nothing that pip could install."""
+    """Whether a recorded component comes from a Python file, which pip cannot install."""
     return distribution.endswith(SUFFIX) and version.startswith("0+")
 
 
 def read_python_file(entry: str, folder: Path) -> PythonFile:
-    """The file that a spec in a folder names; PluginError where it cannot be one."""
+    """The Python file that a spec in a folder names; PluginError for an invalid name."""
     path = folder / entry
     if path.suffix != SUFFIX:
         raise PluginError(f"'{entry}' is not a Python file: its name must end in {SUFFIX}")

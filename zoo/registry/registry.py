@@ -1,4 +1,4 @@
-"""Names -> classes. Plugins are found by their entry points; a broken one harms nobody else.
+"""Registry of components by name. Plugins are found by their entry points; a broken one does not affect others.
 
 The distribution ``zoo`` registers bare names. Every other plugin's names are prefixed with the name of its entry point
 (``acme.spline``), so that nobody can shadow anybody and a spec says where its parts come from.
@@ -46,7 +46,7 @@ LATER = ("__main__", "laws")
 
 @dataclass
 class Plugin:
-    """One entry point: a module with components, and what became of importing it."""
+    """One entry point: a module with components, and the result of importing it."""
 
     name: str
     module: str
@@ -84,7 +84,7 @@ class Registry:
         self._former: list[Plugin] = []
 
     def bring(self, file: PythonFile) -> None:
-        """Take in the components of a Python file; PluginError where it is broken, or called like a package's plugin.
+        """Register the components of a Python file; PluginError if it is broken, or has the name of a plugin.
 
         A file that has changed, and another of its name, take the place of the one before: models that were made of
         that one's components keep them.
@@ -99,7 +99,7 @@ class Registry:
         self.require(file.name)
 
     def components_of(self, name: str) -> list[type[Component]]:
-        """What a plugin that is installed brings."""
+        """The components of an installed plugin."""
         self._load(name)
         return list(self._plugins[name].components)
 
@@ -108,7 +108,7 @@ class Registry:
         return self._plugins[name].file
 
     def plugins(self) -> list[Plugin]:
-        """Every installed plugin, imported, with its error where that failed."""
+        """Every installed plugin, imported, with its error if that failed."""
         for name in self._plugins:
             self._load(name)
         return [*self._plugins.values(), *self._unusable]
@@ -144,7 +144,7 @@ class Registry:
         return next(plugin for plugin in (*self._plugins.values(), *self._former) if cls in plugin.components)
 
     def adapted(self, cls: type[Component], node: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The declaration with the names that a class's parameters have now, and a warning where that changes it."""
+        """The declaration with current parameter names, with a warning if that changes it."""
         renamed = self.renamed(cls)
         former = former_keys(renamed, node) if renamed else []
         for key in former:
@@ -157,16 +157,16 @@ class Registry:
         return registration.renamed if registration else {}
 
     def added(self, cls: type[Component]) -> Mapping[str, Any]:
-        """What share files from before a component had some of its parameters have in their place."""
+        """The values for parameters that were added since a share file was written."""
         registration = registration_of(cls)
         return registration.added if registration else {}
 
     def former_names(self, cls: type[Component]) -> list[str]:
-        """What specs may still call a component, that is called otherwise now."""
+        """The former names by which specs may still call a component."""
         return [called for (_, called), held in self._formerly.items() if held is cls]
 
     def present_name(self, kind: str, name: str) -> str:
-        """What a component is called now, that may have been called otherwise."""
+        """The current name of a component."""
         return next((self._names[cls] for cls in self.recorded(kind, name)), name)
 
     def bringer(self, name: str) -> Plugin | None:
@@ -180,14 +180,19 @@ class Registry:
         return bool(self.recorded(kind, name))
 
     def label(self, kind: type[Component]) -> str:
-        """What a kind is called in text: its name, with its plugin before it (``acme.schedule``) where that of another
-        kind is the same; a kind of zoo's own always goes by its bare name."""
+        """The name of a kind in texts, with its plugin (``acme.schedule``) if another kind has the same name.
+
+        One of zoo's kinds always has its bare name.
+        """
         name = kind_name(kind)
         return name if name == kind_key(kind) else self._labels(kind)[kind]
 
     def recorded_kind(self, cls: type[Component]) -> str:
-        """What a share file calls a component's kind: its bare name, whatever else is installed. With the kind's plugin
-        only where the component's own plugin has another component of that name, of another kind of that name."""
+        """The name of a component's kind in share files: its bare name, whatever else is installed.
+
+        It has the kind's plugin only if the component's plugin has another component of that name, whose kind has the
+        same name.
+        """
         kind, name = kind_of(cls), self._names[cls]
         alike = {held for held, called in self._classes if called == name and kind_name(held) == kind_name(kind)}
         return self._full_name(kind) if len(alike) > 1 else kind_name(kind)
@@ -201,7 +206,7 @@ class Registry:
         return [cls for held, cls in self._of_name(name) if kind in self.kind_names(held)]
 
     def kind_names(self, kind: type[Component]) -> tuple[str, str]:
-        """What share files may call a kind: its bare name, and that with its plugin."""
+        """The names of a kind in share files: its bare name, and that with its plugin."""
         return kind_name(kind), self._full_name(kind)
 
     def _of_name(self, name: str) -> Iterator[tuple[type[Component], type[Component]]]:
@@ -248,7 +253,7 @@ class Registry:
             raise PluginError(f"the plugin '{name}' ({_origin(plugin)}) is broken:\n{plugin.error}")
 
     def _remedy(self, name: str) -> str:
-        """What to do about a plugin that is not here: no command, since a package index may know its name otherwise."""
+        """Advice about a missing plugin: no command, since its name on a package index may be another's."""
         near = nearest(name, [plugin.name for plugin in self._plugins.values() if plugin.prefix])
         if near.startswith("; did you mean") or not is_plugin_name(name):
             return near
@@ -327,7 +332,7 @@ class Registry:
         plugin.components.clear()
 
     def _retire(self, plugin: Plugin) -> None:
-        """Names lead to a plugin's classes no longer; the classes know who brought them."""
+        """Unregister the names of a plugin's classes."""
         for cls in plugin.components:
             self._drop_former_names(cls)
             del self._classes[kind_of(cls), self._names[cls]]
@@ -338,7 +343,7 @@ class Registry:
         self._formerly = {key: held for key, held in self._formerly.items() if held is not cls}
 
     def _check_defaults(self, cls: type[Component]) -> None:
-        """Defaults and what was added are declarations like any other: a wrong one is the plugin's defect."""
+        """Check defaults and added values like declarations: an invalid one is the plugin's error."""
         for what, values in (("default", {}), ("'added'", self.added(cls))):
             try:
                 parameters_of(cls).model_validate(values, context={"lookup": self})
@@ -356,7 +361,7 @@ class Registry:
 
 @cache
 def installed() -> Registry:
-    """The registry of what is installed in this environment."""
+    """The registry of this environment."""
     return Registry(found())
 
 
@@ -406,7 +411,7 @@ def _check_version(module: ModuleType) -> None:
 
 @contextmanager
 def _placed(cls: type) -> Iterator[None]:
-    """Within this block what is wrong with a class is told with its place."""
+    """Context manager that adds the place of a class to errors."""
     try:
         yield
     except TypeError as error:
@@ -424,7 +429,7 @@ def _place_of(cls: type) -> str:
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Within this block others' code runs; what it prints goes to standard error, and what all share is put back."""
+    """Context manager for plugin code: its output goes to standard error, and global state is restored."""
     folder, dtype = Path.cwd(), torch.get_default_dtype()
     try:
         with redirect_stdout(sys.stderr), warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Former names of components and of their parameters: they still work, and a warning says what to write instead."""
+"""Former names of components and parameters, which still work, with a warning."""
 
 from __future__ import annotations
 

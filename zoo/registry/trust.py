@@ -1,4 +1,4 @@
-"""What this user has trained with on this machine, recorded outside any run: Python files and declarations of data.
+"""Record of what this user has trained with on this machine: Python files and declarations of data.
 
 What comes with somebody's run or file is compared with this record: whether a run's Python file may be executed, and
 whether the data that a share file names may be read. The record is of contents, so a file that was edited is not in it.
@@ -20,13 +20,13 @@ RESOLVED = "resolved.yaml"
 
 
 def state_home() -> Path:
-    """Where zoo keeps what it cannot make again: ``$ZOO_STATE``, or ``zoo`` in the user's state directory."""
+    """The folder of persistent state: ``$ZOO_STATE``, or ``zoo`` in the user's state directory."""
     own, system = os.environ.get("ZOO_STATE"), os.environ.get("XDG_STATE_HOME")
     return Path(own) if own else (Path(system) if system else Path.home() / ".local" / "state") / "zoo"
 
 
 def remember(content: bytes, what: str) -> None:
-    """Record a content; without a place to write it is asked about again. ``what`` is for those who read the record."""
+    """Record a content; ``what`` describes it for readers of the record."""
     file = _record(content)
     with suppress(OSError, ZooError):
         make_directory(file.parent)

@@ -27,7 +27,7 @@ SAMPLES = 64
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one model."""
+    """Recorded facts of one model."""
 
     source: str
     name: str
@@ -44,7 +44,7 @@ class Row:
 
 
 def compare(run_or_file: str | Path) -> Row:
-    """One row of what is recorded, and how long draws take: no data is read, and no Python file of a run executed."""
+    """One row for each run or file, and sampling times: no data is read, and no Python file of a run is executed."""
     share = read_share(model_file(run_or_file))
     header = share.header
     recorded = {
@@ -91,7 +91,7 @@ def sheets(rows: Sequence[Row], metrics: Sequence[str] = (), sort: str | None = 
 
 
 def separated(rows: Sequence[Row]) -> str:
-    """CSV, every figure, numbers in full: n and kind have columns of their own."""
+    """CSV with every figure and full precision, n and kind in separate columns."""
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))
     figures = [head for name in names for head in (name, f"{name} n", f"{name} kind")]
     written = io.StringIO()

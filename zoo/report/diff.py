@@ -1,4 +1,4 @@
-"""Two declarations to compare, wherever each of them is written."""
+"""Differences between two declarations, wherever each is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..spec import as_written, find_spec, load_spec, python_files_of
 
 
 def declared(target: str) -> Mapping[str, Any]:
-    """The resolved spec of a spec, of a run, or of a share file as it stands there: whoever brings its parts."""
+    """The resolved spec of a spec, a run, or a share file as stored, whatever is installed."""
     path, shipped = Path(target), shipped_specs()
     if is_address(target):
         return _stored(target)

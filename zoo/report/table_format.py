@@ -18,7 +18,7 @@ from .text_table import columns, fitted
 
 @dataclass(frozen=True)
 class Sheet:
-    """Cells of a table, and what stands below it."""
+    """Cells of a table, and the notes below it."""
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -27,7 +27,7 @@ class Sheet:
 
 
 def sheet(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> Sheet:
-    """A row a model: figures over the seeds, those that were reported beside them, with their sources below."""
+    """A row for each model: figures over the seeds next to reported ones, with their sources below."""
     names, reported = chosen or [name for name in _names(rows) if "." not in name], _reported(rows)
     sources = list(dict.fromkeys(row.source for row in rows if row.reported and row.source))
     body = []
@@ -91,7 +91,7 @@ def in_latex(made: Sheet) -> str:
 
 
 def separated(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
-    """CSV, every figure, numbers in full: mean, standard deviation and n have columns of their own."""
+    """CSV with every figure and full precision: mean, standard deviation and n in separate columns."""
     names, reported = _names(rows), _reported(rows)
     heads = ["model", "spec", *(head for name in names for head in (name, f"{name} std", f"{name} n"))]
     heads += [*(f"{name} reported" for name in reported), "source", "seeds", "diverged", "parameters", "seconds"]
@@ -116,7 +116,7 @@ FORMS: dict[str, Form] = {".csv": separated, ".md": markdown, ".tex": latex}
 
 
 def form(path: Path) -> Form:
-    """How a table is written in a file of this ending."""
+    """The format of a table in a file with this ending."""
     if ending(path) not in FORMS:
         raise UsageError(f"'{path}' should end in one of {', '.join(FORMS)}")
     return FORMS[ending(path)]

@@ -1,4 +1,4 @@
-"""Train and compare the models of a table; what is done is not done again."""
+"""Training and comparison of the models of a table; finished runs are not repeated."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def tabulate(
     small: bool = False,
     progress: Progress,
 ) -> list[TabledRow]:
-    """Train what is not trained yet, go on with what has begun, and put figures side by side, a row a model.
+    """Train the models of a table, resume what has begun, and compare figures, a row for each model.
 
     Every spec is checked before anything is trained. SpecError with all problems of all rows where some do not fit,
     UsageError where runs of the table's are of another spec than it asks for now. What fails later is in its row.
@@ -107,7 +107,7 @@ def _jobs(
 
 
 def _collected(calls: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """What the calls give; one SpecError with the problems of them all."""
+    """The results of the calls; one SpecError with the problems of all."""
     problems: list[Problem] = []
     for call in calls:
         try:
@@ -119,7 +119,7 @@ def _collected(calls: Iterable[Callable[[], T]]) -> Iterator[T]:
 
 
 def _check(spec: Spec) -> None:
-    """SpecError where parts do not fit; what else may fail, such as data that is missing, is said by its row."""
+    """SpecError if parts do not fit; other errors, such as missing data, are reported in their row."""
     try:
         check(spec)
     except SpecError:
@@ -141,7 +141,7 @@ def _kept_in(failed: dict[Path, str], job: Job, progress: Progress) -> Iterator[
 
 
 def _refuse_others(jobs: Sequence[Job]) -> None:
-    """Runs of the same names must be of the specs that the table asks for: but for how they are scored, and on what."""
+    """UsageError if a run of the same name has another spec, apart from how and on what it is scored."""
     found = []
     for job in jobs:
         if run.is_run(job.directory) and (lines := list(_otherwise(job))):
@@ -160,7 +160,7 @@ def _otherwise(job: Job) -> Iterator[str]:
 
 
 def _train(table: Table, job: Job, count: str, progress: Progress) -> None:
-    """Train a model from where it is."""
+    """Train a model from its current state."""
     if job.done:
         how = "diverged" if table_scores.diverged(job.directory) else "is done"
         progress.note(f"{count}: {job.directory} {how}")

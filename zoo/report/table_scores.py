@@ -1,4 +1,4 @@
-"""What a table keeps of a run, in the run's directory: its figures, or that it diverged."""
+"""Stored results of a table in a run's directory: its figures, or that it diverged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEPT = "table.json"
 
 @dataclass(frozen=True)
 class Scored:
-    """A finished run: figures on the held-out split, with their n and kind, of weights that ``key`` tells apart."""
+    """A finished run: figures on the held-out split with n and kind; ``key`` identifies the weights."""
 
     key: Mapping[str, Any]
     parameters: int
@@ -28,7 +28,7 @@ class Scored:
 
 
 def score(directory: Path, spec: Spec, device: str) -> Scored:
-    """The figures of a run by the metrics of a spec: those that were kept, unless metrics or weights have changed."""
+    """The figures of a run by the metrics of a spec: stored ones unless metrics or weights have changed."""
     share = read_share(directory / MODEL)
     header = share.header
     declared = [part.resolved() for part in spec.evaluate.metrics]

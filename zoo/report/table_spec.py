@@ -1,4 +1,4 @@
-"""A table of models, declared: which specs, with what changed, on how many seeds."""
+"""Declaration of a table of models: specs, changes, and the number of seeds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Seeds = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Row(Settings):
-    """One model of a table: a spec, what is changed in it, and what somebody reported of it."""
+    """One model of a table: a spec, its changes, and reported figures."""
 
     spec: str
     name: str | None = None
@@ -37,7 +37,7 @@ class Row(Settings):
 
 
 class Declaration(Settings):
-    """What a table's file may say."""
+    """Keys of a table's file."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     description: str = ""
@@ -60,11 +60,11 @@ class Table:
     node: Entries
 
     def names(self) -> list[str]:
-        """What the rows are called."""
+        """The names of the rows."""
         return [row.name or Path(row.spec).stem for row in self.declared.rows]
 
     def spec(self, index: int, seed: int, overrides: Sequence[str] = (), *, small: bool = False, say: Say) -> Spec:
-        """The spec of a row: what all rows change, then what it changes itself, then ``overrides``, then the seed."""
+        """The spec of a row: changes of all rows, then its own, then ``overrides``, then the seed."""
         row = self.node["rows"][index]
         merged = read_merged(self.file(index), say)
         merged = shrunk(merged) if small else merged
@@ -78,7 +78,7 @@ class Table:
         return validate(put(merged, ["train", "seed"], seed, (None, None), say), self.file(index))
 
     def file(self, index: int) -> Path:
-        """The file of a row's spec: beside the table, or as for any command."""
+        """The file of a row's spec: next to the table, or as for any command."""
         spec = self.declared.rows[index].spec
         beside = self.path.parent / spec
         try:

@@ -58,13 +58,13 @@ def fitted(rows: Sequence[Sequence[str]], heads: Sequence[str], width: int) -> s
 
 
 def _shortened(text: str, most: int) -> str:
-    """A text without its middle, where it is longer than so much: the end of a path tells most."""
+    """A text with its middle removed if it is too long: the end of a path is most informative."""
     kept = max(most - 3, 2)
     return text if len(text) <= most else f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
 
 
 def table_of_parts(summary: Summary) -> str:
-    """What ``zoo build`` prints."""
+    """The table that ``zoo build`` prints."""
     rows = [
         ["  " * part.depth + part.type, part.kind, part.takes, part.gives, f"{part.parameters:,}"]
         for part in summary.parts

@@ -1,4 +1,4 @@
-"""What building a model from somebody's file may take: bounds on work, memory and sizes, by what the file holds."""
+"""Bounds on the work, memory and sizes of building a model from an untrusted file."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Exceeded(ValueError):
 
 
 class Budget:
-    """Counts what a build takes, and ends it once that is out of proportion to the file's tensors.
+    """Counter of a build's resources, which ends it if they are out of proportion to the file's tensors.
 
     A spec can declare a network of any depth and width; that the file does not hold it would only show once it is
     built. Tensors without numbers explain nothing. Raises `Exceeded`, which is reported with the component that takes
@@ -137,7 +137,7 @@ _IMPORT = vars(importlib)["_bootstrap"]._find_and_load.__code__
 
 
 def _is_delicate(frame: FrameType | None, argument: Any) -> bool:
-    """Whether an exception would be lost here, in a finalizer, or would leave behind what a block is to give back."""
+    """Whether an exception would be lost here, in a finalizer, or would skip the clean-up of a block."""
     if getattr(argument, "__name__", None) in _DELICATE:
         return True
     while frame is not None and not (frame.f_code.co_name in _DELICATE or frame.f_code is _WEAKLY):
@@ -150,7 +150,7 @@ _WEAKLY = StorageWeakRef.__init__.__code__
 
 
 def _bytes_of(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> float:
-    """How much new memory an operation takes at once, or more than that."""
+    """An upper bound of the new memory of an operation."""
     if operation.is_view or operation._schema.is_mutable:
         return 0.0
     dtype = kwargs.get("dtype") or max((tensor.dtype for tensor in tensors_in(args)), key=_size, default=None)
@@ -229,7 +229,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def memory_of(tensor: Tensor) -> StorageWeakRef:
-    """What tells whether two tensors, or views of them, share memory; it does not keep the memory."""
+    """The identity of a tensor's memory, shared by views; it does not keep the memory alive."""
     return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
 
 

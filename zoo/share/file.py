@@ -62,7 +62,7 @@ def check_shareable(spec: Spec, model: Model, *, data: str | None, parent: Paren
 def _judged(
     path: Path, spec: Spec, model: Model, **facts: Any
 ) -> tuple[dict[str, Tensor], Callable[[Mapping[str, str]], bytes]]:
-    """A share file's tensors, and from their hashes the bytes before them; UsageError where it would be refused."""
+    """A share file's tensors, and the bytes before them from their hashes; UsageError if the file would be refused."""
     held, ties = tensors.untied(model)
     entries = tensors.lay_out(held)
     about = {"format": FORMAT, "spec": _shared(spec), "event": model.event.to_dict(), "components": _components(spec)}
@@ -111,7 +111,7 @@ class Share:
         return model.eval()
 
     def respecified(self, overrides: Sequence[str], metrics: Sequence[str] = ()) -> Spec:
-        """The file's spec with overrides, for scoring and sampling; the model itself stays what it is.
+        """A share file's spec with overrides for scoring and sampling; the model cannot be changed.
 
         Any ``metrics`` that it does not name are evaluated too, so that overrides can give them parameters.
         """
@@ -143,7 +143,7 @@ def open_share(path: Path) -> tuple[Model, Spec, Header]:
 
 
 def reexport(run: Path, output: Path | None, licence: str | None, *, trust: bool = False) -> tuple[Path, str]:
-    """Write a run's share file anew, verified, with the terms that it is shared under; its path and digest."""
+    """Rewrite a run's share file, verified, with its licence terms; return its path and digest."""
     if not run.is_dir():
         raise UsageError(f"{run} is not a run directory")
     model, spec, header = open_share(file_to_open(run, trust=trust))
@@ -164,7 +164,7 @@ def _refuse_files(run: Path, header: Header) -> None:
 
 
 def export_again(path: Path, model: Model, spec: Spec, header: Header, **changes: Any) -> Path:
-    """Write an opened share file anew: what is not among the changes stays as its header has it."""
+    """Rewrite an opened share file with changes of its header."""
     kept = {key: header.meta[key] for key in ("step", "data", "metrics", "parent", "licence")}
     return export(path, spec, model, **{**kept, **changes})
 
@@ -182,13 +182,13 @@ def _head(entries: Mapping[str, TensorEntry], meta: Mapping[str, Any], hashes: M
 
 
 def _shared(spec: Spec) -> dict[str, Any]:
-    """The resolved spec without the paths of Python files: who brought what is among the components."""
+    """The resolved spec without the paths of Python files: their components are recorded."""
     resolved = spec.resolved()
     return resolved | {"plugins": [name for name in spec.plugins if not is_python_file(name)]}
 
 
 def _components(spec: Spec) -> list[dict[str, str]]:
-    """Who brought the parts: kind, name, distribution, version."""
+    """The components of the parts: kind, name, distribution, version."""
     registry = installed()
     found = {}
     for part in spec.parts():

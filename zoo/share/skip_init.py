@@ -67,7 +67,7 @@ class _ValueNeeded(Exception):
 
 
 class _WithoutDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Skips draws from the default generator, and knows what depends on them: the *unset* memory."""
+    """Torch mode that skips random initialisation, and tracks the *unset* memory that depends on it."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -93,7 +93,7 @@ class _WithoutDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def left_in(self, model: nn.Module) -> bool:
-        """Whether a model keeps unset memory that is not part of its state."""
+        """Whether a model has unset memory that is not part of its state."""
         filled = {memory_of(tensor) for tensor in tensors_in(model.state_dict(keep_vars=True))}
         # Parameters, buffers, and tensors that are plain attributes, alone or in containers.
         kept = {memory_of(tensor) for module in model.modules() for tensor in tensors_in(vars(module))}

@@ -38,7 +38,7 @@ State = Literal["ok", "older", "newer", "unknown", "missing", "file"]
 
 @dataclass(frozen=True)
 class Need:
-    """A component that a share file is made of, and what is installed here in its place.
+    """A recorded component of a share file, and its installed counterpart.
 
     ``state`` says how the file's version is to that here; ``unknown`` is a component that its own version lacks, and
     ``file`` one of a Python file in the run directory, which is not executed for those who look.
@@ -56,12 +56,12 @@ class Need:
 
     @property
     def requirement(self) -> str:
-        """What pip is asked for, safe in a shell."""
+        """The pip requirement, safe in a shell."""
         return requirement(self.distribution, self.version)
 
 
 def needs(header: Header, run: Path | None = None) -> list[Need]:
-    """The components that a share file records, each beside what is installed, or a file of its run directory."""
+    """The recorded components of a share file, each with its installed counterpart or its file in a run directory."""
     found = [_need(installed(), **component) for component in header.meta["components"]]
     return [replace(need, state="file", here=need.version) if run and _keeps(run, need) else need for need in found]
 
@@ -77,13 +77,13 @@ def _keeps(run: Path, need: Need) -> bool:
 
 
 def require(path: Path, header: Header, found: Sequence[Need]) -> None:
-    """PluginError, with what to install, where a component of a share file's model is missing."""
+    """PluginError, with what to install, if a component of a share file's model is missing."""
     if any(need.state == "missing" and need.name in _model_of(header) for need in found):
         require_all(path, found)
 
 
 def _model_of(header: Header) -> set[str]:
-    """The names of the components that a file's model is made of, which is resolved."""
+    """The names of the components of a file's resolved model."""
     names, pending = set(), [header.meta["spec"].get("model")]
     while pending:
         value = pending.pop()
@@ -93,7 +93,7 @@ def _model_of(header: Header) -> set[str]:
 
 
 def require_all(path: Path, found: Sequence[Need]) -> None:
-    """PluginError, with what to install, where a component that a share file records is missing."""
+    """PluginError, with what to install, if a recorded component is missing."""
     missing = [need for need in found if need.state == "missing"]
     files = [need for need in missing if comes_from_a_file(need.distribution, need.version)]
     if files:
@@ -110,7 +110,7 @@ def require_all(path: Path, found: Sequence[Need]) -> None:
 
 
 def spec_of(header: Header, path: Path) -> Spec:
-    """The spec that a share file carries; what older versions wrote is migrated, and no default comes in.
+    """The stored spec of a share file, migrated from older versions, without new defaults.
 
     Raises `zoo.PluginError` where a plugin of the model is missing, `zoo.SpecError` where a component does not know a
     parameter or asks for one that the file does not set, `zoo.DamagedFile` where it reads a parameter in another way.
@@ -142,7 +142,7 @@ def spec_of(header: Header, path: Path) -> Spec:
 
 @contextmanager
 def told_of(path: Path) -> Iterator[None]:
-    """Within this block what is wrong with a spec is told of the share file that carries it."""
+    """Context manager that adds the share file to errors of its spec."""
     try:
         yield
     except SpecError as error:
@@ -151,7 +151,7 @@ def told_of(path: Path) -> Iterator[None]:
 
 
 class WithAbsent:
-    """The registry, with something that stands in for what a share file declares and is not installed."""
+    """Registry with placeholders for components that a share file declares and that are not installed."""
 
     def __init__(self, registry: Registry, path: Path, header: Header, found: Sequence[Need]) -> None:
         self._registry, self._path, model = registry, path, _model_of(header)
@@ -258,7 +258,7 @@ def _drift(part: Part[Any], stored: Mapping[str, Any]) -> Iterator[tuple[str, bo
 
 
 def _remedy(found: Sequence[Need]) -> str:
-    """What to do about a file of other versions."""
+    """Advice about a file of other versions."""
     other = {need.distribution: need for need in found if need.state in ("older", "newer")}
     if not other:
         return ""

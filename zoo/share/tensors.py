@@ -40,7 +40,7 @@ def untied(model: Model) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def lay_out(tensors: Mapping[str, Tensor]) -> dict[str, TensorEntry]:
-    """Where tensors lie in a file: wide elements first, so that each begins at a multiple of its element's size."""
+    """The layout of tensors in a file: wide elements first, so that each offset is a multiple of the element size."""
     entries: dict[str, TensorEntry] = {}
     reached = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
@@ -145,7 +145,7 @@ def _mismatch(mine: Mapping[str, Tensor], theirs: Mapping[str, TensorEntry]) -> 
 
 
 def _fitting(mine: Mapping[str, Tensor], header: Header) -> str:
-    """Which patterns, or which part of the model, would fit a file; the widest ones."""
+    """The patterns, or the part of the model, that would fit a file; the widest ones."""
     fits: list[str] = []
     for part in _prefixes(mine):
         lead = f"{part}."

@@ -1,4 +1,4 @@
-"""Whether a share file is what it says, and whether what it needs is here. Nothing is written."""
+"""Verification of share files: their bytes, their model, and the required packages. Nothing is written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROBLEMS = {
 
 @dataclass(frozen=True)
 class Verification:
-    """What is known of a sound share file; ``missing`` says what to install before it opens."""
+    """Result for a valid share file; ``missing`` says what to install before it opens."""
 
     file: Path
     header: Header
@@ -36,11 +36,11 @@ class Verification:
 
     @property
     def problems(self) -> list[str]:
-        """What is not as it was when the file was made."""
+        """The differences from when the file was made."""
         return [f"{need}: {PROBLEMS[need.state].format(need.here)}" for need in self.components if need.state != "ok"]
 
     def facts(self) -> dict[str, str]:
-        """What the file says of itself, for a person."""
+        """The contents of the file, for a person."""
         meta = self.header.meta
         count = "" if self.parameters is None else f"{self.parameters:,}"
         written = self.header.written["format"]
@@ -91,7 +91,7 @@ def verify(run_or_file: str | Path, *, trust: bool = False) -> Verification:
 
 
 def _missing(file: Path, components: tuple[Need, ...]) -> PluginError | None:
-    """What to install, for data and metrics too: without those a file opens."""
+    """What to install, including packages of data and metrics, without which a file still opens."""
     from .stored_spec import require_all
 
     try:

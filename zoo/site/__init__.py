@@ -1,1 +1,1 @@
-"""The documentation site: pages of what is installed, and their rendering."""
+"""Documentation site: pages of installed components, and their rendering."""

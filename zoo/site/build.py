@@ -1,4 +1,4 @@
-"""The documentation as a site: the pages that were written, and those made of what is installed."""
+"""Build of the documentation site, from written pages and generated ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MARK = ".zoo-site"
 
 @dataclass(frozen=True)
 class Site:
-    """What was built: the folder, how many pages it has, and what is wrong with them."""
+    """A built site: the folder, the number of pages, and the problems."""
 
     folder: Path
     pages: int
@@ -68,7 +68,7 @@ def require() -> None:
 
 
 def pages() -> dict[str, str]:
-    """Path -> Markdown, of the pages that are made of what is installed."""
+    """Path -> Markdown of the generated pages."""
     shelves = catalogue()
     shown = spec_pages.exhibits(specs(shelves))
     return spec_pages.pages(shown) | Reference(shelves, installed(), spec_pages.users(shown)).pages()
@@ -106,7 +106,7 @@ def _navigation(paths: Sequence[str]) -> list[Any]:
 
 
 class _Listener(logging.Handler):
-    """Hears what the generator warns of, and sets the formulas of each page."""
+    """Log handler that collects warnings of the generator, and sets the formulas of each page."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

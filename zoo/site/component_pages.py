@@ -1,4 +1,4 @@
-"""Pages of Markdown for all that is installed: one a component, one a kind, made of what they say of themselves."""
+"""Reference pages in Markdown for all that is installed: one for each component and each kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Law = Callable[..., None]
 
 
 def path_of(key: Key) -> str:
-    """Where the page of a component is."""
+    """The path of a component's page."""
     return f"reference/{key[0]}/{key[1]}.md"
 
 
@@ -38,7 +38,7 @@ def link(text: str, path: str, page: str) -> str:
 
 
 class Reference:
-    """What there is to write about: the shelves of the catalogue, and the classes behind them.
+    """Source of the reference pages: the catalogue entries, and the classes.
 
     ``users`` are the shipped specs that name a component: what each is called, and where its page is.
     """
@@ -113,7 +113,7 @@ class Reference:
         return ["## Parameters", table(["parameter", "type", "default", "meaning"], rows)] if rows else []
 
     def _type(self, text: str, page: str) -> str:
-        """What a parameter takes; kinds lead to their pages."""
+        """The type of a parameter, with links to the pages of kinds."""
         words = re.split(r"([^\w.-]+)", text)
         if not self._kinds.keys() & set(words):
             return f"`{text}`"
@@ -131,7 +131,7 @@ class Reference:
         return ["## Laws", *told] if told else []
 
     def _links(self, page: str, kind: str) -> dict[str, str]:
-        """Where names in single backticks lead: components, those of the same kind first, and classes of kinds."""
+        """The targets of names in single backticks: components, those of the same kind first, and kinds."""
         # Of kinds that share a name, that of the page itself comes last, before it zoo's own.
         kinds = sorted(self._kinds, key=lambda name: (name == kind, "." not in name))
         found = {self._kinds[name].__name__: path_of_kind(name) for name in kinds}
@@ -145,7 +145,7 @@ class Reference:
 
 
 def _laws_of_kind(kind: type[Component] | None) -> Mapping[str, Law]:
-    """Those of every component, and those of a kind where it has some."""
+    """The laws of every component, and those of a kind."""
     try:
         own = None if kind is None else laws_of_kind(kind)
     except Exception:  # the laws of a plugin's kind may need what only its tests have

@@ -18,12 +18,12 @@ _FORMULA = re.compile(
 
 
 class Formula(Exception):
-    """What stands in a formula is not LaTeX; the message says why."""
+    """A formula is not LaTeX; the message says why."""
 
 
 def set_formulas(page: str) -> tuple[str, list[str]]:
-    """HTML with its formulas, as ``pymdownx.arithmatex`` marks them, in MathML; and what is wrong with those that
-    cannot be set: they stay as they were written.
+    """HTML with the formulas of ``pymdownx.arithmatex`` as MathML, and the problems of those that cannot be set, which
+    are unchanged.
     """
     problems: list[str] = []
 
@@ -40,7 +40,7 @@ def set_formulas(page: str) -> tuple[str, list[str]]:
 
 
 def mathml(latex: str, display: bool) -> str:
-    r"""A formula in MathML; `Formula` where it is not LaTeX.
+    r"""A formula in MathML; `Formula` if it is not LaTeX.
 
     >>> mathml(r"\sigma^2", display=False)
     '<math><msup><mi>σ</mi><mn>2</mn></msup></math>'

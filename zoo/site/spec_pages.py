@@ -22,7 +22,7 @@ FRONT = "models.md"
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A shipped spec: its line in a listing, its file, and what it declares."""
+    """A shipped spec: its line in a listing, its file, and its declaration."""
 
     listed: SpecLine
     file: Path
@@ -38,7 +38,7 @@ class Exhibit:
 
 
 def page_of(name: str) -> str:
-    """Where the page of a spec is."""
+    """The path of a spec's page."""
     return f"models/{name}.md"
 
 
@@ -49,7 +49,7 @@ def exhibits(lines: Sequence[SpecLine]) -> list[Exhibit]:
 
 
 def users(shown: Sequence[Exhibit]) -> dict[Key, dict[str, str]]:
-    """The specs that name a component: what each is called -> its page."""
+    """The specs that name a component: their names -> their pages."""
     found: dict[Key, dict[str, str]] = {}
     for one in shown:
         for key in one.parts:

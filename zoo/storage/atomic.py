@@ -16,7 +16,7 @@ from ..errors import UsageError, ZooError
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then put it in its place; on failure the old file is intact."""
+    """Let ``write`` fill a temporary file, then replace ``path`` by it; on failure the old file is intact."""
     _write_aside(path, write, Path.replace)
 
 

@@ -1,4 +1,4 @@
-"""Answers that are kept from one command to the next, with a stamp of what they were made from."""
+"""Cache of answers between commands, with a stamp of their inputs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 
 def cache_home() -> Path:
-    """Where zoo keeps what it can make again: ``$ZOO_CACHE``, or ``zoo`` in the user's cache."""
+    """The folder of the cache: ``$ZOO_CACHE``, or ``zoo`` in the user's cache."""
     own, system = os.environ.get("ZOO_CACHE"), os.environ.get("XDG_CACHE_HOME")
     return Path(own) if own else (Path(system) if system else Path.home() / ".cache") / "zoo"
 
 
 def recalled(name: str, stamps: Collection[str]) -> Any:
-    """The plain values that were kept under a name with one of these stamps, or None; records come as mappings."""
+    """The plain values stored under a name with one of these stamps, or None; records come as mappings."""
     try:
         kept = json.loads(_file(name).read_text(encoding="utf-8"))
         return kept["value"] if kept["stamp"] in stamps else None

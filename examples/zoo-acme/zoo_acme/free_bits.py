@@ -41,6 +41,6 @@ class FreeBits(Weighting):
 
     def forward(self, terms: LatentTerms, clock: Clock) -> tuple[Tensor, Mapping[str, Tensor]]:
         if terms.kl_dim is None:
-            raise ValueError("there is no kl_dim: the divergence has to tell its dimensions apart")
+            raise ValueError("needs kl_dim, a divergence for each latent dimension")
         kl = terms.kl_dim.mean(0)
         return terms.nll.mean() + kl.clamp(min=self.nats).sum(), {"charged": (kl > self.nats).to(kl.dtype).mean()}

@@ -124,7 +124,7 @@ class CausalLayer(Component, nn.Module, ABC):
     def _takes(layer: Any, args: tuple[Any, ...]) -> str | None:
         v, h = args[0]
         if layer.vertical and v is None:
-            return "there is no stream of rows above: a layer below gives none"
+            return "needs a stream of rows, which the layer below does not have"
         return misshapen("its input", h, layer.shape) or wrong_context(layer, args)
 
     @staticmethod

@@ -120,7 +120,7 @@ class DiscretizedLogisticMixture(Head):
         return [logits, *in_levels(mean + spread, log_scale, self.levels), slopes.tanh()]
 
     def _from_middle(self, x: Tensor) -> Tensor:
-        """Levels minus the middle of their range, as they are multiplied with coefficients."""
+        """Levels minus the middle of their range, to be multiplied with coefficients."""
         return x - 0.5 * (self.levels - 1)
 
 

@@ -1,1 +1,1 @@
-"""The laws of the kinds that this family brings; imported where components are tested."""
+"""Laws of the kinds of this family, imported where components are tested."""

@@ -19,7 +19,7 @@ SIGMAS = (0.3, 3.0, 30.0, 1000.0)
 
 
 def answers(head: Head, sigma: float, dtype: torch.dtype, n: int = 8) -> tuple[Tensor, Tensor]:
-    """Data, and what a network may answer."""
+    """Data, and possible outputs of a network."""
     noise = torch.Generator().manual_seed(0)
     x = torch.randint(head.event.levels or 0, (n, *head.event.shape), generator=noise)
     h = sigma * torch.randn(n, *head.parameters_shape, generator=noise)

@@ -117,7 +117,7 @@ class MultiScale(Model, Causal):
         self.scale = scale
         first = small(every(event, scale))
         if not isinstance(first, Causal):
-            raise ValueError(f"the small model is to draw one number after the other, and '{small.name}' does not")
+            raise ValueError(f"the small model must be autoregressive, and '{small.name}' is not")
         self.small = first
         self.conditioned_on = first.conditioned_on
         upsampled = cast("Part[Context]", partial(Upsampled, inputs, scale, context))

@@ -60,7 +60,7 @@ class Reordered(Model, Causal):
         inner: Any = model(event)
         self.conditioned_on = inner.conditioned_on
         if not isinstance(inner, Causal):
-            raise ValueError(f"reorders models of one number after the other, and '{model.name}' is none")
+            raise ValueError(f"needs an autoregressive model, and '{model.name}' is not one")
         self.model: Any = inner
         places = _places(order, event.shape, seed or 0)
         self.register_buffer("places", places, persistent=False)

@@ -53,13 +53,13 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Tree:
-    """Images of a folder or an archive in the order of their names, and in ``notes`` what was skipped."""
+    """Images of a folder or an archive in the order of their names, with ``notes`` on skipped files."""
 
     images: Sequence[Entry]
     notes: Sequence[str]
 
 
-SPECIAL = "that are no regular files (a FIFO, a socket, a device)"
+SPECIAL = "that are not regular files (a FIFO, a socket, a device)"
 DANGLING = "links that lead to nothing"
 AGAIN = "links to folders whose images are there under another name"
 UNREAD = "images of a format that is not read (convert them to png or jpeg)"

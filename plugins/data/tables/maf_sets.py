@@ -28,7 +28,7 @@ class Power(MafSet):
     """
 
     dims = 6
-    files = (MafFile("power/data.npy", f"taken as it is from {ARCHIVE}"),)
+    files = (MafFile("power/data.npy", f"taken unchanged from {ARCHIVE}"),)
 
     def parts(self, root: str) -> Parts:
         data = self.files[0].array(root, 8)
@@ -98,8 +98,8 @@ class Hepmass(MafSet):
 
     dims = 21
     files = (
-        MafFile("hepmass/1000_train.csv", f"taken as it is from {ARCHIVE}"),
-        MafFile("hepmass/1000_test.csv", f"taken as it is from {ARCHIVE}"),
+        MafFile("hepmass/1000_train.csv", f"taken unchanged from {ARCHIVE}"),
+        MafFile("hepmass/1000_test.csv", f"taken unchanged from {ARCHIVE}"),
     )
 
     def parts(self, root: str) -> Parts:
@@ -138,7 +138,7 @@ class Miniboone(MafSet):
     """
 
     dims = 43
-    files = (MafFile("miniboone/data.npy", f"taken as it is from {ARCHIVE}"),)
+    files = (MafFile("miniboone/data.npy", f"taken unchanged from {ARCHIVE}"),)
 
     def parts(self, root: str) -> Parts:
         train, test = last_tenth(np.asarray(self.files[0].array(root, self.dims), np.float64))

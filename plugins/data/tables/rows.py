@@ -79,13 +79,13 @@ def odd_column(x: Rows, modelled: bool) -> Iterator[str]:
     values, counts = np.unique(x, return_counts=True)
     if len(values) == 1:
         yield "has the same number in all rows" + (
-            ", so that a density has no bound: leave it out by 'columns'" if modelled else " and tells nothing"
+            ", so that a density has no bound: leave it out by 'columns'" if modelled else " and is uninformative"
         )
         return
     if (rounding(x) > ROUNDED).any():
         apart = len(np.unique(x.astype(np.float32)))
         yield (
-            f"has {len(values)} different numbers, of which float32 tells {apart} apart: "
+            f"has {len(values)} different numbers, of which float32 distinguishes {apart}: "
             + ("begin the flow with 'standardize', which subtracts the mean in float64, or " if modelled else "")
             + "subtract an offset in the file"
         )

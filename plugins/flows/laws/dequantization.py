@@ -24,7 +24,7 @@ EVENTS = (
 
 
 def levels_of(dequantization: Dequantization, n: int) -> Tensor:
-    """Random integers, the lowest and the highest level among them."""
+    """Random integers, including the lowest and the highest level."""
     noise = torch.Generator().manual_seed(0)
     x = torch.randint(dequantization.levels, (n, *dequantization.event.shape), generator=noise)
     x[0], x[1] = 0, dequantization.levels - 1
@@ -48,7 +48,7 @@ def integers_come_back(dequantization: Dequantization) -> None:
 
 
 def numbers_lie_in_their_cells(dequantization: Dequantization) -> None:
-    """Of an integer x the number lies between x / levels and (x + 1) / levels."""
+    """The number of an integer x lies between x / levels and (x + 1) / levels."""
     x = levels_of(dequantization, 64)
     u = _noisy(dequantization, x)[0] * dequantization.levels - x
     low, high = float(u.min()), float(u.max())
@@ -78,7 +78,7 @@ def dtype_follows(dequantization: Dequantization) -> None:
 
 
 def _after_training(dequantization: Dequantization, law: Callable[[Dequantization], None]) -> None:
-    """In float64, perturbed a little: the noise is still near to uniform, so that means converge."""
+    """The dequantization in float64, perturbed a little: the noise is still nearly uniform, so that means converge."""
     dequantization.double()
     perturb(dequantization, seed=1, scale=0.1)
     law(dequantization.eval())

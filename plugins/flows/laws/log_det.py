@@ -18,7 +18,7 @@ SIGMAS = 5.0
 
 
 def _weights() -> Tensor:
-    """Of a contraction: its norm is 0.7, it is no symmetric matrix, and the traces of its powers are far from zero."""
+    """Weights of a contraction: of norm 0.7, not symmetric, and with traces of powers that are far from zero."""
     weights = torch.tensor([[0.8, 0.4, 0.1], [-0.3, 0.9, 0.2], [0.0, -0.2, 0.7]], dtype=torch.float64)
     norm: Tensor = torch.linalg.matrix_norm(weights, 2)
     return 0.7 * weights / norm
@@ -41,7 +41,7 @@ def _by_autograd(weights: Tensor, x: Tensor) -> Tensor:
 
 
 def _estimates(log_det: LogDet, weights: Tensor, x: Tensor) -> Iterator[Tensor]:
-    """Means of independent estimates, ``[B]`` each: of many draws, in calls of their own, unless one call is exact."""
+    """Means of independent estimates, ``[B]`` each: of many draws in separate calls, unless one call is exact."""
     calls, copies = (2, 1) if log_det.exact else (CALLS, COPIES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
@@ -50,7 +50,7 @@ def _estimates(log_det: LogDet, weights: Tensor, x: Tensor) -> Iterator[Tensor]:
 
 
 def _agree(values: Iterable[Tensor], wanted: Tensor, what: str) -> None:
-    """LawBroken unless the mean of independent estimates is what is wanted, within its error."""
+    """LawBroken unless the mean of independent estimates is the expected value, within its error."""
     found = torch.stack([value.detach() for value in values])
     error = found.std(0) / math.sqrt(len(found))
     off = (found.mean(0) - wanted).detach().abs()

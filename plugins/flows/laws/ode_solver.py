@@ -48,7 +48,7 @@ def follows_the_time(solver: OdeSolver) -> None:
 
 
 def tensors_evolve_together(solver: OdeSolver) -> None:
-    """A state of several tensors evolves as one, each of its own shape."""
+    """The tensors of a state are solved together, and each has its shape."""
 
     def dynamics(t: Tensor | float, state: State) -> State:
         y, _ = state

@@ -25,7 +25,7 @@ def hard(transformer: Transformer, sigma: float, dtype: torch.dtype = torch.floa
 
 
 def worst(a: Tensor, b: Tensor) -> float:
-    """The largest difference, each relative to b where that is large; infinite where one is NaN.
+    """The largest difference, relative to b if that is large; infinite if one is NaN.
 
     >>> worst(torch.tensor([1.0, 11.0]), torch.tensor([0.5, 10.0]))
     0.5
@@ -90,7 +90,7 @@ def increases(transformer: Transformer) -> None:
 
 @torch.no_grad()
 def zero_is_the_identity(transformer: Transformer) -> None:
-    """Parameters of zero leave numbers as they are, with a log-slope of zero."""
+    """Parameters of zero give the identity, with a log-slope of zero."""
     for dtype, tolerance in ((torch.float64, 1e-14), (torch.float32, 1e-6)):
         x, h = hard(transformer, 0.0, dtype)
         for direction in (transformer.forward, transformer.inverse):

@@ -19,9 +19,9 @@ def check_recomputable(parts: nn.Module) -> None:
             name = type(part).__name__
             raise ValueError(f"{name} inverts by its averages, not by the batch: it cannot be recomputed; use act_norm")
         if isinstance(part, nn.Dropout) and part.p > 0:
-            raise ValueError("dropout is drawn anew when a layer is recomputed: leave it out")
+            raise ValueError("dropout cannot be recomputed: leave it out")
         if isinstance(part, Bijection) and not part.exact:
-            raise ValueError(f"{type(part).__name__} estimates its log-determinant anew when it is recomputed")
+            raise ValueError(f"{type(part).__name__} has a random log-determinant, which cannot be recomputed")
 
 
 def recomputed(of: nn.ModuleList, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -118,7 +118,7 @@ def contracted_root(g: Function, z: Tensor, contraction: float) -> Tensor:
 
 
 def _all(still: Tensor) -> bool:
-    """Whether all are known to be true; values on the meta device count as true."""
+    """Whether all are true; False in a traced graph, True on the meta device."""
     if still.is_meta:
         return True
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]

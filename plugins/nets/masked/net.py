@@ -92,7 +92,7 @@ class AutoregressiveNet(Component, nn.Module, ABC):
 def check_single(net: AutoregressiveNet, name: str) -> None:
     """ValueError if a net that takes single elements, described by one number, is asked for more."""
     if net.together > 1:
-        raise ValueError(f"{name} gives each element parameters of its own: the head wants {net.together} at a time")
+        raise ValueError(f"{name} computes parameters of single elements: the head needs {net.together} at a time")
     if net.features > 1:
         raise ValueError(f"{name} takes one number for each element, not {net.features}: declare other inputs")
 

@@ -55,7 +55,7 @@ class KVCache:
 
 
 class BlockCache(NamedTuple):
-    """Caches of a block: of its own tokens, and of the context, which is computed once."""
+    """Caches of a block: one of its tokens, and one of the context, which is computed once."""
 
     own: KVCache | None = None
     context: KVCache | None = None

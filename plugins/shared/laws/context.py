@@ -13,7 +13,7 @@ N = 6
 
 
 def given_to(context: Context) -> Condition:
-    """The entries of a batch that a context is made of, in which no two neighbours are equal."""
+    """The entries of a batch from which a context is computed, in which no two neighbours are equal."""
     batch = context.event.example(N, "cpu")
     noise = torch.Generator().manual_seed(0)
     numbers = {name: torch.randn(x.shape, generator=noise) for name, x in batch.items() if x.is_floating_point()}
@@ -22,7 +22,7 @@ def given_to(context: Context) -> Condition:
 
 
 def rows(given: Condition, start: int, end: int) -> Condition:
-    """Some of the examples."""
+    """A selection of the examples."""
     return {name: x[start:end] for name, x in given.items()}
 
 

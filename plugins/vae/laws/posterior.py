@@ -25,7 +25,7 @@ SIGMAS = 5.0
 
 
 def answers(posterior: Posterior, n: int = 4, scale: float = 0.3, seed: int = 0) -> Tensor:
-    """What an encoder may answer, ``[n, *encoded]``, in float64."""
+    """Possible outputs of an encoder, ``[n, *encoded]``, in float64."""
     noise = torch.Generator().manual_seed(seed)
     return scale * torch.randn(n, *posterior.encoded, generator=noise, dtype=torch.float64)
 
@@ -38,19 +38,19 @@ def drawn(posterior: Posterior, h: Tensor, n: int, seed: int = 0) -> Draws:
 
 
 def agree(values: Tensor, wanted: Tensor | float, what: str) -> None:
-    """LawBroken unless the mean of independent estimates ``[N, ...]`` is what is wanted, within its error."""
+    """LawBroken unless the mean of independent estimates ``[N, ...]`` is the expected value, within its error."""
     error = values.std(0) / math.sqrt(values.shape[0])
     off = (values.mean(0) - wanted).detach().abs()
     require((off <= SIGMAS * error + 1e-9).all(), f"{what}: off by up to {float(off.max()):.2g}")
 
 
 def chunked(values: Tensor) -> Tensor:
-    """Sums over draws ``[S, ...]`` as the mean of estimates of their own ``[CHUNKS, ...]``; strata stay together."""
+    """Sums over draws ``[S, ...]`` as the mean of separate estimates ``[CHUNKS, ...]``; strata stay together."""
     return CHUNKS * values.reshape(CHUNKS, -1, *values.shape[1:]).sum(1)
 
 
 def prior_of(posterior: Posterior) -> Any:
-    """One that closed forms are known with: of categories, or normals that are not standard."""
+    """A prior for which closed forms are known: of categories, or normals that are not standard."""
     if isinstance(posterior, OneHot):
         return UniformCategories(Event("point", Shape(2)), posterior.latent).double()
     prior: Any = declare(Distribution, "normal")(posterior.latent)
@@ -59,17 +59,17 @@ def prior_of(posterior: Posterior) -> Any:
 
 
 def log_prior(prior: Any, z: Tensor) -> Tensor:
-    """The prior's density of latents ``[S, B, *latent]``."""
+    """The prior's log-density of latents ``[S, B, *latent]``."""
     log_p: Tensor = prior.log_prob(z.flatten(0, 1), None)
     return log_p.reshape(z.shape[:2])
 
 
 def draws_have_form(posterior: Posterior, h: Tensor) -> None:
-    """A multiple of n, in the dtype of h, whose weights sum to one."""
+    """The number of draws is a multiple of n, their dtype that of h, and their weights sum to one."""
     for n in (1, 3):
         z, log_q, log_weight = drawn(posterior, h, n)
         S, B = z.shape[0], h.shape[0]
-        require(S % n == 0, f"{S} draws are no multiple of the {n} that were asked for")
+        require(S % n == 0, f"got {S} draws, expected a multiple of {n}")
         require(z.shape == (S, B, *posterior.latent), f"latents have the shape {list(z.shape)}")
         require(log_q.shape == log_weight.shape == (S, B), f"log_q and log_weight must be {[S, B]}")
         dtypes = {x.dtype for x in (z, log_q, log_weight, posterior.mean(h))}
@@ -107,7 +107,7 @@ def log_prob_broadcasts(posterior: Posterior, h: Tensor) -> None:
 
 
 def rows_are_alone(posterior: Posterior, h: Tensor) -> None:
-    """What belongs to an answer depends on that answer alone."""
+    """The draws and densities of an encoder output depend only on that output."""
     h = h.detach().requires_grad_()
     z, log_q, log_weight = drawn(posterior.train(), h, 2)
     divergence = posterior.divergence(h, prior_of(posterior))
@@ -123,7 +123,7 @@ def rows_are_alone(posterior: Posterior, h: Tensor) -> None:
 
 
 def extremes_stay_finite(posterior: Posterior, h: Tensor) -> None:
-    """Answers of about ten give finite values and gradients, in float64 and float32."""
+    """Encoder outputs of about ten give finite values and gradients, in float64 and float32."""
     for dtype in (torch.float64, torch.float32):
         posterior.to(dtype).train()
         at = (10.0 * answers(posterior, 8, scale=1.0)).to(dtype).requires_grad_()
@@ -140,7 +140,7 @@ def extremes_stay_finite(posterior: Posterior, h: Tensor) -> None:
 
 
 def half_precision_is_widened(posterior: Posterior, h: Tensor) -> None:
-    """Of a bfloat16 answer everything is computed in float32."""
+    """Everything is computed in float32 from a bfloat16 output."""
     posterior.float()
     z, log_q, log_weight = drawn(posterior, h.bfloat16(), 2)
     dtypes = {x.dtype for x in (z, log_q, log_weight, posterior.log_prob(z, h.bfloat16()))}
@@ -148,7 +148,7 @@ def half_precision_is_widened(posterior: Posterior, h: Tensor) -> None:
 
 
 def gradients_are_of_the_draws(posterior: Posterior, h: Tensor) -> None:
-    """Of one seed's draws, weights and densities, against finite differences."""
+    """The gradients of draws, weights and densities for a fixed seed are those of finite differences."""
     if not _is_smooth(posterior, h):
         return
 
@@ -202,7 +202,7 @@ def divergence_is_its_estimate(posterior: Posterior, h: Tensor) -> None:
 
 
 def after_training(posterior: Posterior, law: Callable[[Posterior, Tensor], None]) -> None:
-    """Hold a posterior to a law as after some training, in float64 and evaluation mode, with an encoder's answers."""
+    """Check a law on a perturbed posterior, in float64 and evaluation mode, with possible encoder outputs."""
     module: nn.Module = posterior.double()
     perturb(module, seed=1)
     law(posterior.eval(), answers(posterior))

@@ -27,7 +27,7 @@ def _of_every_code(quantizer: Quantizer) -> Tensor:
 
 
 def _places(quantizer: Quantizer) -> tuple[int, ...]:
-    """Where vectors stand: all sizes of the shape but the first."""
+    """The sizes of the places of vectors: all but the first of the shape."""
     return tuple(quantizer.shape)[1:]
 
 

@@ -39,7 +39,8 @@ class Bernoulli(Likelihood):
         if event.levels != 2:
             has = "is continuous" if event.levels is None else f"has {event.levels} levels"
             raise ValueError(
-                f"'{event.name}' {has}, and is of two: binarise it, as in data: {{type: binarised, of: ...}}"
+                f"needs data with two levels, and '{event.name}' {has}: binarise it, as in "
+                "data: {type: binarised, of: ...}"
             )
         self.decoded = event.shape
         self.noise_size = event.shape.size

@@ -57,7 +57,7 @@ class Posterior(Component, nn.Module, ABC):
         r""":math:`\mathrm E[z]`, or a representative value, ``[B, *latent]``: the code of ``x``."""
 
     def divergence(self, h: Tensor, prior: nn.Module) -> Tensor | None:
-        r"""The closed form of :math:`\mathrm{KL}(q(z|x) \,\|\, p(z))`, in nats; None if there is none.
+        r"""The closed form of :math:`\mathrm{KL}(q(z|x) \,\|\, p(z))`, in nats, or None.
 
         ``[B, dimensions]`` if it is a sum over latent dimensions, else ``[B]``.
         """
@@ -67,12 +67,14 @@ class Posterior(Component, nn.Module, ABC):
         """ValueError if a prior does not fit the latents of the posterior."""
         ours, theirs = _declared(self), _declared(prior)
         if isinstance(self, OneHot) and not isinstance(prior, OneHot):
-            raise ValueError(f"{ours} is of categories, and {theirs} is not: declare prior: uniform_categories")
+            raise ValueError(
+                f"{ours} has categorical latents, and {theirs} does not: declare prior: uniform_categories"
+            )
         if isinstance(prior, OneHot) and not isinstance(self, OneHot):
-            raise ValueError(f"{theirs} is of categories, and {ours} is not: declare posterior: categorical")
+            raise ValueError(f"{theirs} has categorical latents, and {ours} does not: declare posterior: categorical")
         if isinstance(prior, Distribution) and prior.support is not None:
             low, high = prior.support
-            raise ValueError(f"{theirs} is of numbers in [{low:g}, {high:g}], and {ours} is of the whole line")
+            raise ValueError(f"{theirs} is limited to [{low:g}, {high:g}], and {ours} is not")
 
     @classmethod
     def laws(cls) -> Laws:

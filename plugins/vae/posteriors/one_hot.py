@@ -17,4 +17,6 @@ def check_variables(latent: Shape) -> None:
     >>> check_variables(Shape(20, 10))
     """
     if len(latent) != 2 or latent[1] < 2:
-        raise ValueError(f"its latent is of variables and their categories, such as latent: [20, 10], not {latent}")
+        raise ValueError(
+            f"the latent must have two sizes, variables and categories, such as latent: [20, 10], not {latent}"
+        )

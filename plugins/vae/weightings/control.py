@@ -1,4 +1,4 @@
-"""ControlVAE: a controller keeps the divergence at a set point."""
+"""ControlVAE: a controller holds the divergence at a set point."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class DLVAE(Weighting):
 
     def forward(self, terms: LatentTerms, clock: Clock) -> tuple[Tensor, Mapping[str, Tensor]]:
         if terms.kl_dim is None:
-            raise ValueError("there is no kl_dim: the divergence has to tell its dimensions apart")
+            raise ValueError("needs kl_dim, a divergence for each latent dimension")
         w = 1.0 / (1.0 + softplus(self.log_s))
         each = torch.cat((terms.nll.mean().reshape(1), terms.kl_dim.mean(0)))
         reconstruction, *kl = w.detach()[: 1 + CURVES].unbind()

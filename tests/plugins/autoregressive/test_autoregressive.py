@@ -79,7 +79,7 @@ train: {steps: 2, batch: 4, optimizer: adam}
         ({"LAYER": "batch_norm"}, "11:9", "'batch_norm' is a bijection, not a causal_layer"),
         ({"LAYER": "{type: resnet, width: 8}"}, "11:16", "'resnet' is a conditioner"),
         ({"HEAD": "bernoulli"}, "5:9", "head 'bernoulli': takes up to 2 levels, and 'image' has 17"),
-        ({"LAYER": "{type: gated, kernel: 4}"}, "11:31", "a kernel has a middle: its size is odd, not 4"),
+        ({"LAYER": "{type: gated, kernel: 4}"}, "11:31", "the kernel size must be odd, got 4"),
         (
             {"LAYER": "{type: gated, context: 10}"},
             "4:3",

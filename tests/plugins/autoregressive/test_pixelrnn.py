@@ -281,7 +281,7 @@ def test_each_number_depends_on_the_small_image_and_what_is_before_it() -> None:
 
 
 def test_the_small_model_is_causal() -> None:
-    with pytest.raises(zoo.SpecError, match="is to draw one number after the other, and 'vae' does not"):
+    with pytest.raises(zoo.SpecError, match="must be autoregressive, and 'vae' is not"):
         multi_scale(
             zoo.Shape(1, 4, 4),
             small={"type": "vae", "latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"},

@@ -79,5 +79,5 @@ def test_what_is_no_order_is_refused(order: Any, more: dict[str, Any], message: 
 
 def test_a_model_without_an_order_is_refused() -> None:
     vae = {"type": "vae", "latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"}
-    with pytest.raises(zoo.SpecError, match="reorders models of one number after the other, and 'vae' is none"):
+    with pytest.raises(zoo.SpecError, match="needs an autoregressive model, and 'vae' is not one"):
         zoo.declare(zoo.Model, {"type": "reordered", "order": "rows", "model": vae})(EVENT)

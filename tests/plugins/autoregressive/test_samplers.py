@@ -115,7 +115,9 @@ def test_a_layer_without_a_stepper_is_drawn_all_at_once() -> None:
     assert not of.kept
     assert torch.equal(of.draw(u), drawn)
     assert torch.equal(of.unroll(u), drawn)
-    with pytest.raises(zoo.SpecError, match=r"sampler 'cached': a part of the model cannot go number by number"):
+    with pytest.raises(
+        zoo.SpecError, match=r"sampler 'cached': a part of the model cannot be evaluated number by number"
+    ):
         sampler("cached", of)
 
 
@@ -139,7 +141,7 @@ def test_it_says_how_far_it_is(way: str) -> None:
 def test_other_models_have_no_such_ways() -> None:
     flow = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
     built = zoo.declare(zoo.Model, flow)(zoo.Event("point", zoo.Shape(2)))
-    with pytest.raises(zoo.SpecError, match=r"sampler 'naive': draws from models of one number after the other"):
+    with pytest.raises(zoo.SpecError, match=r"sampler 'naive': needs an autoregressive model"):
         sampler("naive", built)
 
 
@@ -175,7 +177,7 @@ def test_a_spec_says_how(file: Path) -> None:
 def test_a_way_that_is_not_of_the_model_is_refused_before_it_is_trained(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["build", "realnvp-2d", "--set", "sample.sampler=jacobi"])
     assert done.exit_code == 2
-    assert "sampler 'jacobi': draws from models of one number after the other" in done.stderr
+    assert "sampler 'jacobi': needs an autoregressive model" in done.stderr
     done = CliRunner().invoke(app, ["build", "realnvp-2d", "--set", "sample.sampler=jacoby"])
     assert done.exit_code == 2
     assert "did you mean 'jacobi'?" in done.stderr

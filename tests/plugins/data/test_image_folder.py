@@ -208,8 +208,8 @@ def listening(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (fifo, "no regular files"),
-        (listening, "no regular files"),
+        (fifo, "not regular files"),
+        (listening, "not regular files"),
         (dangling, "links that lead to nothing"),
         (circle, "links that lead to nothing"),
     ],
@@ -224,7 +224,7 @@ def test_what_is_no_file_is_skipped_and_said(folder: Path, make: Callable[[Path]
 def test_devices_in_archives_are_skipped_and_said(tmp_path: Path) -> None:
     tree = tree_of(archive(tmp_path / "x.tar", ("0.png", png()), ("p.png", link("", tarfile.FIFOTYPE))))
     assert [image.name for image in tree.images] == ["0.png"]
-    assert "skipped 1 that are no regular files" in tree.notes[0]
+    assert "skipped 1 that are not regular files" in tree.notes[0]
 
 
 def test_lock_files_and_hidden_files_are_ignored(folder: Path) -> None:

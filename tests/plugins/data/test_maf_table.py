@@ -181,10 +181,10 @@ def test_a_set_is_known_without_its_files_and_is_what_was_said(name: str, tmp_pa
 
 
 MISSING = {
-    "power": ("power/data.npy", "taken as it is from"),
+    "power": ("power/data.npy", "taken unchanged from"),
     "gas": ("gas/ethylene_CO.npy", "pandas.read_pickle('ethylene_CO.pickle').drop(columns=['Meth', 'Eth', 'Time'])"),
-    "hepmass": ("hepmass/1000_test.csv", "taken as it is from"),
-    "miniboone": ("miniboone/data.npy", "taken as it is from"),
+    "hepmass": ("hepmass/1000_test.csv", "taken unchanged from"),
+    "miniboone": ("miniboone/data.npy", "taken unchanged from"),
     "bsds300": ("BSDS300/validation.npy", "h5py.File('BSDS300.hdf5')"),
 }
 
@@ -227,7 +227,7 @@ def test_other_files_are_refused(name: str, path: str, array: Array, said: str, 
     written(tmp_path / path, array)
     with pytest.raises(zoo.DataError, match=said) as caught:
         maf(name, tmp_path).split("test")
-    assert "is made next to" in str(caught.value) or "is taken as it is" in str(caught.value)
+    assert "is made next to" in str(caught.value) or "is taken unchanged" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_inverse_of_swaps_the_directions() -> None:
 @pytest.mark.parametrize(
     ("of", "message"),
     [
-        ("squeeze", "keeps the shape"),
+        ("squeeze", "preserves the shape"),
         ("act_norm", "its ActNorm learns"),
         ({"type": "chain", "of": ["reverse", "batch_norm"]}, "its BatchNorm learns"),
     ],

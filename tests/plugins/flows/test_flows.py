@@ -113,7 +113,7 @@ def test_convnet_starts_with_normalised_layers() -> None:
 
 
 def test_convnet_takes_odd_kernels_alone() -> None:
-    with pytest.raises(zoo.SpecError, match="should be odd"):
+    with pytest.raises(zoo.SpecError, match="must be odd"):
         zoo.declare(zoo.Conditioner, {"type": "convnet", "kernels": [3, 2, 3]})
 
 

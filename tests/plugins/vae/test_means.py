@@ -64,6 +64,6 @@ def test_a_model_without_means_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("view", ["traverse", "interpolate"])
 def test_no_view_goes_between_codes_that_are_whole_numbers(name: str, view: str) -> None:
     model = zoo.build(load_spec(name, small=True))
-    with pytest.raises(zoo.SpecError, match="goes between codes, and this model's are whole numbers"):
+    with pytest.raises(zoo.SpecError, match="needs continuous codes, and this model's are integers"):
         zoo.declare(zoo.View, view)(model)
     zoo.declare(zoo.View, "reconstruct")(model)

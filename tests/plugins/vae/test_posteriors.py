@@ -290,7 +290,7 @@ def test_flow_refuses(node: dict[str, Any], latent: zoo.Shape, message: str) -> 
 
 @pytest.mark.parametrize("latent", [zoo.Shape(3), zoo.Shape(3, 1), zoo.Shape(2, 2, 2)], ids=str)
 def test_categories_need_two_sizes(latent: zoo.Shape) -> None:
-    with pytest.raises(zoo.SpecError, match="variables and their categories"):
+    with pytest.raises(zoo.SpecError, match="variables and categories"):
         zoo.declare(Posterior, "categorical")(latent)
 
 

@@ -93,13 +93,13 @@ def likelihood(model: Any, x: Tensor) -> Tensor:
 
 
 UNFIT: list[tuple[Any, Any, str]] = [
-    ("categorical", "standard_normal", "posterior 'categorical' is of categories, and distribution 'standard_normal'"),
+    ("categorical", "standard_normal", "posterior 'categorical' has categorical latents, and distribution"),
     ("categorical", VAMP, "declare prior: uniform_categories"),
     ("categorical_straight_through", TRANSFORMED, "declare prior: uniform_categories"),
     ("diagonal_normal", "uniform_categories", "declare posterior: categorical"),
-    (FLOW, "uniform_categories", "prior 'uniform_categories' is of categories, and posterior 'flow' is not"),
-    ("diagonal_normal", "uniform", r"numbers in \[0, 1\], and posterior 'diagonal_normal' is of the whole line"),
-    ("full_normal", {"type": "transformed", "transforms": ["logit"]}, r"numbers in \[0, 1\]"),
+    (FLOW, "uniform_categories", "prior 'uniform_categories' has categorical latents, and posterior 'flow' does not"),
+    ("diagonal_normal", "uniform", r"limited to \[0, 1\], and posterior 'diagonal_normal' is not"),
+    ("full_normal", {"type": "transformed", "transforms": ["logit"]}, r"limited to \[0, 1\]"),
 ]
 
 

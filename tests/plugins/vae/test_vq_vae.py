@@ -272,5 +272,5 @@ def test_a_classifier_learns(width: int | None) -> None:
 
 def test_classes_are_needed() -> None:
     part = zoo.declare(zoo.Model, {"type": "classifier", "encoder": "mlp", "features": 5})
-    with pytest.raises(zoo.SpecError, match="'point' has no classes to tell apart"):
+    with pytest.raises(zoo.SpecError, match="'point' has no classes"):
         part(zoo.Event("point", zoo.Shape(2)))
