@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         RunningStatistics,
         Sampler,
         Samples,
+        SamplesEntries,
         SamplesMeans,
         Schedule,
         Scores,
@@ -122,12 +123,12 @@ __all__ = [
     "Decoder", "Decodes", "Distribution", "Diverged", "Encoder", "Encodes", "Energy", "Event", "Examples", "InMemory",
     "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
     "ParameterGroup", "Part", "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run",
-    "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Settings", "Shape", "Sink",
-    "Solves", "Spec", "SpecError", "TakesContext", "Terms", "TrainingState", "UsageError", "VariationalBound", "View",
-    "Weighting", "ZooError", "advanced", "build", "component", "counted", "declare", "density_picture",
-    "density_problem", "encoded", "gather_over_processes", "heat_map", "image_grid", "image_problem", "install_hint",
-    "load", "load_spec", "map_condition", "mean_over_processes", "migration", "misshapen", "named", "resume",
-    "row_file", "sum_event", "train", "unseen_share", "wrong_context",
+    "RunningStatistics", "Sampler", "Samples", "SamplesEntries", "SamplesMeans", "Schedule", "Scores", "Settings",
+    "Shape", "Sink", "Solves", "Spec", "SpecError", "TakesContext", "Terms", "TrainingState", "UsageError",
+    "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "counted", "declare",
+    "density_picture", "density_problem", "encoded", "gather_over_processes", "heat_map", "image_grid", "image_problem",
+    "install_hint", "load", "load_spec", "map_condition", "mean_over_processes", "migration", "misshapen", "named",
+    "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from subprocess_run import fork
 
 import zoo
 from zoo.document.yaml import write_yaml
-from zoo.inference.sample import ARRAYS, array_writer
+from zoo.inference.writers import ARRAYS, array_writer
 from zoo.registry.discovery import environment, stamp_of
 from zoo.run import directory as run
 from zoo.storage import cache

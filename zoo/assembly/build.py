@@ -14,13 +14,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..document.nodes import Place
 from ..engine.randomness import seeded
-from ..errors import Problem, SpecError, UsageError, ZooError, listed
+from ..errors import Problem, SpecError, UsageError, ZooError
 from ..event import Event, require_same_event
 from ..interfaces import BatchStatistics, Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
 from ..interfaces.boundary import trusted
-from ..interfaces.capabilities import training_state
+from ..interfaces.capabilities import drawn_entries, training_state
 from ..interfaces.component import kind_of
-from ..plot.images import has_picture
+from ..plot.entries import is_text, picture_problem
 from ..registry.part import Part
 from ..registry.registry import installed
 from ..spec import Spec, load_spec
@@ -218,13 +218,8 @@ def check_pictures(model: Model, spec: Spec) -> Iterator[Problem]:
     if not isinstance(model, Samples):
         if not spec.train.views:
             yield Problem(None, "train.sample_every", f"model '{spec.model.name}' does not sample")
-    elif {*model.conditions} - {"label"}:
-        text = (
-            f"samples of model '{spec.model.name}' need {listed(model.conditions)}, which is not available in training"
-        )
-        yield Problem(None, "train.sample_every", text)
-    elif not has_picture(model.event):
-        yield Problem(None, "train.sample_every", f"data of shape {model.event.shape} has no picture")
+    elif (problem := picture_problem(entries := drawn_entries(model))) and not is_text(entries[model.event.name]):
+        yield Problem(None, "train.sample_every", problem)
 
 
 def check_views(model: Model, spec: Spec) -> Iterator[Problem]:

@@ -67,9 +67,10 @@ def evaluate(
 def sample(
     target: Target,
     n: Annotated[int | None, typer.Option("-n", min=1, help="How many; the spec's own number by default.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .npy, .pt or .csv file.")] = Path(
-        "samples.png"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A .png, .gif, .mp4, .txt, .jsonl, .npy, .npz, .pt or .csv file."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 0,
     temperature: Annotated[float | None, typer.Option(help="Above 0; below 1 draws nearer to the mode.")] = None,
     view: Annotated[
@@ -109,24 +110,24 @@ def sample(
         raise UsageError("--given, --label, --features and --mean apply to draws, not to pictures")
 
     from ..inference.conditions import parse_given
-    from ..inference.sample import ENDINGS, Means, sample_file
+    from ..inference.sample import Means, sample_file
     from ..inference.views import density_file, view_file
+    from ..inference.writers import FORMS
     from ..registry.outputs import output as to_write
 
     how: dict[str, Any] = {"n": n, "seed": seed, "temperature": temperature, "overrides": sets or []}
     how |= {"device": device or "auto", "trust": trust}
-    where = to_write(output, ENDINGS if view is None and not density else [".png"])
-    if density:
-        drawn = density_file(target, where, **how)
-    elif view is not None:
-        drawn = view_file(target, where, view, **how)
+    if density or view is not None:
+        picture = to_write(output or Path("samples.png"), [".png"])
+        drawn = density_file(target, picture, **how) if view is None else view_file(target, picture, view, **how)
     else:
-        way = Means if mean else None
+        where, way = output and to_write(output, FORMS), Means if mean else None
         drawn = sample_file(target, where, given=parse_given(said), way=way, **how)
+    written = str(output or drawn.output)
     if as_json:
-        print_json({"output": str(output), "n": drawn.n, "seconds": drawn.seconds})
+        print_json({"output": written, "n": drawn.n, "seconds": drawn.seconds})
     else:
-        print(output)
+        print(written)
 
 
 @command("encode")
@@ -142,7 +143,7 @@ def encode(
 ) -> None:
     """Write the codes of data, in the order of its examples."""
     from ..inference.encode import encode_file
-    from ..inference.sample import ARRAYS
+    from ..inference.writers import ARRAYS
     from ..registry.outputs import output as to_write
 
     how: dict[str, Any] = {"overrides": sets or [], "device": device or "auto"}

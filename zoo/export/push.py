@@ -14,7 +14,9 @@ from ..hub import client as hub
 from ..hub.address import Address
 from ..inference.sample import draw
 from ..interfaces import Model, Samples
-from ..plot.images import has_picture, shown_of
+from ..interfaces.capabilities import drawn_entries
+from ..plot.entries import picture_problem
+from ..plot.images import shown_of
 from ..run.directory import file_to_open
 from ..share.file import open_share
 from ..spec import Spec
@@ -64,7 +66,7 @@ def push(
 
 def _draw(model: Model, spec: Spec, path: Path) -> bool:
     """Draws as a picture, where the model samples and they have one."""
-    if not isinstance(model, Samples) or not has_picture(model.event) or {*model.conditions} - {"label"}:
+    if not isinstance(model, Samples) or picture_problem(drawn_entries(model)) or {*model.conditions} - {"label"}:
         return False
     on = find_device("auto")
     prepare(spec, on)

@@ -22,7 +22,7 @@ from ..run.directory import file_to_open
 from ..share.file import read_share
 from ..storage.atomic import write_whole
 from .outside_data import require_agreed
-from .sample import array_writer
+from .writers import array_writer
 
 SPLITS: Mapping[str, Split] = {"test": "test", "train": "train"}
 

@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..engine.randomness import seeded
 from ..engine.runtime import find_device, place, prepare
 from ..errors import SpecError, UsageError
-from ..interfaces import Condition, Model, Sampler, Samples, SamplesMeans, map_condition
+from ..interfaces import Batch, Condition, Model, Sampler, Samples, SamplesEntries, SamplesMeans, map_condition
 from ..interfaces.boundary import trusted
-from ..plot.images import picture, shown_of, write_png
+from ..interfaces.capabilities import drawn_entries
+from ..plot.images import shown_of
 from ..progress import counted
 from ..registry.outputs import ending
+from ..registry.outputs import output as to_write
 from ..run.directory import file_to_open
 from ..share.file import Share, read_share
 from ..spec import Sample, Spec
-from ..storage.atomic import write_through_memory, write_whole
+from ..storage.atomic import write_whole
 from .conditions import condition
+from .writers import FORMS, PICTURES, default_ending, writer
 
 BATCH = Sample().batch
-ARRAYS = (".npy", ".pt", ".csv")
-ENDINGS = (".png", *ARRAYS)
 
 Way = Callable[[Model], Sampler]
 """How a model is drawn from: a declared sampler, or `Means`."""
@@ -50,19 +50,24 @@ def draw(
     context: Condition | None = None,
     sampler: Way | None = None,
     batch: int = BATCH,
-) -> Tensor:
+) -> Batch:
     """``n`` draws of a model in a file of the form that its ending names; the same seed gives the same file."""
-    write = writer(path, model)
-    if ending(path) == ".png" and (shown := shown_of(n, model.event)) < n:
+    write = writer(path, drawn_entries(model))
+    if ending(path) in PICTURES and (shown := shown_of(n, model.event)) < n:
         warnings.warn(f"{path} shows {shown} of {n} draws: a .npy, .pt or .csv file has all", Thinned, stacklevel=2)
         n, context = shown, map_condition(lambda x: x[:shown], context)
-    x = sample(model, n, temperature=temperature, seed=seed, context=context, sampler=sampler, batch=batch)
-    write_whole(path, lambda aside: write(x, aside))
-    return x
+    drawn = sample_entries(model, n, temperature=temperature, seed=seed, context=context, sampler=sampler, batch=batch)
+    write_whole(path, lambda aside: write(drawn, aside))
+    return drawn
+
+
+def sample(model: Model, n: int, **how: Any) -> Tensor:
+    """``n`` draws of the modelled entry, ``[n, *shape]``, on the CPU; as `sample_entries`."""
+    return sample_entries(model, n, **how)[model.event.name]
 
 
 @torch.no_grad()
-def sample(
+def sample_entries(
     model: Model,
     n: int,
     *,
@@ -71,22 +76,30 @@ def sample(
     context: Condition | None = None,
     sampler: Way | None = None,
     batch: int = BATCH,
-) -> Tensor:
-    """``n`` draws, ``[n, *shape]``, on the CPU; without a context each class in turn.
+) -> Batch:
+    """``n`` draws on the CPU, each entry that a model draws by its name ``[n, *shape]``; without a context each class
+    in turn.
 
     ``batch`` are drawn at a time. What a seed draws depends on it: the noise of one batch is drawn after another's.
     """
     if not isinstance(model, Samples):
         raise UsageError(f"'{_called(model)}' does not sample")
     device = device_of(model)
-    way = model if sampler is None else _way(sampler, model)
+    draw_some = _entries_of(model if sampler is None else _way(sampler, model), model.event.name)
     context = condition(model, n) if context is None else context
-    pieces = []
+    pieces: list[Batch] = []
     with trusted(), seeded(device, seed, "sample"):
         for start in counted(range(0, n, batch), -(-n // batch)):
             part = _some(context, slice(start, start + batch), device)
-            pieces.append(way.sample(min(batch, n - start), part, temperature).cpu())
-    return torch.cat(pieces)
+            pieces.append(draw_some(min(batch, n - start), part, temperature))
+    return {name: torch.cat([piece[name].cpu() for piece in pieces]) for name in pieces[0]}
+
+
+def _entries_of(way: Samples | Sampler, name: str) -> Callable[[int, Condition | None, float], Batch]:
+    """Draws as a batch: of all entries that a model has, or of the one that a sampler gives."""
+    if isinstance(way, SamplesEntries):
+        return way.sample_entries
+    return lambda n, context, temperature: {name: way.sample(n, context, temperature)}
 
 
 def _some(context: Condition | None, rows: slice, device: torch.device) -> Condition | None:
@@ -125,9 +138,10 @@ def device_of(model: Model) -> torch.device:
 
 @dataclass(frozen=True)
 class Drawn:
-    """How many draws were written, and how long drawing them took."""
+    """How many draws were written, where, and how long drawing them took."""
 
     n: int
+    output: Path
     seconds: float
 
 
@@ -144,7 +158,7 @@ class Opened:
 
 def sample_file(
     run_or_file: str | Path,
-    output: Path,
+    output: Path | None = None,
     *,
     n: int | None = None,
     seed: int = 0,
@@ -155,14 +169,18 @@ def sample_file(
     trust: bool = False,
     way: Way | None = None,
 ) -> Drawn:
-    """Draw from a run or a share file into a file; what is not said, its spec says. ``given`` as in `condition`."""
+    """Draw from a run or a share file into a file; what is not said, its spec says. ``given`` as in `condition`.
+
+    Without an ``output`` it is called ``samples``, with the ending that shows such draws.
+    """
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     context = condition(opened.model, opened.n, given)
     began = time.monotonic()
     how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": way or opened.spec.sample.way}
     how["batch"] = opened.spec.sample.batch
-    drawn = draw(opened.model, output, seed=seed, context=context, **how)
-    return Drawn(len(drawn), time.monotonic() - began)
+    where = output or to_write(Path(f"samples{default_ending(drawn_entries(opened.model))}"), FORMS)
+    drawn = draw(opened.model, where, seed=seed, context=context, **how)
+    return Drawn(len(drawn[opened.model.event.name]), where, time.monotonic() - began)
 
 
 def open_to_draw(
@@ -182,38 +200,3 @@ def open_to_draw(
     prepare(spec, on)
     model = place(share.model(), on, spec.engine.channels_last)
     return Opened(share, model, spec, n or spec.sample.n, temperature or spec.sample.temperature)
-
-
-def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:
-    """How data is written in files of this ending; asked before anything is drawn."""
-    if ending(path) == ".png":
-        picture(torch.zeros(1, *model.event.shape), model.event)
-        return lambda x, aside: write_png(picture(x, model.event), aside)
-    return array_writer(path, ENDINGS)
-
-
-def array_writer(path: Path, endings: Sequence[str] = ARRAYS) -> Callable[[Tensor, Path], None]:
-    """How numbers are written in files of this ending."""
-    match ending(path):
-        case ".npy":
-            return _write_npy
-        case ".pt":
-            return _write_pt
-        case ".csv":
-            return _write_csv
-    raise UsageError(f"'{path}' should end in one of {', '.join(endings)}")
-
-
-def _write_npy(x: Tensor, path: Path) -> None:
-    write_through_memory(path, lambda file: np.save(file, x.numpy()))
-
-
-def _write_pt(x: Tensor, path: Path) -> None:
-    # Given a path, torch would write its name into the file.
-    write_through_memory(path, lambda file: torch.save(x, file))
-
-
-def _write_csv(x: Tensor, path: Path) -> None:
-    rows = x.flatten(1).numpy()
-    with path.open("w") as file:
-        np.savetxt(file, rows, delimiter=",", fmt="%d" if not x.is_floating_point() else "%.9g")

@@ -115,7 +115,7 @@ def _picture_file(
         if missing is None:
             raise
         raise UsageError(f"{error}; the run's own data is not here: {missing}") from None
-    return Drawn(n, time.monotonic() - began)
+    return Drawn(n, output, time.monotonic() - began)
 
 
 def _view_of(spec: Spec, name: str) -> Part[View]:

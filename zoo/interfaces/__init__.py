@@ -16,6 +16,7 @@ from .capabilities import (
     Reconstructs,
     RunningStatistics,
     Samples,
+    SamplesEntries,
     SamplesMeans,
     Scores,
     Solves,
@@ -46,7 +47,7 @@ __all__ = [
     "Condition", "Conditioner", "Contract", "DataDependent", "Dataset", "Decoder", "Decodes", "Distribution", "Encoder",
     "Encodes", "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric",
     "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
-    "RunningStatistics", "Sampler", "Samples", "SamplesMeans", "Schedule", "Scores", "Sink", "Solves", "TakesContext",
-    "Terms", "TrainingState", "VariationalBound", "View", "Weighting", "component", "encoded", "map_condition",
-    "misshapen", "sum_event", "unseen_share", "wrong_context",
+    "RunningStatistics", "Sampler", "Samples", "SamplesEntries", "SamplesMeans", "Schedule", "Scores", "Sink", "Solves",
+    "TakesContext", "Terms", "TrainingState", "VariationalBound", "View", "Weighting", "component", "encoded",
+    "map_condition", "misshapen", "sum_event", "unseen_share", "wrong_context",
 ]  # fmt: skip

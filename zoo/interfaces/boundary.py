@@ -29,6 +29,9 @@ from .model import Condition, Model
 Method = Callable[..., Any]
 M = TypeVar("M", bound=Method)
 
+DRAWS = ("sample", "sample_mean", "sample_entries")
+"""Methods that draw a number of examples."""
+
 _here = threading.local()
 _latents: WeakKeyDictionary[Any, dict[str, tuple[int, ...]]] = WeakKeyDictionary()
 
@@ -357,17 +360,19 @@ class _Call:
 
     def of_nothing(self, given: dict[str, Any]) -> bool:
         """Whether data is asked for, and none of it: not every way of drawing knows how to draw nothing."""
-        return (self.method in ("sample", "sample_mean") and given.get("n") == 0) or (
-            "known" in given and not len(given["known"].x)
-        )
+        return (self.method in DRAWS and given.get("n") == 0) or ("known" in given and not len(given["known"].x))
 
-    def nothing(self) -> Tensor:
+    def nothing(self) -> Tensor | dict[str, Tensor]:
         """No data, as draws would be."""
+        if self.method == "sample_entries":
+            return {name: self.none_of(self.model.event.entries[name]) for name in self.model.drawn}
+        return self.none_of(self.model.event)
+
+    def none_of(self, entry: Event) -> Tensor:
+        """No example of an entry."""
         like = self.like()
-        device = torch.device("cpu") if like is None else like.device
-        event: Event = self.model.event
-        x = event.example(0, device)[event.name]
-        means = self.method == "sample_mean" or event.levels is None
+        x = entry.example(0, torch.device("cpu") if like is None else like.device)[entry.name]
+        means = self.method == "sample_mean" or entry.levels is None
         return x.to(torch.get_default_dtype() if like is None else like.dtype) if means else x
 
 

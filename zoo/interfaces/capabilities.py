@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import final
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import UsageError
 from ..event import Event
 from .boundary import Capability, Known, objective, readout
-from .model import Clock, Condition
+from .model import Batch, Clock, Condition, Model
 from .weighting import LatentTerms
 
 
@@ -57,6 +57,32 @@ class SamplesMeans(Samples, ABC):
     @abstractmethod
     def sample_mean(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         """As `sample`, without the noise of the likelihood: floating point numbers on the scale of the data."""
+
+
+class SamplesEntries(Samples, ABC):
+    """A model that draws several entries of an example together, such as an image with its text."""
+
+    @property
+    def drawn(self) -> Sequence[str]:
+        """The names of the entries that it draws, the modelled one first; all of the event but its label by default."""
+        event = self.event  # type: ignore[attr-defined]
+        return (event.name, *(entry.name for entry in event.also))
+
+    @readout
+    @abstractmethod
+    def sample_entries(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Batch:
+        """``n`` draws of the entries in `drawn` by name, each as the event describes it, ``[n, *shape]``."""
+
+    @readout
+    @final
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        return self.sample_entries(n, context, temperature)[self.drawn[0]]
+
+
+def drawn_entries(model: Model) -> Mapping[str, Event]:
+    """The entries that a model draws, by name, the modelled one first."""
+    names = model.drawn if isinstance(model, SamplesEntries) else (model.event.name,)
+    return {name: model.event.entries[name] for name in names}
 
 
 class Decodes(Samples, ABC):

@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ..data.batches import Source
 from ..engine.runtime import Choices
 from ..errors import ZooError
 from ..format.metadata import Parents
 from ..inference.sample import draw
 from ..inference.views import beside, draw_picture, drawn_by
-from ..interfaces import Batch, Model, Samples
+from ..inference.writers import default_ending
+from ..interfaces import Batch, Model, Samples, map_condition
+from ..interfaces.capabilities import drawn_entries
 from ..plot.curves import changing, curves, weights_in
 from ..plot.density import density_picture
 from ..plot.images import shown_of, write_png
@@ -42,8 +46,8 @@ class Journal(ABC):
         """Return when every row is on the disk, as it has to be before a checkpoint that counts on it."""
 
     @abstractmethod
-    def picture(self, model: Model, step: int) -> None:
-        """Draws of a model, where it samples."""
+    def picture(self, model: Model, step: int, source: Source) -> None:
+        """Draws of a model, where it samples, under the conditions of examples of a source."""
 
     @abstractmethod
     def density(self, model: Model, step: int, data: Batch) -> None:
@@ -77,7 +81,7 @@ class Unwritten(Journal):
 
     def sync(self) -> None: ...
 
-    def picture(self, model: Model, step: int) -> None: ...
+    def picture(self, model: Model, step: int, source: Source) -> None: ...
 
     def density(self, model: Model, step: int, data: Batch) -> None: ...
 
@@ -138,17 +142,17 @@ class Written(Journal):
     def sync(self) -> None:
         self.log.sync()
 
-    def picture(self, model: Model, step: int) -> None:
-        if isinstance(model, Samples):
-            path = self.directory / run.SAMPLES / f"step-{step}.png"
-            asked = self.spec.sample
-            how: dict[str, Any] = {
-                "n": shown_of(asked.n, model.event),
-                "temperature": asked.temperature,
-                "sampler": asked.way,
-                "batch": asked.batch,
-            }
-            draw(model, path, seed=self.spec.train.seed, **how)
+    def picture(self, model: Model, step: int, source: Source) -> None:
+        if not isinstance(model, Samples):
+            return
+        path = self.directory / run.SAMPLES / f"step-{step}{default_ending(drawn_entries(model))}"
+        asked = self.spec.sample
+        n, context = shown_of(asked.n, model.event), None
+        if {*model.conditions} - {"label"}:  # each class in turn; anything else as in the data
+            given = map_condition(Tensor.cpu, model.given(beside(source, n) or {}))
+            n, context = min(n, len(source)), given
+        how: dict[str, Any] = {"n": n, "context": context, "temperature": asked.temperature, "sampler": asked.way}
+        draw(model, path, seed=self.spec.train.seed, batch=asked.batch, **how)
 
     def density(self, model: Model, step: int, data: Batch) -> None:
         path = self.directory / run.SAMPLES / f"density-step-{step}.png"

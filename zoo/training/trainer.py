@@ -386,7 +386,7 @@ class Trainer:
             self.processes.once(lambda: self.draw(model))
 
     def draw(self, model: Model) -> None:
-        self.journal.picture(model, self.step)
+        self.journal.picture(model, self.step, self.beside())
         self.journal.views(model, self.step, self.beside())
         self.journal.curves()
 
