@@ -181,7 +181,9 @@ def check_players(model: Model, spec: Spec) -> Iterator[Problem]:
     yield from _unknown_players(players, spec)
     for player in players.values():
         if not names_of(model, player):
-            yield spec.model.problem(f"its player '{player.name}' moves no parameter: none matches '{player.match}'")
+            some = any(fnmatchcase(name, player.match) for name, _ in model.named_parameters())
+            why = f"all that match '{player.match}' are frozen" if some else f"none matches '{player.match}'"
+            yield spec.model.problem(f"its player '{player.name}' moves no parameter: {why}")
     trained = trained_players(model, spec)
     if not any(one.takes_turn(1) for one in trained):
         rates = ", ".join(f"'{one.player.name}' every {one.player.every}" for one in trained)
