@@ -111,7 +111,7 @@ def test_a_pattern_that_freezes_nothing_is_refused() -> None:
 
 
 def test_a_model_that_is_frozen_whole_is_refused() -> None:
-    with pytest.raises(zoo.SpecError, match="moves no parameter"):
+    with pytest.raises(zoo.SpecError, match=r"moves no parameter: all that match '\*' are frozen"):
         assembly.check(spec(["act_norm"], train={"freeze": ["*"]}))
 
 

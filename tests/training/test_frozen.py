@@ -243,8 +243,13 @@ def _toys() -> Iterator[None]:
 @pytest.mark.usefixtures("_toys")
 def test_after_step_does_not_write_into_what_is_frozen(tmp_path: Path) -> None:
     model = {"type": "toys.consistency", "net": NET, "decay": 0.5}
+    wrong = spec_of([], model, train={"freeze": ["teacher.*"]})
     with pytest.raises(zoo.SpecError, match=r"writes into the frozen parameter 'teacher\."):
-        zoo.train(spec_of([], model, train={"freeze": ["teacher.*"]}), runs=tmp_path)
+        assembly.check(wrong)
+    trainer = trainer_of(wrong, tmp_path / "frozen" / "x")
+    trainer.directory.mkdir(parents=True)
+    with pytest.raises(zoo.SpecError, match=r"writes into the frozen parameter 'teacher\."):
+        trainer.run(None)
     zoo.train(spec_of([], model, train={"freeze": ["student.layers.0.*"]}), runs=tmp_path)
 
 

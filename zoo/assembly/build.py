@@ -28,6 +28,7 @@ from .hooks import watched
 from .imports import plain_imports
 from .parameters import (
     averaged_names,
+    check_after_step,
     check_frozen,
     check_groups,
     check_players,
@@ -151,7 +152,8 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
         if isinstance(model, Scores):
             with watched(model, partial(_held, seen)), torch.no_grad():
                 model.eval().log_prob(batch[event.name], model.given(batch))
-    _check_uses(spec, model)
+        written = [*check_after_step(model, spec, frozen)]
+    _check_uses(spec, model, written)
     carried = _bytes([*training_state(model).values()])
     weights = _bytes([*model.parameters(), *model.buffers()]) - carried
     named = dict(model.named_parameters())
@@ -184,9 +186,9 @@ def _player_rows(model: Model, spec: Spec) -> Iterator[PlayerRow]:
         )
 
 
-def _check_uses(spec: Spec, model: Model) -> None:
+def _check_uses(spec: Spec, model: Model, found: Sequence[Problem]) -> None:
     """Metrics, parameter groups and players against the model that they are for."""
-    problems = check_metrics(model, spec.evaluate.metrics)
+    problems = [*found, *check_metrics(model, spec.evaluate.metrics)]
     problems += check_pictures(model, spec)
     problems += check_views(model, spec)
     problems += check_sampler(model, spec)

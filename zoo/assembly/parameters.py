@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import Problem, listed, nearest
-from ..interfaces import Model, Optimizer, Player, Schedule
+from ..interfaces import AfterStep, Clock, Model, Optimizer, Player, Schedule
 from ..registry.part import Part
 from ..spec import InitFrom, Spec
 
@@ -129,6 +130,31 @@ def check_sources(model: Model, spec: Spec) -> Iterator[Problem]:
         filled = dict.fromkeys(filled_by(model, source), path) | filled
 
 
+def check_after_step(model: Model, spec: Spec, frozen: Frozen) -> Iterator[Problem]:
+    """Frozen parameters that a model's ``after_step`` writes into, as that of a moving teacher does.
+
+    What cannot be called without a training step before it is checked at the first one.
+    """
+    named = {name: p for name, p in model.named_parameters() if name in frozen.parameters}
+    before = {name: p._version for name, p in named.items()}
+    clock = Clock(torch.zeros((), dtype=torch.int64), spec.train.steps, model.players()[-1].name)
+    if named:
+        with suppress(Exception):
+            for part in model.modules():
+                if part is not model and isinstance(part, AfterStep):
+                    part.after_step(clock)
+            model.after_step(clock)
+    written = [name for name, p in named.items() if p._version != before[name]]
+    if written:
+        yield frozen_is_written(spec, written[0])
+
+
+def frozen_is_written(spec: Spec, name: str) -> Problem:
+    """The problem of a frozen parameter that a training step changes."""
+    text = f"writes into the frozen parameter '{name}' in a training step, as in after_step: do not freeze it"
+    return spec.model.problem(text)
+
+
 def check_frozen(model: Model, spec: Spec) -> Iterator[Problem]:
     """Patterns of frozen parameters that match none."""
     names = [name for name, _ in model.named_parameters()]
@@ -181,7 +207,9 @@ def check_players(model: Model, spec: Spec) -> Iterator[Problem]:
     yield from _unknown_players(players, spec)
     for player in players.values():
         if not names_of(model, player):
-            yield spec.model.problem(f"its player '{player.name}' moves no parameter: none matches '{player.match}'")
+            some = any(fnmatchcase(name, player.match) for name, _ in model.named_parameters())
+            why = f"all that match '{player.match}' are frozen" if some else f"none matches '{player.match}'"
+            yield spec.model.problem(f"its player '{player.name}' moves no parameter: {why}")
     trained = trained_players(model, spec)
     if not any(one.takes_turn(1) for one in trained):
         rates = ", ".join(f"'{one.player.name}' every {one.player.every}" for one in trained)

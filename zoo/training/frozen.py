@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ..assembly.parameters import Frozen
+from ..assembly.parameters import Frozen, frozen_is_written
 from ..engine.fsdp import local
 from ..errors import SpecError
 from ..interfaces import Model
@@ -26,8 +26,7 @@ def unchanged(model: Model, frozen: Frozen, spec: Spec) -> Iterator[None]:
     yield
     for name, state in before.items():
         if not torch.equal(_state(named[name]), state):
-            text = f"writes into the frozen parameter '{name}' in a training step, as in after_step: do not freeze it"
-            raise SpecError(spec.model.problem(text))
+            raise SpecError(frozen_is_written(spec, name))
 
 
 def _state(p: Tensor) -> Tensor:
