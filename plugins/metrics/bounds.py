@@ -20,6 +20,7 @@ from zoo import (
     Metric,
     Model,
     VariationalBound,
+    advanced,
     component,
     counted,
     map_condition,
@@ -137,8 +138,10 @@ class ImportanceWeighted(Metric):
 
     def _estimate(self, bounded: VariationalBound, x: Tensor, context: Condition | None) -> Tensor:
         """``[B]``, in nats."""
-        total = x.new_full((x.shape[0],), -math.inf, dtype=torch.get_default_dtype())
-        for start in counted(range(0, self.samples, self.chunk), -(-self.samples // self.chunk)):
-            log_weights = bounded.log_weights(x, min(self.chunk, self.samples - start), context)
+        total, drawn = x.new_full((x.shape[0],), -math.inf, dtype=torch.get_default_dtype()), 0
+        while drawn < self.samples:
+            log_weights = bounded.log_weights(x, min(self.chunk, self.samples - drawn), context)
             total = torch.logaddexp(total, log_weights.logsumexp(0))
-        return total - math.log(self.samples)
+            drawn += log_weights.shape[0]
+            advanced(min(drawn, self.samples), self.samples)
+        return total - math.log(drawn)

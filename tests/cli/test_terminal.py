@@ -182,7 +182,9 @@ def test_draws_and_scores_in_many_batches_are_heard() -> None:
     model, heard = zoo.build(spec).eval(), Hears()
     with hearing(heard.advanced):
         sample(model, 2500, temperature=1.0, seed=0)
-    assert [round(part, 2) for _, part in heard.said] == [0.0, 0.33, 0.67, 1.0]
+    parts = [round(part, 2) for _, part in heard.said]
+    # Of three batches, and within each of the layers.
+    assert parts == sorted(parts) and {0.0, 0.33, 0.67, 1.0} < set(parts)
     from zoo.data.batches import held_out
 
     with hearing(heard.advanced):

@@ -62,10 +62,10 @@ def compare(run_or_file: str | Path) -> Row:
     model = share.model()
     took = None
     if isinstance(model, Samples):
-        context = placeholder(model, SAMPLES)
-        sample(model, SAMPLES, temperature=1.0, seed=0, context=context)
+        how: dict[str, Any] = {"context": placeholder(model, SAMPLES), "batch": share.spec.sample.batch}
+        sample(model, SAMPLES, temperature=1.0, seed=0, **how)
         began = time.perf_counter()
-        sample(model, SAMPLES, temperature=1.0, seed=0, context=context)
+        sample(model, SAMPLES, temperature=1.0, seed=0, **how)
         took = (time.perf_counter() - began) / SAMPLES
     count = sum(p.numel() for p in model.parameters())
     return Row(**recorded, parameters=count, seconds_per_sample=took)

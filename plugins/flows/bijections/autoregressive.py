@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo import Bijection, Part, Shape, component, named, sum_event
+from zoo import Bijection, Part, Shape, advanced, component, named, sum_event
 
 from ...nets.masked.net import AutoregressiveNet
 from ..elementwise.base import Transformer
@@ -69,8 +69,11 @@ class Autoregressive(Bijection):
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         elements = z.flatten(1).unbind(1)  # D tensors [B]
+        solved = iter(range(len(elements)))
 
         def solve(i: int, h: Tensor) -> Tensor:
+            if not torch.compiler.is_compiling():
+                advanced(next(solved), len(elements))
             return self.transformer.decode(elements[i], h if h.dtype == z.dtype else h.to(z.dtype))
 
         return self.net.unroll(solve, z.shape[0], context)

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from zoo import Bijection, Part, Shape, component
+from zoo import Bijection, Part, Shape, component, counted
 
 from ...shared.compilation import uncompiled
 from ..numerics.data_dependence import learner_in
@@ -75,7 +75,8 @@ class Chain(Bijection):
         return z, torch.stack(log_dets).sum(0)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        for bijection in reversed(self.of):
+        layers = reversed(self.of)
+        for bijection in layers if torch.compiler.is_compiling() else counted(layers, len(self.of)):
             z = cast(Bijection, bijection).decode(z, context)
         return z
 
