@@ -17,6 +17,7 @@ import torch
 from run_equality import assert_same_run
 
 import zoo
+from zoo.assembly import build as assembly
 from zoo.inference.evaluate import evaluate
 from zoo.inference.sample import sample
 from zoo.registry.part import parameters_of
@@ -43,7 +44,7 @@ def quick(small: zoo.Spec) -> zoo.Spec:
     ]
     often = {key: 2 for key in ("validate_every", "checkpoint_every") if getattr(small.train, key) is not None}
     draws = (small.train.sample_every or math.inf) <= 2
-    pictures = {"sample_every": STEPS} if draws else {"sample_every": None, "views": []}
+    pictures: dict[str, Any] = {"sample_every": STEPS} if draws else {"sample_every": None, "views": []}
     few: dict[str, Any] = {"batch": min(16, small.train.batch), "log_every": 1}
     train = small.train.model_copy(update=few | pictures | often)
     evaluated = small.evaluate.model_copy(update={"metrics": metrics})
@@ -58,7 +59,7 @@ class Trained:
     spec: zoo.Spec
     runs: Path
     whole: zoo.Run
-    summary: Any
+    summary: assembly.Summary
     model: zoo.Model
 
 
@@ -66,9 +67,9 @@ class Trained:
 def trained(request: pytest.FixtureRequest, device: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     small = on(device, load_spec(request.param, [f"train.steps={STEPS}"], small=True))
     spec, runs = quick(small), tmp_path_factory.mktemp("shipped")
-    checked: list[Any] = []
+    checked: list[assembly.Summary] = []
     published: list[zoo.Model] = []
-    check, publish = api.check, Written.publish
+    check, publish = assembly.check, Written.publish
 
     def keep(journal: Written, model: zoo.Model, step: int) -> None:
         publish(journal, model, step)
