@@ -6,9 +6,9 @@ import json
 import os
 import pty
 import re
-import select
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from subprocess_run import fork
 from typer.testing import CliRunner, Result
 
 import zoo
@@ -315,25 +316,30 @@ def test_a_process_that_ends_looks_for_no_cycles() -> None:
     assert done.stdout == "True\n"
 
 
-def _watch(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
-    """Run a command with standard error on a terminal; its exit code and what the terminal saw."""
-    master, slave = pty.openpty()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave, env={**os.environ, **environment})
-    os.close(slave)
+def _watch(words: list[str], environment: dict[str, str]) -> tuple[int, str]:
+    """Run a command in a forked process with standard error on a terminal; its exit code and what the terminal saw."""
+    ours, theirs = pty.openpty()
+
+    def work() -> None:
+        os.dup2(theirs, 2)
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        os.environ.update(environment)
+        app(words)
+
+    child = fork(work)
+    os.close(theirs)
     seen = b""
-    while child.poll() is None or select.select([master], [], [], 0.1)[0]:
-        try:
-            seen += os.read(master, 4096) if select.select([master], [], [], 0.1)[0] else b""
-        except OSError:
-            break
-    os.close(master)
+    with suppress(OSError):  # the end of a terminal that nobody holds any more
+        while some := os.read(ours, 4096):
+            seen += some
+    os.close(ours)
     return child.wait(), seen.decode()
 
 
 @pytest.mark.parametrize("colour", [True, False], ids=["colour", "NO_COLOR"])
 def test_a_terminal_sees_a_live_bar(colour: bool, tmp_path: Path) -> None:
     environment = {"TERM": "xterm-256color", "COLUMNS": "160"} | ({} if colour else {"NO_COLOR": "1"})
-    command = [ZOO, "train", "realnvp-2d", "--small", "--runs", str(tmp_path), "--set", "train.log_every=5"]
+    command = ["train", "realnvp-2d", "--small", "--runs", str(tmp_path), "--set", "train.log_every=5"]
     code, seen = _watch(command, environment)
     assert code == 0, seen
     assert "20/20" in seen

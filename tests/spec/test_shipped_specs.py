@@ -1,8 +1,7 @@
-"""Every shipped spec: its full size fits together without memory, its small version trains, ships and draws."""
+"""Every shipped spec: its full size fits together without memory. tests/training/test_shipped_runs.py trains them."""
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,8 @@ import torch
 import yaml
 from torch.overrides import TorchFunctionMode
 
-import zoo
 from zoo.assembly import build as assembly
-from zoo.inference.sample import sample
-from zoo.share.file import open_share
 from zoo.spec import load_spec, shipped_specs
-from zoo.training.recorder import Written
 
 Node = dict[str, Any]
 NAMES = list(shipped_specs())
@@ -90,45 +85,3 @@ def test_allocations_are_seen() -> None:
     with Allocations() as made:
         assembly.build(spec)
     assert made.count > FEW
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_counts_are_those_of_the_model(name: str) -> None:
-    summary = assembly.check(spec := load_spec(name, small=True))
-    assert summary.parameters == sum(p.numel() for p in assembly.build(spec).parameters())
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_small_version_trains_ships_and_draws(
-    name: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = load_spec(name, small=True)
-    spec = spec.model_copy(update={"engine": spec.engine.model_copy(update={"device": device, "compile": "off"})})
-    trained: list[zoo.Model] = []
-    publish = Written.publish
-
-    def keep(journal: Written, model: zoo.Model, step: int) -> None:
-        publish(journal, model, step)
-        trained.append(model)
-
-    monkeypatch.setattr(Written, "publish", keep)
-    monkeypatch.setattr("zoo.training.ema.RECALIBRATION_BATCHES", 2)
-    try:
-        run = zoo.train(spec, runs=tmp_path, steps=2)
-    except zoo.DataError as error:
-        pytest.skip(str(error))
-    assert all(math.isfinite(value) for value in run.metrics.values())
-    loaded, again, _ = open_share(run.model)
-    assert again.resolved() == spec.resolved()
-    ours, theirs = trained[-1].state_dict(), loaded.to(device).state_dict()
-    assert ours.keys() == theirs.keys()
-    assert [key for key in ours if not torch.equal(ours[key], theirs[key])] == []
-    if isinstance(loaded, zoo.Samples):
-        draws = [sample(model, 3, temperature=1.0, seed=5) for model in (trained[-1], loaded)]
-        assert tuple(draws[0].shape[1:]) == tuple(loaded.event.shape)
-        assert torch.equal(*draws)
-    if isinstance(loaded, zoo.Scores) and loaded.exact:
-        batch = loaded.event.example(2, device)
-        x, context = batch[loaded.event.name], loaded.given(batch)
-        with torch.no_grad():
-            assert torch.equal(loaded.log_prob(x, context), loaded.log_prob(x, context))

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,46 +16,7 @@ from small_runs import Told, flow
 
 import zoo
 from zoo.progress import Silent
-from zoo.registry.part import parameters_of
-from zoo.registry.registry import declare
 from zoo.run import checkpoint
-from zoo.spec import load_spec, shipped_specs
-
-STEPS = 4
-
-
-def quick(spec: str, device: str) -> zoo.Spec:
-    """A shipped spec's small version, for a few steps of few examples."""
-    small = load_spec(spec, [f"train.steps={STEPS}"], small=True)
-    metrics = [
-        declare(
-            zoo.Metric, part.resolved() | ({"draws": 1} if "p_draws" in parameters_of(part.cls).model_fields else {})
-        )
-        for part in small.evaluate.metrics
-    ]
-    often = {key: 2 for key in ("validate_every", "checkpoint_every") if getattr(small.train, key) is not None}
-    few: dict[str, Any] = {"batch": min(16, small.train.batch), "log_every": 1, "sample_every": None, "views": []}
-    train = small.train.model_copy(update=few | often)
-    evaluate = small.evaluate.model_copy(update={"metrics": metrics})
-    engine = small.engine.model_copy(update={"device": device, "compile": "off"})
-    return small.model_copy(update={"train": train, "engine": engine, "evaluate": evaluate})
-
-
-@pytest.mark.parametrize("name", shipped_specs())
-def test_shipped_spec(name: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.training.ema.RECALIBRATION_BATCHES", 2)
-    spec = quick(name, device)
-    try:
-        whole = zoo.train(spec, runs=tmp_path, name="whole")
-    except zoo.DataError as error:
-        pytest.skip(str(error))
-    half = zoo.train(spec, runs=tmp_path, name="halves", steps=STEPS // 2)
-    assert half.steps == STEPS // 2
-    torch.manual_seed(1)
-    halves = zoo.resume(half.directory)
-    assert halves.steps == whole.steps == STEPS
-    assert halves.metrics == whole.metrics
-    assert_same_run(halves.directory, whole.directory)
 
 
 @pytest.fixture(scope="module")
