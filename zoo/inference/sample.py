@@ -119,13 +119,13 @@ def _way(sampler: Way, model: Model) -> Sampler:
 
 
 def device_of(model: Model) -> torch.device:
-    """Where a model is."""
+    """The device of a model."""
     return next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """How many draws were written, and how long drawing them took."""
+    """Result of sampling: the number of samples, and the time it took."""
 
     n: int
     seconds: float
@@ -133,7 +133,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Opened:
-    """A model to draw from, where it is to draw, and how much."""
+    """A model to sample from, with its device and settings."""
 
     share: Share
     model: Model
@@ -155,7 +155,7 @@ def sample_file(
     trust: bool = False,
     way: Way | None = None,
 ) -> Drawn:
-    """Draw from a run or a share file into a file; what is not said, its spec says. ``given`` as in `condition`."""
+    """Sample from a run or a share file into a file; defaults are those of its spec. ``given`` as in `condition`."""
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     context = condition(opened.model, opened.n, given)
     began = time.monotonic()
@@ -173,7 +173,7 @@ def open_to_draw(
     device: str,
     trust: bool,
 ) -> Opened:
-    """The model of a run or a share file on a device; what is not said of the draws, its spec says."""
+    """The model of a run or a share file on a device; settings that are not given are those of its spec."""
     if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(f"the temperature is above 0, not {temperature}")
     share = read_share(file_to_open(run_or_file, trust=trust))
@@ -185,7 +185,7 @@ def open_to_draw(
 
 
 def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:
-    """How data is written in files of this ending; asked before anything is drawn."""
+    """The writer of data for files with this ending, chosen before sampling."""
     if ending(path) == ".png":
         picture(torch.zeros(1, *model.event.shape), model.event)
         return lambda x, aside: write_png(picture(x, model.event), aside)
@@ -193,7 +193,7 @@ def writer(path: Path, model: Model) -> Callable[[Tensor, Path], None]:
 
 
 def array_writer(path: Path, endings: Sequence[str] = ARRAYS) -> Callable[[Tensor, Path], None]:
-    """How numbers are written in files of this ending."""
+    """The writer of arrays for files with this ending."""
     match ending(path):
         case ".npy":
             return _write_npy
