@@ -1,4 +1,4 @@
-"""The form of one example of the data, known before any data is read."""
+"""Events: the form of one example of the data, known before any data is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENTRIES = {"label": "classes", "features": "features", "factors": "factors"}
 
 @dataclass(frozen=True)
 class Event:
-    """Form and values of one example of the data, of all entries that a batch has.
+    """Form and values of one example of the data, with all entries that a batch has.
 
     Args:
         name: Key in a batch of the tensor that is modelled: ``image``, ``point``, ``text`` ...
@@ -83,7 +83,7 @@ class Event:
 
     @property
     def entries(self) -> Mapping[str, Event]:
-        """Every entry of a batch by its name, each an event of its own; the modelled one first."""
+        """All entries of a batch by name, each as a separate event; the modelled one first."""
         own = replace(self, classes=None, features=None, factors=None, also=())
         found = {self.name: own}
         if self.classes is not None:
@@ -122,7 +122,7 @@ class Event:
         return nats / (self.shape.size * math.log(2.0))
 
     def unit(self, x: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """Data as floating point numbers: levels between 0 and 1, continuous data as it is."""
+        """Data as floating point numbers: levels scaled to [0, 1], continuous data unchanged."""
         import torch
 
         if self.levels is None:
@@ -143,7 +143,7 @@ class Event:
         return torch.uint8 if self.levels <= 256 and len(self.shape) else torch.int64
 
     def mask(self, x: torch.Tensor) -> torch.Tensor:
-        """Where an example has not ended yet: ``[B, L, ...] -> [B, L]``, booleans; all of it without a padding.
+        """The positions before the end of each example, ``[B, L, ...] -> [B, L]``; all of them without a padding.
 
         >>> import torch
         >>> Event("text", Shape(4), levels=3, padding=0).mask(torch.tensor([[1, 0, 2, 0]]))

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 
 class Progress(ABC):
-    """Hears of every step and every row; nothing that is computed depends on it."""
+    """Listener to every step and every row; no computation depends on it."""
 
     @abstractmethod
     def start(self, name: str, directory: Path, step: int, until: int, on: str) -> None:
-        """Training goes from ``step`` to ``until``; ``on`` says what it is computed on."""
+        """Training goes from ``step`` to ``until``; ``on`` describes the runtime."""
 
     @abstractmethod
     def step(self, step: int) -> None:
@@ -32,7 +32,7 @@ class Progress(ABC):
 
     @abstractmethod
     def advanced(self, done: int, of: int) -> None:
-        """So much of what takes long beside the steps is done: of a score, a picture, a file."""
+        """A share of a long activity besides the steps is done: of a score, a picture, a file."""
 
     @abstractmethod
     def done(self) -> None:
@@ -40,7 +40,7 @@ class Progress(ABC):
 
 
 class Silent(Progress):
-    """Tells nobody."""
+    """Listener that ignores everything."""
 
     def start(self, name: str, directory: Path, step: int, until: int, on: str) -> None: ...
 
@@ -56,7 +56,7 @@ class Silent(Progress):
 
 
 class Heard(Progress):
-    """Tells another, until that cannot be told any more: a terminal that hung up or a pipe that broke ends no run."""
+    """Listener that forwards to another until that fails: a closed terminal or a broken pipe must not end a run."""
 
     def __init__(self, listener: Progress) -> None:
         self._listener = listener
@@ -116,7 +116,7 @@ def advanced(done: int, of: int) -> None:
 
 
 def counted(items: Iterable[T], of: int) -> Iterator[T]:
-    """The items of a long loop, reported as they are done; progress within a turn counts as a part of the whole.
+    """The items of a long loop, reported as they are done; progress within an iteration counts as a part of the whole.
 
     A loop of one turn within another reports nothing of its own.
 
@@ -148,7 +148,7 @@ def counted(items: Iterable[T], of: int) -> Iterator[T]:
 
 @contextmanager
 def doing(activity: str) -> Iterator[None]:
-    """Within this block what advances is called so."""
+    """Context manager that names the current activity."""
     token = _activity.set(activity)
     try:
         yield
@@ -157,13 +157,13 @@ def doing(activity: str) -> Iterator[None]:
 
 
 def activity() -> str:
-    """What is being done."""
+    """The name of the current activity."""
     return _activity.get()
 
 
 @contextmanager
 def hearing(listener: Listener) -> Iterator[None]:
-    """Within this block ``listener`` is told."""
+    """Context manager in which ``listener`` receives progress."""
     token = _heard.set(_Heard(listener))
     try:
         yield

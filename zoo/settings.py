@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """A mapping of a spec whose keys are these fields. ``"64"`` and ``true`` are no integers."""
+    """Record of a spec with these fields as keys. ``"64"`` and ``true`` are not accepted as integers."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False, protected_namespaces=()

@@ -28,7 +28,7 @@ class Shape:
 
     @property
     def size(self) -> int:
-        """How many numbers an event has."""
+        """The number of elements of an event."""
         return math.prod(self.dims)
 
     def channels(self, times: int) -> Shape:

@@ -54,7 +54,7 @@ class PartRow:
 
 @dataclass(frozen=True)
 class PlayerRow:
-    """How one player of a model is trained."""
+    """Training settings of one player of a model."""
 
     name: str
     optimizer: str
@@ -67,7 +67,7 @@ class PlayerRow:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a spec declares, counted without building it for real."""
+    """Sizes of what a spec declares, computed without allocating it."""
 
     name: str
     event: Event
@@ -84,7 +84,7 @@ class Summary:
 
 
 def event_of(spec: Spec) -> Event:
-    """What the spec's data is; no data is read."""
+    """The event of the spec's data; no data is read."""
     dataset = spec.data()
     try:
         event: Event = dataset.event
@@ -96,7 +96,7 @@ def event_of(spec: Spec) -> Event:
 
 
 def require_data_of(model: Model, spec: Spec, metrics: Sequence[Part[Metric]] = ()) -> None:
-    """UsageError unless the data of a spec is what a model is of, and has what metrics need of each example."""
+    """UsageError unless the data of a spec fits a model, and has the entries that metrics need."""
     event, data = event_of(spec), f"data '{spec.data.name}'"
     needs = {*model.conditions}
     for part in metrics:
@@ -249,7 +249,7 @@ def check_sampler(model: Model, spec: Spec) -> Iterator[Problem]:
 
 
 def check_batch_statistics(model: nn.Module) -> Iterator[Problem]:
-    """Parts of causal models that take statistics of a batch: by them a number hears of those that come after it."""
+    """SpecError for parts of causal models that use batch statistics, by which examples affect each other."""
     for causal in (module for module in model.modules() if isinstance(module, Causal)):
         modules = dict(causal.named_modules())
         for path, module in modules.items():
@@ -259,7 +259,7 @@ def check_batch_statistics(model: nn.Module) -> Iterator[Problem]:
 
 
 def check_batch_size(model: nn.Module, batch: int) -> Iterator[Problem]:
-    """Parts that compare the examples of a batch, where there are too few of them."""
+    """SpecError for parts that compare the examples of a batch, if the batch is too small for them."""
     modules = dict(model.named_modules())
     for path, module in modules.items():
         least = module.least_batch if isinstance(module, BatchStatistics) else 2 * isinstance(module, _BatchNorm)
@@ -275,7 +275,7 @@ def _declared_above(modules: Mapping[str, nn.Module], path: str) -> Part[Any]:
 
 
 class _Kept:
-    """Counts what autograd keeps for backward, each storage once and no parameters."""
+    """Counter of the memory that autograd saves for the backward pass, each storage once and without parameters."""
 
     def __init__(self, model: nn.Module) -> None:
         self.seen = {p.untyped_storage()._cdata for p in model.parameters()}
@@ -324,7 +324,7 @@ def _for_lack_of_values(error: BaseException | None) -> bool:
 
 
 def _form(value: Any) -> str:
-    """The shape of what went in or out, without the batch."""
+    """The shape of an input or output, without the batch."""
     if isinstance(value, tuple) and value:
         value = value[0]
     return "x".join(map(str, value.shape[1:])) if isinstance(value, Tensor) and value.dim() > 1 else ""

@@ -1,4 +1,4 @@
-"""The declared parts of a model, watched while it runs: what each is given and gives."""
+"""Hooks on the declared parts of a model: checks of their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def watched(model: nn.Module, wrap: Wrap) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Fault:
-    """What was first to have NaN or infinity while a model ran."""
+    """The first part of a model with NaN or infinity."""
 
     part: Part[Any] | None
     """The declaration of the part that gave it, where it was given neither; None where the batch itself had it."""
@@ -60,14 +60,14 @@ class Fault:
 
     @property
     def advice(self) -> str | None:
-        """What to do about it, where the cause is known."""
+        """Advice for a known cause."""
         if self.part is None:
             return "Check these rows of the data: no learning rate helps."
         return "Check the data, and the parts before that one: no learning rate helps." if self.beyond else None
 
 
 def first_not_finite(model: nn.Module, batch: Any, run: Callable[[], Any]) -> Fault | None:
-    """What is first to have NaN or infinity while a model ``run``s on a batch: the batch, or one of the parts."""
+    """The first part with NaN or infinity while a model ``run``s on a batch, or the batch itself."""
     if not finite(batch):
         return Fault(None, _rows(batch, _length(batch)))
     found: list[Fault] = []

@@ -1,4 +1,4 @@
-"""Imports that the caller's torch modes do not reach.
+"""Imports outside of the caller's torch modes.
 
 A component may import a library when it is built, and it may be built where ``torch.device("meta")`` or another mode
 holds. Tensors that the library makes as it is imported stay for the process: on the meta device they would have no
@@ -30,7 +30,7 @@ def plain_imports() -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Finds what the other finders find, and has it executed without modes."""
+    """Import finder that uses the other finders, and executes modules without modes."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

@@ -1,4 +1,4 @@
-"""Which parameters belong to whom: players and optimizer groups, by name pattern."""
+"""Parameters by name pattern: players and optimizer groups."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class TrainedPlayer:
         return step % self.player.every == 0
 
     def turns_before(self, step: int) -> int:
-        """How many steps before this one the player was trained in."""
+        """The number of earlier steps that the player was trained in."""
         return -(-step // self.player.every)
 
 
 def trained_players(model: Model, spec: Spec) -> list[TrainedPlayer]:
-    """The players of a model as a spec trains them: what it does not say of one is as `train` and the model have it."""
+    """The players of a model with their training settings; defaults are those of ``train`` and of the model."""
     train, found = spec.train, []
     for player in model.players():
         own = train.players.get(player.name)
@@ -62,14 +62,14 @@ def averaged_names(model: Model, spec: Spec) -> list[str]:
 
 @dataclass(frozen=True)
 class Frozen:
-    """What a spec freezes of a model, by name."""
+    """The frozen parameters and parts of a model, by name."""
 
     parameters: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     """The declared parts all of whose parameters, or else buffers, are frozen: evaluated while the others train."""
 
     def train(self, model: Model) -> None:
-        """Put a model into training mode, and what is frozen of it into evaluation mode."""
+        """Put a model into training mode, and its frozen parts into evaluation mode."""
         model.train()
         for name in self.parts:
             model.get_submodule(name).eval()
@@ -82,7 +82,7 @@ class Frozen:
 
 
 def freeze(model: Model, spec: Spec) -> Frozen:
-    """Let the parameters that a spec freezes stay as they are, and put the model into training mode."""
+    """Freeze the parameters that a spec freezes, and put the model into training mode."""
     filled = {id(x) for source in spec.sources().values() if source.freeze for x in filled_by(model, source).values()}
 
     def is_frozen(name: str, x: Tensor) -> bool:
@@ -202,7 +202,7 @@ def check_groups(model: Model, spec: Spec) -> Iterator[Problem]:
 
 
 def check_players(model: Model, spec: Spec) -> Iterator[Problem]:
-    """Players that the model does not have, that move no parameter, and steps in which nobody is trained."""
+    """Problems of players: unknown ones, players without parameters, and steps that train no player."""
     players = {player.name: player for player in model.players()}
     yield from _unknown_players(players, spec)
     for player in players.values():

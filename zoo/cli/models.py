@@ -214,7 +214,7 @@ def diff(
     right: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=completion.declarations)],
     as_json: Json = False,
 ) -> None:
-    """Show where two declarations differ, every default written out; exit code 1 where they do."""
+    """Show the differences of two declarations, with all defaults; exit code 1 if they differ."""
     from ..document.differences import differences
     from ..report.diff import declared
 

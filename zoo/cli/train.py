@@ -169,7 +169,7 @@ def table(
     small: Annotated[bool, typer.Option("--small", help="The specs' own seconds-long versions.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train and compare the models of a table; what is done is not done again."""
+    """Train and compare the models of a table; finished runs are not repeated."""
     from dataclasses import asdict
 
     from ..errors import Diverged, ZooError
@@ -199,7 +199,7 @@ def table(
 
 
 def _verdicts(spec: Spec, name: str, overrides: list[str], trust: bool) -> list[Verdict]:
-    """The laws, held against the spec's own small version where it has one."""
+    """The results of the laws for a spec, on its small version if it has one."""
     from ..spec import load_spec
     from ..testing.capabilities import judge
 

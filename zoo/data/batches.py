@@ -93,7 +93,7 @@ class Shuffled:
         return self.source.to_device(self._ahead.pop(t).result())
 
     def fault(self, first: int, turns: int) -> Exception | None:
-        """What reading the batches of the next turns raises, if anything: known before the first of them is used."""
+        """The error of reading the batches of the next turns, if any, before the first of them is used."""
         if self._threads is None:
             return None
         self._read_ahead(self._threads, first, first + turns)
@@ -108,7 +108,7 @@ class Shuffled:
             del self._ahead[past]
 
     def positions(self, t: int) -> Tensor:
-        """Which examples a turn takes."""
+        """The indices of the examples of a turn."""
         n = len(self.source)
         start, pieces, missing = (t * self.size + self.rank) * self.batch, [], self.batch
         while missing:
@@ -160,7 +160,7 @@ def divided(examples: Examples, validation: float) -> tuple[Tensor, Tensor]:
 
 
 def sources(examples: Examples, validation: float, device: torch.device) -> tuple[Source, Source]:
-    """What is trained on, and the part of the train split that is held out."""
+    """The training examples, and the part of the train split that is held out."""
     trained, held = divided(examples, validation)
     return Source(examples, trained, device), Source(examples, held, device)
 

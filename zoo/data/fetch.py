@@ -21,7 +21,7 @@ KIND = kind_name(Dataset)
 
 @dataclass(frozen=True)
 class Fetched:
-    """What is there now: the folders of what can be fetched, by the data set's name, and both splits as they read."""
+    """Result of a download: the folder of each data set, and both splits."""
 
     folders: Mapping[str, Path]
     examples: Mapping[str, int]
@@ -29,7 +29,7 @@ class Fetched:
 
 
 def fetch(name: str, overrides: Sequence[str] = ()) -> Fetched:
-    """Download what a data set, or the data of a spec, lacks, and read both of its splits.
+    """Download the missing files of a data set, or of a spec's data, and read both splits.
 
     Raises `zoo.UsageError` where nothing is called so, `zoo.DataError` where data can be neither found nor fetched.
     """

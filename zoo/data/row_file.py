@@ -48,12 +48,12 @@ class RowFile(ABC):
     @property
     @abstractmethod
     def columns(self) -> Sequence[str]:
-        """The names of the columns, from the file's header; their numbers, from zero, where they have no names."""
+        """The names of the columns from the file's header, or their numbers, from zero."""
 
     @property
     @abstractmethod
     def form(self) -> str:
-        """How the file was read, in a word or two."""
+        """The format of the file, in a word or two."""
 
     @abstractmethod
     def rows(self) -> NDArray[np.float64]:
@@ -61,7 +61,7 @@ class RowFile(ABC):
 
     @final
     def positions(self, columns: Sequence[str | int] | None = None) -> list[int]:
-        """Which columns these are, by name or number; without them all.
+        """The positions of these columns, by name or number, or of all.
 
         Each must be there, be the only one of its name, and be chosen once; of all columns each must have a name of its
         own where there are names.
@@ -121,7 +121,7 @@ class CsvFile(RowFile):
 
     @cached_property
     def delimiter(self) -> str:
-        """What stands between the numbers."""
+        """The delimiter of the numbers."""
         return self._delimiter or _delimiter([line for _, line in islice(self._text(), SNIFFED)])
 
     @property
@@ -172,7 +172,7 @@ class CsvFile(RowFile):
         return rows
 
     def _fault(self, width: int) -> DataError:
-        """What is wrong and where: numpy's fast reading does not count a file's lines."""
+        """The message of the first error with its line, which numpy's fast reader does not report."""
         for line, cells in islice(self._lines(), int(self.named), None):
             if len(cells) != width:
                 return DataError(f"{self.path}:{line} has {len(cells)} columns, not {width}")
@@ -265,7 +265,7 @@ def row_file(path: Path, header: bool | None = None, delimiter: str | None = Non
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """What lines are divided by: all into as many cells, the most of them numbers."""
+    """The delimiter of lines: the one that gives equally many cells in all, most of them numbers."""
 
     def fit(delimiter: str) -> tuple[bool, float, int]:
         try:
@@ -285,12 +285,12 @@ def _is_number(cell: str) -> bool:
 
 
 def _fits(rows: Any) -> Any:
-    """Where numbers are finite, in float32 too."""
+    """Whether numbers are finite, also in float32."""
     return np.abs(rows) <= LARGEST
 
 
 def _wrong(cell: str) -> str:
-    """What is wrong with a cell, without showing it."""
+    """The message about a wrong cell, without its content."""
     if not cell.strip():
         return "is empty: fill it in, or leave out the row"
     if _COMMA.fullmatch(cell):

@@ -1,4 +1,4 @@
-"""What differs between two plain values: mappings, lists, texts and numbers, as a resolved spec has them."""
+"""Differences between two plain values: mappings, lists, texts and numbers, as in a resolved spec."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from itertools import product
 from typing import Any
 
 ABSENT = object()
-"""Stands where one of the two has nothing."""
+"""Stands for the value of a side that has none."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where two declarations differ, and what each of them has there.
+    """One place where two declarations differ, with the value of each at it.
 
     Items of lists are counted in the first, those that only the second has in the second.
     """
@@ -31,7 +31,7 @@ class Difference:
         return "\n".join([self.path, *lines])
 
     def both(self) -> tuple[Any, Any]:
-        """What each of the two has there, None for nothing."""
+        """The two values, None for an absent one."""
         return None if self.left is ABSENT else self.left, None if self.right is ABSENT else self.right
 
     def to_dict(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Difference:
 
 
 def differences(left: Any, right: Any, path: str = "") -> Iterator[Difference]:
-    """Where two plain values differ, in the order of the first.
+    """The differences between two plain values, in the order of the first.
 
     Parts of different types are two things, not one that has changed; of lists those items are compared that fit best.
 
@@ -59,8 +59,8 @@ def differences(left: Any, right: Any, path: str = "") -> Iterator[Difference]:
         yield Difference(path, left, right)
 
 
-Beside = tuple[int | None, int | None]
-"""Which items of two lists stand beside each other; None where one of them has nothing."""
+Pair = tuple[int | None, int | None]
+"""Indices of two items that are compared; None where one of the lists has no such item."""
 MAX_PAIRS, MAX_LETTERS = 250_000, 10_000_000
 """Pairs of items, and of letters of the different ones, of two lists that are compared each to each."""
 MAX_EDITS = 50
@@ -68,9 +68,9 @@ MAX_EDITS = 50
 
 
 def _matched(left: Sequence[Any], right: Sequence[Any]) -> Iterator[tuple[Any, Any, int]]:
-    """Items of two lists beside each other, in order, such that little is told of them.
+    """Pairs of items of two lists, in order, such that their differences are short.
 
-    In lists that would take long to compare, equal items stand beside each other, and what is between them in place.
+    In lists that would take long to compare, equal items are paired, and what is between them is compared in place.
     """
     ours, theirs = ([json.dumps(item, sort_keys=True) for item in items] for items in (left, right))
     equal = [] if _is_quick(ours, theirs) else _equal(ours, theirs)
@@ -89,7 +89,7 @@ def _is_quick(left: Sequence[str], right: Sequence[str]) -> bool:
     return len(left) * len(right) <= MAX_PAIRS and letters <= MAX_LETTERS
 
 
-def _in_place(left: Sequence[str], right: Sequence[str]) -> Iterator[Beside]:
+def _in_place(left: Sequence[str], right: Sequence[str]) -> Iterator[Pair]:
     for index in range(max(len(left), len(right))):
         yield index if index < len(left) else None, index if index < len(right) else None
 
@@ -125,17 +125,17 @@ def _runs(way: Any) -> list[tuple[int, int]]:
     return [(i + k, j + k) for i, j, length in reversed(runs) for k in range(length)]
 
 
-def _fitted(left: Sequence[str], right: Sequence[str]) -> Iterator[Beside]:
-    """Such that the least is to be told."""
-    told = cache(_told)
-    least = _least(left, right, told)
+def _fitted(left: Sequence[str], right: Sequence[str]) -> Iterator[Pair]:
+    """The pairs of least cost."""
+    cost = cache(_cost)
+    least = _least(left, right, cost)
     i = j = 0
     while i < len(left) or j < len(right):
         rest = least[i][j]
-        if i < len(left) and j < len(right) and rest == least[i + 1][j + 1] + told(left[i], right[j]):
+        if i < len(left) and j < len(right) and rest == least[i + 1][j + 1] + cost(left[i], right[j]):
             yield i, j
             i, j = i + 1, j + 1
-        elif i < len(left) and rest == least[i + 1][j] + _told_alone(left[i]):
+        elif i < len(left) and rest == least[i + 1][j] + _cost_alone(left[i]):
             yield i, None
             i += 1
         else:
@@ -143,32 +143,32 @@ def _fitted(left: Sequence[str], right: Sequence[str]) -> Iterator[Beside]:
             j += 1
 
 
-def _least(left: Sequence[str], right: Sequence[str], told: Callable[[str, str], int]) -> list[list[int]]:
-    """The least that is to be told of two lists from item i of the first on, and item j of the second."""
+def _least(left: Sequence[str], right: Sequence[str], cost: Callable[[str, str], int]) -> list[list[int]]:
+    """The least cost of the pairs of two lists, from item i of the first and item j of the second on."""
     n, m = len(left), len(right)
     least = [[0] * (m + 1) for _ in range(n + 1)]
     for i, j in product(range(n, -1, -1), range(m, -1, -1)):
         ways = []
         if i < n and j < m:
-            ways.append(least[i + 1][j + 1] + told(left[i], right[j]))
+            ways.append(least[i + 1][j + 1] + cost(left[i], right[j]))
         if i < n:
-            ways.append(least[i + 1][j] + _told_alone(left[i]))
+            ways.append(least[i + 1][j] + _cost_alone(left[i]))
         if j < m:
-            ways.append(least[i][j + 1] + _told_alone(right[j]))
+            ways.append(least[i][j + 1] + _cost_alone(right[j]))
         least[i][j] = min(ways, default=0)
     return least
 
 
-def _told(left: str, right: str) -> int:
-    """How much is told of the differences of two items, in letters of JSON."""
+def _cost(left: str, right: str) -> int:
+    """Cost of a pair: the length of its differences, in letters of JSON."""
     if left == right:
         return 0
     sides = (side for found in differences(json.loads(left), json.loads(right)) for side in (found.left, found.right))
     return sum(len(json.dumps(side)) for side in sides if side is not ABSENT)
 
 
-def _told_alone(item: str) -> int:
-    """One more than that: of two items that have nothing in common, one is told to have become the other."""
+def _cost_alone(item: str) -> int:
+    """Cost of an item without a pair: one more than its length, so that two items with nothing in common are paired."""
     return len(item) + 1
 
 

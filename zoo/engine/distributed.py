@@ -272,7 +272,7 @@ _ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 
 @contextmanager
 def _by_itself() -> Iterator[None]:
-    """Within this block a process does what the others wait for: nobody takes part in gathering."""
+    """Within this block a process works alone while the others wait: no process takes part in gathering."""
     token = _ALONE.set(True)
     try:
         yield

@@ -1,1 +1,1 @@
-"""What a trained model is asked: scores, samples, codes and views."""
+"""Inference with trained models: scores, samples, codes and views."""

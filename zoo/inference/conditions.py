@@ -1,4 +1,4 @@
-"""The condition of draws: entries that a user gives, or each class in turn."""
+"""Conditions of samples: entries that a user gives, or each class in turn."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parse_given(texts: Sequence[str]) -> dict[str, str]:
 
 
 def condition(model: Model, n: int, given: Mapping[str, str] | None = None) -> Condition | None:
-    """The condition of ``n`` draws, on the CPU; None for an unconditional model.
+    """The condition of ``n`` samples, on the CPU; None for an unconditional model.
 
     ``given`` has a value or a file for each entry, of one example for all draws or of one for each. A label that is not
     given is each class in turn. UsageError for an entry that is missing, or that the model does not take.
@@ -45,7 +45,7 @@ def condition(model: Model, n: int, given: Mapping[str, str] | None = None) -> C
 
 
 def placeholder(model: Model, n: int) -> Condition | None:
-    """A condition of the right form, without any meaning."""
+    """A condition of the right form whose values do not matter."""
     return model.given(model.event.example(n, "cpu"))
 
 
@@ -64,7 +64,7 @@ def _entry(model: Model, name: str, text: str | None, n: int) -> Tensor:
 
 
 def _example(entry: Event) -> str:
-    """What could be written for an entry."""
+    """Placeholder for a value of an entry, for usage messages."""
     if entry.vocabulary is not None:
         return "TEXT"
     return "IMAGE.png" if len(entry.shape) == 3 else "FILE.npy" if len(entry.shape) else "NUMBER"

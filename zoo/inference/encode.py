@@ -29,7 +29,7 @@ SPLITS: Mapping[str, Split] = {"test": "test", "train": "train"}
 
 @dataclass(frozen=True)
 class Encoded:
-    """How many codes were written, and the shape of them all."""
+    """Result of encoding: the number of codes, and their shape."""
 
     n: int
     shape: tuple[int, ...]

@@ -117,7 +117,7 @@ def evaluate_file(
     trust: bool = False,
     data_of_file: bool = False,
 ) -> tuple[dict[str, Measurement], Spec]:
-    """Score a run or a share file, and by what spec; ``metrics`` replace those that its own names.
+    """Score a run or a share file; ``metrics`` replace those of its spec.
 
     Data that only the file has chosen is read where ``data_of_file`` says so; ``trust`` as `zoo.load` has it.
     """
@@ -134,7 +134,7 @@ def evaluate_file(
 
 
 def protocol(measured: Mapping[str, Measurement], spec: Spec, split: str) -> dict[str, Any]:
-    """Figures as a share file records them: with what they were measured on, and how.
+    """Figures as a share file records them, with their data and protocol.
 
     Where a metric was fitted, ``fitted_on`` is the number of training examples.
     """

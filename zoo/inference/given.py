@@ -1,4 +1,4 @@
-"""One entry of a condition, from what a user writes on the command line: a value, a text or a file."""
+"""Entries of a condition, read from the command line: a value, a text or a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBom
 
 
 def read_entry(entry: Event, text: str) -> Tensor:
-    """Examples of an entry, ``[n, *shape]``, from ``text``: a file where there is one of this name, or a value.
+    """Examples of an entry, ``[n, *shape]``, from ``text``: the file of this name if there is one, or else a value.
 
     A value is a number, numbers with commas between them, or a text for an entry with a vocabulary. UsageError or
     `zoo.DataError`, naming the entry, where it is not one of the entry.
@@ -52,7 +52,7 @@ def _is_value(entry: Event, text: str) -> bool:
 
 
 def _read(path: Path, entry: Event) -> Tensor:
-    """What a file holds, by its ending; rows of numbers where an entry has one number or a vector of them."""
+    """The content of a file, read according to its suffix; rows of numbers for an entry with one number or a vector."""
     read = READERS.get(path.suffix.lower())
     if len(entry.shape) < 2 and entry.vocabulary is None and read is not _read_tensor:
         read = _read_rows

@@ -1,4 +1,4 @@
-"""What a share file's data would read from this machine or fetch: nobody who opens a file has agreed to that yet."""
+"""External data of a share file: files and downloads that its data would read, for which no consent was given yet."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def unagreed(share: Share) -> list[str]:
 
 
 def places_in(spec: Spec) -> Iterator[str]:
-    """What the data of a spec reads from outside: ``train: 'rows.csv' of dataset 'table'``."""
+    """The external places that a spec's data reads: ``train: 'rows.csv' of dataset 'table'``."""
     for part in parts_in(spec.data):
         if issubclass(part.cls, Absent):
             part()  # says what to install

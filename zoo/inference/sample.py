@@ -132,13 +132,13 @@ def _way(sampler: Way, model: Model) -> Sampler:
 
 
 def device_of(model: Model) -> torch.device:
-    """Where a model is."""
+    """The device of a model."""
     return next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """How many draws were written, where, and how long drawing them took."""
+    """Result of sampling: the number of samples, their file, and the time it took."""
 
     n: int
     output: Path
@@ -147,7 +147,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Opened:
-    """A model to draw from, where it is to draw, and how much."""
+    """A model to sample from, with its device and settings."""
 
     share: Share
     model: Model
@@ -169,9 +169,9 @@ def sample_file(
     trust: bool = False,
     way: Way | None = None,
 ) -> Drawn:
-    """Draw from a run or a share file into a file; what is not said, its spec says. ``given`` as in `condition`.
+    """Sample from a run or a share file into a file; defaults are those of its spec. ``given`` as in `condition`.
 
-    Without an ``output`` it is called ``samples``, with the ending that shows such draws.
+    Without an ``output`` the file is called ``samples``, with the ending that suits the data.
     """
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     context = condition(opened.model, opened.n, given)
@@ -191,7 +191,7 @@ def open_to_draw(
     device: str,
     trust: bool,
 ) -> Opened:
-    """The model of a run or a share file on a device; what is not said of the draws, its spec says."""
+    """The model of a run or a share file on a device; settings that are not given are those of its spec."""
     if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(f"the temperature is above 0, not {temperature}")
     share = read_share(file_to_open(run_or_file, trust=trust))

@@ -45,7 +45,7 @@ def view_file(
     device: str = "auto",
     trust: bool = False,
 ) -> Drawn:
-    """What a view makes of a run or a share file, as a file; with the parameters that the spec gives it, if any."""
+    """Write a view of a run or a share file, with the parameters of its spec, if any."""
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     return _picture_file(run_or_file, output, drawn_by(_view_of(opened.spec, view)), opened, seed, overrides)
 
@@ -61,7 +61,7 @@ def density_file(
     device: str = "auto",
     trust: bool = False,
 ) -> Drawn:
-    """The density that a run or a share file learned, as a file; beside the run's data."""
+    """Write a picture of the learned density of a run or a share file, next to the run's data."""
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     problem = density_problem(opened.model)
     if problem is not None:
@@ -83,7 +83,7 @@ def draw_picture(
 
 
 def drawn_by(view: Part[View]) -> Picture:
-    """What a view draws; UsageError where it says that it cannot."""
+    """The picture of a view; UsageError if the view refuses."""
 
     def draw(model: Model, n: int, temperature: float, data: Batch | None) -> Tensor:
         try:
@@ -98,7 +98,7 @@ def drawn_by(view: Part[View]) -> Picture:
 
 
 def beside(source: Source, most: int = BESIDE) -> Batch | None:
-    """The first examples, that a picture is drawn beside: the same ones whenever they are asked for."""
+    """The first examples to show in a picture: the same ones at every call."""
     with seeded(source.device, 0, "beside"):
         return next(source.in_order(most), None)
 
@@ -126,7 +126,7 @@ def _view_of(spec: Spec, name: str) -> Part[View]:
 def _data_of(
     run_or_file: str | Path, opened: Opened, overrides: Sequence[str]
 ) -> tuple[Batch | None, DataError | None]:
-    """Held-out examples of a run, or of what an override says, and why a run has none.
+    """Held-out examples of a run, or of an override, or the reason why they are missing.
 
     What data a share file names is its author's choice, and is not read; nor is that of a run made elsewhere.
     """

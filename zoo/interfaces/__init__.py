@@ -1,4 +1,4 @@
-"""The kinds of component: what a plugin author implements."""
+"""Kinds of component: what a plugin author implements."""
 
 from .augmentation import Augmentation
 from .bijection import Bijection

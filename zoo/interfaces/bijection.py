@@ -49,7 +49,7 @@ class Bijection(Component, nn.Module, ABC):
         """``z -> (x, log_det)`` with ``log_det`` of :math:`\\partial x / \\partial z`."""
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """``z -> x``: a hook for what can save work where no log-determinant is wanted, as in sampling."""
+        """``z -> x`` without the log-determinant: override it to save work in sampling."""
         return self.inverse(z, context)[0]
 
     @staticmethod

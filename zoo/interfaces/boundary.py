@@ -1,4 +1,4 @@
-"""Where a caller's tensors enter a model: what has one meaning is converted, anything else refused by name.
+"""Boundary of a model: conversion and checks of a caller's tensors.
 
 The methods of the capabilities are wrapped as a class is made, so that a plugin overrides them as they are. Only the
 outermost call is checked: not what ``forward`` or another such method calls, nor what is compiled, exported or traced,
@@ -37,7 +37,9 @@ _latents: WeakKeyDictionary[Any, dict[str, tuple[int, ...]]] = WeakKeyDictionary
 
 
 class Known(NamedTuple):
-    """Data of which a part is given: values ``x`` ``[n, *shape]``, and where they count, ``mask``, booleans alike."""
+    """Partly known data: values ``x`` ``[n, *shape]``, and booleans ``mask`` of the same shape that say which are
+    known.
+    """
 
     x: Tensor
     mask: Tensor
@@ -45,7 +47,7 @@ class Known(NamedTuple):
 
 @contextmanager
 def trusted() -> Iterator[None]:
-    """Within this block models take their arguments as they are."""
+    """Context manager in which models do not check their arguments."""
     before = _trusts()
     _here.trusts = True
     try:
@@ -55,7 +57,7 @@ def trusted() -> Iterator[None]:
 
 
 def objective(method: M) -> M:
-    """Mark a method whose arguments are checked; losses are made of its result."""
+    """Mark a method whose arguments are checked, and whose result is used in losses."""
     method.boundary = _Boundary(tuple(inspect.signature(method).parameters)[1:], trains=True)  # type: ignore[attr-defined]
     return method
 
@@ -68,14 +70,14 @@ def readout(method: M) -> M:
 
 @dataclass(frozen=True)
 class _Boundary:
-    """What the boundary knows of a method: the names of its parameters, and whether losses are made of its result."""
+    """Information on a method: its parameter names, and whether its result is used in losses."""
 
     parameters: Sequence[str]
     trains: bool
 
 
 class Capability:
-    """The root of what models can do."""
+    """Root of the capabilities of models."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -105,7 +107,7 @@ def _unchecked() -> bool:
 
 
 def _trusting(method: Method) -> Method:
-    """``forward``: what it calls is the model's own business."""
+    """Wrapper of ``forward``, within which calls are not checked."""
 
     @wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -148,7 +150,7 @@ class _Call:
         return UsageError(f"{self.method}: {argument} {got}; expected {expected}")
 
     def converted(self, given: dict[str, Any], parameters: Sequence[str]) -> dict[str, Any]:
-        """The arguments by name as the method takes them. How many there are decides what the context must be."""
+        """The converted arguments by name. The number of examples determines that of the context."""
         n = None
         readers: dict[str, Callable[[Any], Any]] = {
             "x": self.data,
@@ -189,7 +191,7 @@ class _Call:
         return self.values(argument, x, event)
 
     def known(self, value: Any) -> Known:
-        """Data where it is known; what stands elsewhere is not used, and replaced where it is no data."""
+        """Partly known data; unknown values are not used, and replaced if invalid."""
         if not (isinstance(value, tuple) and len(value) == 2):
             raise self.refused("known", f"is {_kind(value)}", "zoo.Known(x, mask)")
         x, shape = self.tensor("known.x", value[0], "numbers"), tuple(self.model.event.shape)
@@ -218,7 +220,7 @@ class _Call:
         return z
 
     def latent_shape(self, device: torch.device) -> tuple[int, ...]:
-        """What a latent of the model looks like without the batch: seen once, in evaluation mode."""
+        """The shape of a latent without the batch, determined once in evaluation mode."""
         seen = _latents.setdefault(self.model, {})
         if self.method not in seen:
             batch = self.model.event.example(1, device)
@@ -253,7 +255,7 @@ class _Call:
         return float(number)
 
     def context(self, value: Any, n: int) -> Condition | None:
-        """Every entry that the model is conditioned on, for each of ``n``."""
+        """The checked condition of ``n`` examples, with all entries that the model takes."""
         names = self.model.conditions
         if value is None:
             # Classes are what `predict` is asked for: the label may be missing there.
@@ -274,7 +276,7 @@ class _Call:
         return {name: self.entry(name, f"context['{name}']", value[name], n) for name in names}
 
     def expected(self, name: str, n: int) -> str:
-        """What an entry of a condition must be, in words."""
+        """Description of the value that an entry of a condition must have."""
         entry = self.model.event.entries.get(name)
         if entry is None:
             return f"the {name} of each of the {n}"
@@ -386,7 +388,7 @@ def _tensors(given: Mapping[str, Any]) -> Iterator[Tensor]:
 
 
 def _extremes(x: Tensor) -> tuple[float, float] | None:
-    """The least and the largest value, NaN where there is one; None where there are no values yet (meta, vmap)."""
+    """The smallest and the largest value, NaN if there is one; None for tensors without values (meta, vmap)."""
     try:
         least, most = torch.stack(torch.aminmax(x.detach())).tolist()
     except (RuntimeError, NotImplementedError):

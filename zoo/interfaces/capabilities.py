@@ -1,4 +1,4 @@
-"""What a module can do beyond its kind: declared by inheritance, never probed by attribute."""
+"""Capabilities of modules beyond their kind: declared by inheritance, never probed by attribute."""
 
 from __future__ import annotations
 
@@ -116,20 +116,20 @@ class Decodes(Samples, ABC):
 
 
 class Completes(Capability, ABC):
-    """A model that draws what is missing of data."""
+    """Model that samples the missing part of data."""
 
     @readout
     @abstractmethod
     def complete(self, known: Known, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
-        """Data ``[n, *shape]`` that agrees with what is known, the rest drawn."""
+        """Data ``[n, *shape]`` that agrees with the known part, the rest sampled."""
 
     @abstractmethod
     def unseen(self, known: Tensor) -> Tensor:
-        """How much of what is known a draw does not take into account, ``[n, *shape] -> [n]``: `unseen_share`."""
+        """The share of the known part that a sample does not depend on, ``[n, *shape] -> [n]``: `unseen_share`."""
 
 
 def unseen_share(known: Tensor, ranks: Tensor) -> Tensor:
-    """How much of what is known is not taken into account by who draws number by number: between 0 and 1.
+    """The share of known numbers that ancestral sampling in an order ignores, between 0 and 1.
 
     The share of the pairs of a number that is drawn and one that is known where the first is drawn without the second.
 
@@ -156,7 +156,7 @@ class Encodes(Capability, ABC):
 
 
 class Reconstructs(Encodes, ABC):
-    """A model that knows what data a code stands for."""
+    """Model that reconstructs data from codes."""
 
     @readout
     @abstractmethod
@@ -171,14 +171,14 @@ class Reconstructs(Encodes, ABC):
 
 
 class Quantizes(Scores, Reconstructs, ABC):
-    r"""A model whose codes are whole numbers: what a density of the codes can be learned over.
+    r"""Model with integer codes, over which a density can be learned.
 
     .. math:: \log p(x) \ge \log p(x \mid k) + \log p(k), \qquad k = \mathrm{codes}(x)
     """
 
     @abstractmethod
     def code_event(self) -> Event:
-        """What the codes are, as data."""
+        """The event of the codes as data."""
 
     @readout
     @abstractmethod
@@ -226,7 +226,7 @@ class VariationalBound(Scores, ABC):
 
 
 class Predicts(Capability, ABC):
-    """A model that tells classes apart."""
+    """Model that classifies."""
 
     @readout
     @abstractmethod
@@ -243,7 +243,7 @@ class NormalMoments(ABC):
 
 
 class TakesContext(ABC):
-    """A part that can be told what a density or a draw is conditioned on, beside the data: its ``context`` argument.
+    """Part that takes a context: conditioning information, passed as its ``context`` argument.
 
     The spec says how much of it: ``context: 16`` on a conditioner declares vectors ``[B, 16]``, or images
     ``[B, 16, H, W]`` where it is convolutional.
@@ -254,7 +254,7 @@ class TakesContext(ABC):
 
 
 class Solves(ABC):
-    """A part that solves an equation in steps: what a model with it scores is off by what the steps leave.
+    """Part that solves an equation in steps, whose error affects the model's scores.
 
     Scored once more within `refined`, it shows by how much. A likelihood counts as exact where that is little.
     """

@@ -38,7 +38,7 @@ class Causal(Completes, Scores, Samples, ABC):
 
     @abstractmethod
     def sees(self) -> Tensor:
-        """Which numbers the conditional of each depends on, as declared: booleans ``[D, D]``, a row for each."""
+        """The numbers that the conditional of each number depends on, as declared: booleans ``[D, D]``, a row each."""
 
     @abstractmethod
     def conditionals(self, x: Tensor, context: Condition | None = None) -> Tensor:
@@ -49,11 +49,11 @@ class Causal(Completes, Scores, Samples, ABC):
 
     @abstractmethod
     def uniforms(self, n: int) -> Tensor:
-        """What ``n`` draws are made of: numbers between 0 and 1, a row for each draw."""
+        """The uniform numbers of ``n`` samples, a row for each sample."""
 
     @abstractmethod
     def redraw(self, x: Tensor, u: Tensor, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
-        """Each number drawn anew from the numbers before it in ``x``, ``[n, *shape]``, by its own of the uniforms."""
+        """Each number resampled given the numbers before it in ``x``, ``[n, *shape]``, by its uniform numbers."""
 
     @abstractmethod
     def unroll(

@@ -1,4 +1,4 @@
-"""What every component is: a class that bears a mark, of the kind that it subclasses."""
+"""Components: marked classes of a kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Check = Callable[[Any, tuple[Any, ...]], "str | None"]
 
 
 class Contract(NamedTuple):
-    """What a method of a kind takes and gives. Each check returns a complaint, or None.
+    """Checks of a method's arguments and result. Each check returns a message, or None.
 
     ``takes(component, args)`` is asked before a call: its complaint is the parent's fault.
     ``gives(component, result)`` is asked after it: its complaint is the component's own.
@@ -55,7 +55,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Registration:
-    """What `component` writes on a class."""
+    """Record that `component` writes on a class."""
 
     name: str
     example: Mapping[str, Any]

@@ -39,11 +39,11 @@ class Examples(ABC):
         return ()
 
     def summary(self) -> str:
-        """What these examples are, in one line: it is shown when training starts."""
+        """A description in one line, shown when training starts."""
         return f"{len(self):,} examples"
 
     def render(self, batch: Batch) -> Batch:
-        """What a model is given, from what is kept: a hook for images that are drawn, and for noise on them.
+        """The batch for the model, from stored tensors: override it for images that are rendered, or noise.
 
         Called with every batch on the device that it is used on; what it draws comes from the default generators.
         """
@@ -51,7 +51,7 @@ class Examples(ABC):
 
 
 class InMemory(Examples):
-    """Examples that fit in memory: named tensors of one length. Training keeps them on the device.
+    """Examples in memory: named tensors of one length, which training moves to the device.
 
     >>> import torch
     >>> InMemory({"point": torch.zeros(5, 2)}).read(torch.tensor([0, 3]))["point"].shape
@@ -89,14 +89,14 @@ class Dataset(Component, ABC):
     @property
     @abstractmethod
     def event(self) -> Event:
-        """What one example is, from the parameters or a file's header: no data is read for it."""
+        """The form of one example, from the parameters or a file's header: no data is read for it."""
 
     @abstractmethod
     def split(self, name: Split) -> Examples:
-        """The examples of a split; raises `zoo.DataError` saying what to set or download where data is missing."""
+        """The examples of a split; raises `zoo.DataError` with what to set or download if data is missing."""
 
     def fetch(self) -> Path | None:
-        """Download what is missing and compare it with its checksums; the folder that has it.
+        """Download missing files and verify their checksums; return the folder.
 
         A hook for data that is offered publicly: None where nothing can be downloaded. Raises `zoo.DataError` where it
         cannot be had.

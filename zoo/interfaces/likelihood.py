@@ -1,4 +1,4 @@
-"""The kind of distributions of data given what a decoder says of it."""
+"""Kind of distributions of data given the output of a decoder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Likelihood(Component, nn.Module, ABC):
 
     @abstractmethod
     def noise(self, n: int, temperature: float = 1.0) -> Tensor:
-        """What ``n`` draws are made of beside their contexts, ``[n, noise_size]``; the temperature scales it."""
+        """The noise of ``n`` draws, ``[n, noise_size]``, scaled by the temperature."""
 
     @abstractmethod
     def draw(self, context: Tensor, noise: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The kind of partitions of an event into what is kept and what is changed."""
+"""Kind of partitions of an event into a kept and a changed piece."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .contracts import misshapen, not_a_pair
 
 
 class Mask(Component, nn.Module, ABC):
-    """Which elements of an event are kept and which are changed, as two static pieces.
+    """Partition of an event into kept and changed elements, as two static pieces.
 
     ``split`` and ``merge`` are inverses of each other and move data only by views, strides and concatenation: no
     multiplication by zeros and ones, no index lists. ``kept`` and ``changed`` are the shapes of the pieces.
@@ -33,11 +33,11 @@ class Mask(Component, nn.Module, ABC):
     @property
     @abstractmethod
     def seen(self) -> Shape:
-        """The shape of what a conditioner sees."""
+        """The shape of a conditioner's input."""
 
     @abstractmethod
     def asked(self, times: int) -> Shape:
-        """The shape of what a conditioner answers: ``times`` numbers for each changed element, channels first."""
+        """The shape of a conditioner's output: ``times`` numbers for each changed element, channels first."""
 
     @abstractmethod
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,7 +49,7 @@ class Mask(Component, nn.Module, ABC):
 
     @abstractmethod
     def show(self, kept: Tensor) -> Tensor:
-        """``[B, *kept] -> [B, *seen]``: what a conditioner sees of the kept piece."""
+        """``[B, *kept] -> [B, *seen]``: a conditioner's input from the kept piece."""
 
     @abstractmethod
     def answer(self, h: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The kind of whole models, and what training tells and asks them."""
+"""Kind of whole models, and their interface with training."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Player:
 
 @dataclass(frozen=True)
 class Clock:
-    """Where training stands: ``step`` of ``steps``, and whose turn it is.
+    """Progress of training: ``step`` of ``steps``, and the player whose turn it is.
 
     ``step`` is a 0-dimensional integer tensor on the model's device, so that a schedule inside ``forward`` neither
     waits for the device nor makes a compiled graph stale. ``steps`` is the horizon, ``train.steps`` of the spec.
@@ -70,7 +70,7 @@ class Clock:
 
 
 class Terms(NamedTuple):
-    """What ``forward`` of a model returns.
+    """Result of a model's ``forward``.
 
     ``loss`` is a scalar to be minimised. ``logs`` are the unweighted terms by name, in nats, summed over the event:
     ``[B]`` or scalars; their means are logged. ``weights`` are the factors that the loss gave the terms, scalars by
@@ -112,11 +112,11 @@ class Model(Component, nn.Module, ABC):
 
     @final
     def given(self, batch: Batch) -> Condition | None:
-        """The condition that a batch has for this model: the ``context`` of `Scores` and `Samples`."""
+        """The condition of a batch, of the entries that the model takes: the ``context`` of `Scores` and `Samples`."""
         return {name: batch[name] for name in self.conditions} or None
 
     def players(self) -> Sequence[Player]:
-        """Who is trained in turn; a hook for models with more than one objective."""
+        """The players, trained in turn. Override for models with more than one objective."""
         return (Player("model"),)
 
     def after_step(self, clock: Clock) -> None:
@@ -155,7 +155,7 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _rebuilt(declaration: Part[Model], event: Event, tensors: Mapping[str, Tensor], training: Sequence[bool]) -> Model:
-    """A model from its declaration, with these tensors in the place of its own."""
+    """A model from its declaration, with these tensors as its state."""
     with torch.random.fork_rng(devices=[]):
         model = declaration(event)
     for name, tensor in tensors.items():

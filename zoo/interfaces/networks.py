@@ -26,7 +26,7 @@ def _gives(network: Any, result: Any) -> str | None:
 
 
 class _Network(nn.Module):
-    """What the kinds share: they are built from the two shapes."""
+    """Base of the kinds of network: they are built from an input and an output shape."""
 
     def __init__(self, in_shape: Shape, out_shape: Shape) -> None:
         super().__init__()

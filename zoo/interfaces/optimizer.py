@@ -34,7 +34,7 @@ class Optimizer(Component, ABC):
 
     @abstractmethod
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """The optimizer over torch's parameter groups: ``params``, and what differs from the declaration."""
+        """The torch optimizer over parameter groups: ``params``, and the settings that differ from the declaration."""
 
 
 class Schedule(Component, ABC):

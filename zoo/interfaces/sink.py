@@ -11,10 +11,10 @@ from .component import Component
 
 
 class Sink(Component, ABC):
-    """A second place for what ``metrics.jsonl`` records."""
+    """Additional destination of the rows of ``metrics.jsonl``."""
 
     def check(self) -> None:
-        """Raise `zoo.ZooError`, saying what is missing, where it cannot be opened. Called before training."""
+        """Raise `zoo.ZooError`, with what is missing, if it cannot be opened. Called before training."""
         return
 
     @abstractmethod

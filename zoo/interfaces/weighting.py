@@ -1,4 +1,4 @@
-"""The kind of weightings: how a loss is made of a reconstruction and a divergence."""
+"""Kind of weightings: losses as functions of a reconstruction and a divergence."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def table_of_parts(summary: Summary) -> str:
 
 
 def _table_of_players(summary: Summary) -> list[str]:
-    """How each player is trained, where there are several."""
+    """Table of the players' training settings, if there are several players."""
     if len(summary.players) == 1:
         return []
     heads = ["player", "optimizer", "schedule", "clip", "updates", "every", "parameters"]

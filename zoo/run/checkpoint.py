@@ -32,7 +32,7 @@ STATE, TENSORS, MANIFEST = "state.json", "state.safetensors", "manifest.json"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A state at one moment, on the CPU and nobody else's: it can be written while training goes on."""
+    """Copy of a state on the CPU, which can be written while training continues."""
 
     tensors: dict[str, Tensor]
     text: str
@@ -80,7 +80,7 @@ def writing(directory: Path, step: int) -> Iterator[Path]:
 
 
 def seal(directory: Path) -> None:
-    """Write the manifest of what a checkpoint holds, and wait until all of it is on the disk."""
+    """Write the manifest of a checkpoint, and wait until all of it is on disk."""
     manifest = {file.name: _facts(file) for file in sorted(directory.iterdir())}
     (directory / MANIFEST).write_text(json.dumps(manifest))
     for file in directory.iterdir():
@@ -100,7 +100,7 @@ def prune(directory: Path, step: int, keep: Set[int]) -> None:
 
 
 def newest(directory: Path) -> tuple[int, list[str]]:
-    """The step of the newest checkpoint that verifies, and what was skipped and why."""
+    """The step of the newest checkpoint that verifies, and the skipped ones with reasons."""
     skipped: list[str] = []
     for step in reversed(steps(directory)):
         try:
@@ -113,7 +113,7 @@ def newest(directory: Path) -> tuple[int, list[str]]:
 
 
 def verify(path: Path) -> None:
-    """DamagedFile unless every file of a checkpoint is what its manifest says was written."""
+    """DamagedFile unless every file of a checkpoint matches its manifest."""
     try:
         manifest = json.loads((path / MANIFEST).read_text())
         held = {file.name for file in path.iterdir()} - {MANIFEST}
@@ -155,7 +155,7 @@ def _read(path: Path, take: Callable[[Any], Any]) -> Any:
 
 
 def read_plain(path: Path, key: str) -> Any:
-    """A value of a checkpoint's state that has no tensors; None where there is none under this key."""
+    """A value without tensors of a checkpoint's state; None if there is none under this key."""
     return _read(path, lambda packed: next((unpack(v, {}) for name, v in packed["$items"] if name == key), None))
 
 
@@ -166,7 +166,7 @@ def steps(directory: Path) -> list[int]:
 
 
 def pack(value: Any, tensors: dict[str, Tensor], path: str = "", *, take: Callable[[Tensor], Tensor]) -> Any:
-    """A nested state as JSON values; what ``take`` makes of its tensors goes into ``tensors`` under their path."""
+    """A nested state as JSON values; ``take`` stores its tensors in ``tensors`` under their paths."""
     if isinstance(value, Tensor):
         # Numbered, since two paths may read the same: the key 'a/b', and the key 'b' within 'a'.
         name = f"{len(tensors)}{path}"

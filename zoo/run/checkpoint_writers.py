@@ -1,4 +1,4 @@
-"""Who writes the checkpoints of a run, and how they come back."""
+"""Checkpoint writers: replicated, single writer, sharded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ State = dict[str, Any]
 
 
 class Keeper(ABC):
-    """Keeps states in a directory. Every process is asked to, at the same steps."""
+    """Checkpoint writer in a directory. Every process must call it at the same steps."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     @abstractmethod
     def keep(self, step: int, state: State, best: Set[int]) -> None:
-        """Write a checkpoint; beside the last ones those in ``best`` stay."""
+        """Write a checkpoint; the last ones and those in ``best`` are not deleted."""
 
     @abstractmethod
     def load(self, step: int, state: State) -> State:
@@ -34,7 +34,7 @@ class Keeper(ABC):
 
 
 class Replicated(Keeper):
-    """A process that holds what the first one holds too, and leaves writing to it."""
+    """Checkpoint writer of a process whose state the first process writes."""
 
     def keep(self, step: int, state: State, best: Set[int]) -> None: ...
 

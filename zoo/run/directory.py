@@ -1,4 +1,4 @@
-"""A run directory: what a training leaves behind, and how to find it again."""
+"""Run directory: the files of a training run, and how to find them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NAME = re.compile(r"[^\W_][\w.+=-]{0,127}")
 
 @dataclass(init=False)
 class Run:
-    """What a training came to: given its directory alone, what was recorded there.
+    """Record of a training run, read from its directory.
 
     ``metrics`` were measured on the ``split``: ``test`` once a run has finished, ``train`` where it stopped before.
     UsageError for a directory that is not a run.
@@ -86,7 +86,7 @@ class Run:
 
 
 def new_directory(spec: Spec, runs: Path, name: str | None) -> Path:
-    """Where a new run will be; nothing is written yet."""
+    """The directory of a new run; nothing is written yet."""
     called = name or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     if not _NAME.fullmatch(called):
         raise UsageError(
@@ -120,13 +120,13 @@ def create(directory: Path, spec: Spec, text: str) -> None:
 
 
 def python_files(spec: Spec) -> list[PythonFile]:
-    """The files beside the spec that brought parts of it, as they were when it was read."""
+    """The Python files that brought parts of the spec, as they were when it was read."""
     found = [installed().file(Path(entry).stem) for entry in spec.plugins if is_python_file(entry)]
     return [file for file in found if file is not None]
 
 
 def data_named(spec: Spec) -> bytes:
-    """The declaration of a spec's data, as the record of what was trained with has it."""
+    """The declaration of a spec's data, as in the record of trusted data."""
     return canonical(spec.data.resolved()).encode()
 
 
@@ -148,7 +148,7 @@ def is_run(directory: Path) -> bool:
 
 
 def sweep(directory: Path) -> None:
-    """Remove what a kill left of files and checkpoints that were being written. Only its owner may do it."""
+    """Remove incomplete files and checkpoints of a killed process. Only its owner may call this."""
     for half in (
         *directory.glob(".*.tmp"), *(directory / SAMPLES).glob(".*.tmp"), *(directory / CHECKPOINTS).glob("step-*.tmp")
     ):  # fmt: skip
@@ -156,7 +156,7 @@ def sweep(directory: Path) -> None:
 
 
 def _facts(directory: Path) -> dict[str, Any]:
-    """What ``run.json`` says; nothing where it is not there yet, or cannot be read."""
+    """The content of ``run.json``; empty if it is missing or cannot be read."""
     if not is_run(directory):
         raise UsageError(f"{directory} is not a run: it has no {RESOLVED}")
     try:
@@ -167,7 +167,7 @@ def _facts(directory: Path) -> dict[str, Any]:
 
 
 def trained_seconds(directory: Path) -> float | None:
-    """How long all sessions of a run took together; None where that was not recorded."""
+    """The duration of all sessions of a run; None if it was not recorded."""
     facts = _facts(directory) if is_run(directory) else {}
     try:
         if TOTAL in facts:
@@ -195,7 +195,7 @@ def _measured(directory: Path) -> tuple[Mapping[str, float], str]:
 
 
 def choices_of(directory: Path) -> Choices | None:
-    """What a run was computed on, which a resume must repeat; None where it never started.
+    """The runtime choices of a run, which a resume must repeat; None if it never started.
 
     Raises `zoo.DamagedFile` where that cannot be read any more.
     """
@@ -299,7 +299,7 @@ class MetricsLog:
 
 
 def _until(lines: list[bytes], step: int) -> list[bytes]:
-    """The lines up to the last row of this step; one among them that cannot be read stays as it is."""
+    """The lines up to the last row of this step; unreadable lines among them are unchanged."""
     last = max((index for index, line in enumerate(lines, 1) if _step_of(line) <= step), default=0)
     return lines[:last]
 
@@ -310,7 +310,7 @@ def _step_of(line: bytes) -> float:
 
 
 def _row(line: bytes) -> dict[str, Any]:
-    """A row of ``metrics.jsonl``; nothing where it cannot be read."""
+    """A row of ``metrics.jsonl``; empty if it cannot be read."""
     try:
         row = json.loads(line)
         return row if isinstance(row, dict) else {}

@@ -91,7 +91,7 @@ def verify(run_or_file: str | Path, *, trust: bool = False) -> Verification:
 
 
 def _missing(file: Path, components: tuple[Need, ...]) -> PluginError | None:
-    """What to install, including packages of data and metrics, without which a file still opens."""
+    """Error with the packages to install, including those without which a file still opens; None if all are there."""
     from .stored_spec import require_all
 
     try:

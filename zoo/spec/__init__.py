@@ -1,4 +1,4 @@
-"""YAML -> Spec: merged with what it extends, overridden, validated as a whole."""
+"""Specs from YAML: merged with what they extend, overridden, and validated."""
 
 from ..document.shipped import shipped_specs
 from ..document.yaml import read_yaml

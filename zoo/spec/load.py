@@ -79,7 +79,7 @@ def validate(node: Entries, file: Path | None, *, trust: bool = False, lookup: L
 
 
 def _unshareable(spec: Spec, node: Entries) -> Iterator[Problem]:
-    """What a share file of this spec's model could not hold, where it was written: better now than after training."""
+    """The values of a spec's model that a share file cannot store, with their lines."""
     resolved = spec.resolved()
     shared = resolved | {"plugins": [name for name in spec.plugins if not is_python_file(name)]}
     for steps, flaw in (*flaws_in(resolved), *flaws_of_spec(shared)):
@@ -90,7 +90,7 @@ def _unshareable(spec: Spec, node: Entries) -> Iterator[Problem]:
 
 
 def _nearest_place(node: Any, steps: Iterable[str | int]) -> Place:
-    """Where a value of a resolved spec was written, or what it is a part of."""
+    """The place of a value of a resolved spec, or of its parent."""
     place = place_of(node)
     for step in steps:
         inside = step in node if isinstance(node, Entries) else isinstance(node, Items)
@@ -118,12 +118,12 @@ def find_spec(spec: str | os.PathLike[str]) -> Path:
 
 
 def read_merged(path: Path, say: Say = lambda message: None) -> Entries:
-    """A spec file merged with what it extends, as nodes: not validated."""
+    """A spec file merged with what it extends, as nodes, without validation."""
     return _read(path, say, ())
 
 
 def read_mapping(path: Path, what: str, key: str) -> Entries:
-    """A file of keys, as nodes; messages say what it should be, and a key that it has."""
+    """A file of keys, as nodes; messages name its type and a key that it must have."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -165,7 +165,7 @@ def as_written(path: Path) -> dict[str, Any]:
 
 
 def python_files_of(path: Path) -> list[str]:
-    """The Python files that a spec names, where it is one of a run; none is executed."""
+    """The Python files that a spec of a run names; none is executed."""
     plugins = read_merged(path).get("plugins") if in_run(path) else None
     return [name for name in plugins if isinstance(name, str) and is_python_file(name)] if plugins else []
 
@@ -179,7 +179,7 @@ def bring_python_files(path: Path, *, trust: bool = False) -> None:
 
 
 def _with_plugins(registry: Registry, node: Entries, spec: Path | None, trust: bool) -> Entries:
-    """The node, whose plugins are at hand; a file's path is that beside the spec, wherever it was written."""
+    """The node with its plugins loaded; paths of files are relative to the spec that names them."""
     plugins = node.get("plugins")
     if not isinstance(plugins, Items):
         return node

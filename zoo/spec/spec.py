@@ -1,4 +1,4 @@
-"""A whole declaration, validated: what `load_spec` gives and everything else takes."""
+"""Specs: whole validated declarations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Described(Settings):
 
 
 class Published(Described):
-    """A figure that somebody published for this model, and where."""
+    """A published figure of this model, and its source."""
 
     metric: str
     value: float
@@ -48,7 +48,7 @@ class Published(Described):
 
 
 class Best(Described):
-    """By which validation figure the kept weights are chosen."""
+    """The validation figure by which the exported weights are chosen."""
 
     metric: str
     """A figure that ``evaluate`` gives, or the name of a metric: its first figure."""
@@ -57,7 +57,7 @@ class Best(Described):
 
 
 class PlayerTraining(Described):
-    """How one player of a model is trained; what is null is as ``train``, or the model itself, has it."""
+    """Training of one player of a model; null means the value of ``train``, or of the model itself."""
 
     optimizer: Part[Optimizer] | None = None
     """Its optimizer, by default a copy of `train.optimizer`."""
@@ -81,7 +81,7 @@ class Ema(Described):
 
 
 class Train(Described):
-    """How a model is trained; every interval counts steps."""
+    """Settings of training; every interval is in steps."""
 
     steps: PositiveInt
     """Optimizer steps."""
@@ -136,7 +136,7 @@ def _a_device(name: str) -> str:
 
 
 class Engine(Described):
-    """What the model runs on. Nothing here changes what is computed beyond rounding."""
+    """Runtime of the model. These settings change results only by rounding."""
 
     device: Annotated[str, AfterValidator(_a_device)] = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
@@ -158,7 +158,7 @@ class Engine(Described):
 
 
 class Evaluate(Described):
-    """How a model is scored. A list is short for ``metrics``, and is how specs are written while ``batch`` is 500."""
+    """Evaluation of a model. A list is short for ``metrics``, and specs are written as lists while ``batch`` is 500."""
 
     metrics: list[Part[Metric]] = []
     """What is measured, on the held-out split."""
@@ -225,7 +225,7 @@ class InitFrom(Described):
 
 
 class _Origin:
-    """The node that a spec was read from. Where it was written makes no spec another."""
+    """The node from which a spec was read; its place does not affect equality."""
 
     def __init__(self, node: Any = None) -> None:
         self.node = node
@@ -277,7 +277,7 @@ class Spec(Described):
         return self
 
     def problem(self, path: str, message: str) -> Problem:
-        """A complaint about a key, ``train.views[0].n``, at the line where it was written, or what holds it."""
+        """An error of a key, ``train.views[0].n``, at its line, or that of its parent."""
         value, place = self._origin.node, Place(path=path)
         for key in re.findall(r"[^.\[\]]+", path):
             step = int(key) if isinstance(value, list) else key
@@ -334,7 +334,7 @@ def chosen(best: Best, metrics: Sequence[Part[Metric]]) -> tuple[str, Goal]:
 
 
 def contradictions(spec: Spec, node: Any) -> Iterator[Problem]:
-    """What no single key can know: settings that do not go together."""
+    """Errors that involve several keys: settings that contradict each other."""
     train = spec.train
 
     def problem(key: str, message: str) -> Problem:

@@ -1,4 +1,4 @@
-"""The laws that every component of a kind must obey.
+"""Laws that every component of a kind must obey.
 
 A law is a function that takes a component and raises `LawBroken`, saying what to change. `cases` builds every
 registered component of a kind on a battery of small shapes, so that a plugin's whole test suite can be::

@@ -1,4 +1,4 @@
-"""The laws of what a spec's model can do, held against the model itself: in float64, on little data."""
+"""Laws for the capabilities of a spec's model: in float64, on small data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SUITES: Mapping[type, Suite] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one law: kept, or the problem that it found."""
+    """Result of one law: it holds, or the problem that it found."""
 
     law: str
     problem: Problem | None = None
@@ -48,7 +48,7 @@ class Verdict:
 
 
 def judge(spec: Spec) -> list[Verdict]:
-    """Each law that applies to what the spec's model can do, in the order of the suites; none for a model of no suite.
+    """Each law that applies to the capabilities of the spec's model, in the order of the suites.
 
     The law's name has the part's path in front where a part of the model obeys it, and not the model itself.
     """

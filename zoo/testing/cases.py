@@ -59,7 +59,7 @@ BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A declared component and what its parent would give it."""
+    """A declared component and the arguments of its parent."""
 
     label: str
     part: Part[Any]
@@ -93,7 +93,7 @@ def cases(kind: type[Component], **examples: Any) -> Iterator[Case]:
 
 
 def cases_of(cls: type[Component], **examples: Any) -> Iterator[Case]:
-    """The same for one component, which need not be installed: what ``examples`` declares are its parameters."""
+    """The cases of one component, installed or not; ``examples`` declare its parameters."""
     for case in declared_cases(cls, **examples):
         yield from _taken(case.label, case.part)
 
@@ -117,7 +117,7 @@ def _taken(label: str, part: Part[Any]) -> Iterator[Case]:
 
 
 def battery_of(kind: type[Component]) -> Sequence[tuple[Any, ...]]:
-    """What parents give the components of a kind: a single shape, unless the kind says otherwise."""
+    """Arguments that parents give to components of a kind: a single shape, unless the kind declares others."""
     if kind in BATTERIES:
         return BATTERIES[kind]
     own = own_laws(kind)
@@ -133,7 +133,7 @@ def _event(event: Event) -> str:
 
 
 def takes(case: Case) -> bool:
-    """Whether a component can be built on what its parent would give it."""
+    """Whether a component can be built with its parent's arguments."""
     try:
         case.build()
     except SpecError as error:

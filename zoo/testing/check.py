@@ -1,4 +1,4 @@
-"""Components held to the laws of their kinds: what a plugin's own tests are made of."""
+"""Checks of components by the laws of their kinds, for the tests of plugins."""
 
 from __future__ import annotations
 

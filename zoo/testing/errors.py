@@ -1,4 +1,4 @@
-"""What a broken law raises, and the checks of shapes and values that laws share."""
+"""Errors of broken laws, and common checks of shapes and values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def require(holds: bool | Tensor, message: str) -> None:
 
 
 def distance(a: Tensor, b: Tensor) -> float:
-    """The largest absolute difference; infinite where one is NaN.
+    """The largest absolute difference; infinite if one is NaN.
 
     >>> import torch
     >>> distance(torch.zeros(2), torch.tensor([1.0, float("nan")]))

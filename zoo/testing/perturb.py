@@ -1,4 +1,4 @@
-"""A component as it is after some training: nothing is zero, the identity or an initial statistic any more."""
+"""Perturbation of a component as by training: nothing is zero, the identity or an initial statistic any more."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def countable_events(event: Event) -> Iterator[Event]:
 
 
 def shrunk(label: str, part: Part[Model], event: Event) -> Case:
-    """A model on the first of `small_events` that it takes; on the data itself where that is none: it says why not."""
+    """A model on the first of `small_events` that it takes; on the data itself if it takes none, with the reason."""
     cases = (Case(label, part, (small,)) for small in small_events(event))
     return next((case for case in cases if takes(case)), Case(label, part, (event,)))
 
@@ -95,7 +95,7 @@ def declares(spec: Spec, capability: type) -> bool:
 
 
 def on_little_data(label: str, part: Part[Model]) -> list[Case]:
-    """A causal model on each of the little events that it takes; LawBroken where it takes none."""
+    """A causal model on each of the small events that it takes; LawBroken if it takes none."""
     found = [case for event in CAUSAL_EVENTS if takes(case := Case(label, part, (event,)))]
     if not found:
         raise LawBroken(f"model '{label}' takes none of the little events: {', '.join(map(str, CAUSAL_EVENTS))}")

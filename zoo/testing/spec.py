@@ -18,7 +18,7 @@ from .errors import require, require_event
 
 
 def check_spec(spec: str | os.PathLike[str]) -> None:
-    """Train the small version of a spec for two steps on the CPU, and hold what comes of it to what zoo promises.
+    """Train the small version of a spec for two steps on the CPU, and check the result by the laws.
 
     LawBroken where it breaks a promise; the errors of `load_spec` and `train` where it cannot be declared or trained.
 

@@ -14,8 +14,7 @@ from ..interfaces.networks import Conditioner
 
 
 def given(part: Any, seed: int = 0) -> Any:
-    """The component as it is under one context, drawn by ``seed``, for laws that know no context; itself where it takes
-    none."""
+    """The component with a fixed context, drawn by ``seed``, for laws without context; unchanged if it takes none."""
     size = size_of_context(part)
     if size == 0:
         return part
@@ -32,7 +31,7 @@ def given(part: Any, seed: int = 0) -> Any:
 
 
 def size_of_context(part: Any) -> int:
-    """How much context the component, or a part of it, takes."""
+    """The size of the context that the component, or a part of it, takes."""
     modules = part.modules() if isinstance(part, nn.Module) else ()
     return max((module.context for module in modules if isinstance(module, TakesContext)), default=0)
 

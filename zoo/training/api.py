@@ -65,7 +65,7 @@ def train(
 def resume(
     directory: str | Path, *, steps: int | None = None, progress: Progress | None = None, trust: bool = False
 ) -> Run:
-    """Go on with a run from its newest checkpoint that verifies, on what it was computed on before.
+    """Resume a run from its newest checkpoint that verifies, with the same runtime choices.
 
     Python files that its spec names are executed where this user has trained with them here, or says to ``trust`` them.
     """
@@ -74,14 +74,14 @@ def resume(
 
 
 def processes_of(directory: str | Path) -> int:
-    """How many processes a run began with; 1 where it never started."""
+    """The number of processes with which a run began; 1 if it never started."""
     choices = run.choices_of(Path(directory))
     return choices.processes if choices else 1
 
 
 @dataclass(frozen=True)
 class _Declared:
-    """A run that is to begin: what the first process does for all."""
+    """A run before its start: what the first process does for all."""
 
     spec: Spec
     text: str
@@ -139,7 +139,7 @@ def _go_on(
 
 
 def _refuse_beyond(spec: Spec, steps: int | None, remedy: str) -> None:
-    """UsageError for steps after the end of the schedules, where nothing would be learned without a word."""
+    """UsageError for steps beyond the end of the schedules, where the learning rate is zero."""
     if steps is not None and steps > spec.train.steps:
         raise UsageError(
             f"--steps {steps} is beyond the {spec.train.steps} of train.steps, where every schedule ends: {remedy}"
@@ -152,7 +152,7 @@ def _heard(progress: Progress | None, processes: Processes) -> Progress:
 
 
 def _newest(directory: Path, until: int | None, progress: Progress) -> int | None:
-    """The step to go on from; None where nothing was saved yet. What a kill left half-written is swept away."""
+    """The step to resume from; None if nothing was saved yet. Incomplete files of a killed process are removed."""
     run.sweep(directory)
     if not checkpoint.steps(directory / run.CHECKPOINTS):
         return None

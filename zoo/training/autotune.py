@@ -1,4 +1,4 @@
-"""What a new run is computed on; a resumed one repeats it."""
+"""Runtime choices of a new run; a resumed one repeats them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONG = 2.0
 
 
 def choose(spec: Spec, processes: int, say: Callable[[str], None]) -> Choices:
-    """What a new run is computed on; ``compile: auto`` measures whether compiling pays, and says so."""
+    """The runtime choices of a new run; ``compile: auto`` measures whether compilation saves time."""
     device = find_device(spec.engine.device)
     engine = spec.engine
     eager = Choices(str(device), engine.precision, False, engine.channels_last, processes, engine.strategy)
@@ -35,7 +35,7 @@ def choose(spec: Spec, processes: int, say: Callable[[str], None]) -> Choices:
 
 
 def _seconds_per_step(spec: Spec, choices: Choices, say: Callable[[str], None]) -> float:
-    """How long forward and backward take, on a model that is thrown away."""
+    """The duration of forward and backward, on a temporary model."""
     device = torch.device(choices.device)
     prepare(spec, device)
     model = build(spec)

@@ -47,7 +47,7 @@ class Averaged:
 
     @torch.no_grad()
     def model(self, recalibrate_on: Shuffled, clock: Clock) -> Model:
-        """A model of its own with the averaged weights, in evaluation mode."""
+        """A copy of the model with the averaged weights, in evaluation mode."""
         if self._copy is None:
             self._copy = self._another()
         evaluated = self._copy
@@ -69,7 +69,7 @@ def _tensors(model: Model) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def recalibrate(model: Model, frozen: Frozen, data: Shuffled, clock: Clock) -> None:
-    """Collect running statistics anew, under these very weights: averages of other weights' are a trap.
+    """Recompute running statistics for these weights: those of other weights would be wrong.
 
     Those of frozen parts are as they were: their weights are those that they were collected under.
     """

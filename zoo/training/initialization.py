@@ -1,4 +1,4 @@
-"""What happens to a model before step 0: weights of another file, and parts that start from data."""
+"""Initialisation of a model before step 0: weights of another file, and data-dependent parts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _fill(model: Model, source: InitFrom) -> str:
 
 
 def _require_same_data(model: Model, start: InitFrom, event: Event) -> None:
-    """UsageError where a whole model starts from one of other data; whoever names weights may mean that."""
+    """UsageError if a whole model is initialised from one of other data; named weights may be."""
     part = dict(model.named_modules()).get(start.into)
     if start.match == EVERYTHING and isinstance(part, Model):
         alike = replace(event, name=part.event.name, columns=None)

@@ -61,7 +61,7 @@ class Turn:
             p.requires_grad_(True)
 
     def _named(self, terms: Terms) -> dict[str, Tensor]:
-        """What a row calls the loss, its terms and their weights."""
+        """The names of the loss, its terms and their weights in a row."""
         weights = {f"weight.{name}": weight for name, weight in terms.weights.items()}
         named = {"loss": terms.loss, **terms.logs, **weights}
         return {f"{self.prefix}{name}": value for name, value in named.items()}

@@ -1,4 +1,4 @@
-"""The stage before step 0: what a run's data can tell is found out before anything is timed, made or trained."""
+"""Checks before step 0: problems of a run's data are found before anything is timed, created or trained."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 
 
 def preflight(spec: Spec, splits: Splits, say: Say) -> None:
-    """Open every split and compare it with what the spec declares; ``say`` is given a line on each and the warnings.
+    """Open every split and compare it with the spec; ``say`` gets a line on each and the warnings.
 
     Raises `SpecError` with the line of what cannot work on this data, `zoo.DataError` where data is missing, damaged
     or other than declared.
@@ -56,7 +56,7 @@ def preflight(spec: Spec, splits: Splits, say: Say) -> None:
 
 @contextmanager
 def blamed_on(part: Part[Any]) -> Iterator[None]:
-    """What a component raises within this block, unless it is meant for the user, is reported with its line."""
+    """Context manager that reports a component's exception with its line, unless it is meant for the user."""
     try:
         yield
     except ZooError:
@@ -77,7 +77,7 @@ def check_metric_data(metric: Part[Metric], examples: Examples, numbers: Tensor,
 
 
 def misfits(event: Event, batch: Batch) -> Iterator[str]:
-    """In what a batch is not of an event: missing entries, shapes, types and values."""
+    """The differences of a batch from an event: missing entries, shapes, types and values."""
     for name, entry in event.entries.items():
         if name in batch:
             yield from _values(name, batch[name], entry)
@@ -106,7 +106,7 @@ def _numbers_below(name: str, x: Tensor, count: int) -> Iterator[str]:
 
 
 def _check_split(what: str, examples: Examples, event: Event) -> None:
-    """DataError unless a split has examples, and those that are looked at are of the event."""
+    """DataError unless a split has examples, and the checked ones match the event."""
     if not len(examples):
         raise DataError(f"{what} has no examples")
     for problem in misfits(event, _looked_at(examples)):
@@ -114,7 +114,7 @@ def _check_split(what: str, examples: Examples, event: Event) -> None:
 
 
 def _looked_at(examples: Examples) -> Mapping[str, Tensor]:
-    """All examples where they lie in memory as they are used, or else some of them."""
+    """The examples to check: all that lie in memory as they are used, or else some of them."""
     if isinstance(examples, InMemory) and type(examples).render is Examples.render:
         return examples.tensors
     return _some(examples)
@@ -130,7 +130,7 @@ def _batches(examples: Examples, numbers: Tensor, batch: int) -> Iterator[Batch]
 
 
 def _check_division(spec: Spec, trained: int, held: int) -> Iterator[Problem]:
-    """What is held out of the train split, and what stays."""
+    """Check the held-out part of the train split, and the rest."""
     text = f"{spec.train.validation:g} of the {trained + held} examples of the train split leaves none to"
     if not trained:
         yield spec.problem("train.validation", f"{text} train on: choose less")

@@ -1,4 +1,4 @@
-"""What the bits of a run depend on. Every checkpoint records it, and a run goes on only as the same run."""
+"""Provenance of a run: all that its bits depend on. Checkpoints record it, and a run resumes only if it is equal."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ SHOWN = 8
 
 
 def made_of(spec: Spec, data: str, parent: Parents) -> dict[str, Any]:
-    """What a checkpoint records: the resolved spec, the fingerprint of the data, who brought the parts, the parent."""
+    """The record of a checkpoint: the resolved spec, the fingerprint of the data, the distributions of the parts, the
+    parent.
+    """
     return {"spec": spec.resolved(), "data": data, "versions": _versions(spec), "parent": parent}
 
 
 def recorded(directory: Path, step: int) -> Mapping[str, Any]:
-    """What a run's checkpoint was made of; empty where it was written before that was recorded."""
+    """The provenance of a run's checkpoint; empty if it is older than this record."""
     path = directory / run.CHECKPOINTS / f"step-{step}"
     found: Mapping[str, Any] | None = checkpoint.read_plain(path, KEY)
     if not is_record(found):
@@ -44,7 +46,7 @@ def recorded(directory: Path, step: int) -> Mapping[str, Any]:
 
 
 def is_record(found: Any) -> bool:
-    """Whether a value is what `made_of` gives; None is that of checkpoints from before there was one."""
+    """Whether a value has the form of `made_of`; None is that of older checkpoints."""
     if not isinstance(found, Mapping):
         return found is None
     sound = found.keys() == {"spec", "data", "versions", "parent"} and isinstance(found["data"], str)
@@ -63,7 +65,7 @@ def parent_of(directory: Path, step: int) -> Parents:
 
 
 def require_same(directory: Path, step: int, spec: Spec, data: Callable[[], str], say: Callable[[str], None]) -> None:
-    """UsageError with every difference where a run's checkpoint was made of another spec or other data.
+    """UsageError with every difference if a run's checkpoint has another spec or other data.
 
     Other versions of what brought its parts may give other bits; ``say`` is told of them.
     """
@@ -85,7 +87,7 @@ def require_same(directory: Path, step: int, spec: Spec, data: Callable[[], str]
 
 
 def changes(spec: Spec, before: Mapping[str, Any]) -> Iterator[Problem]:
-    """Where a resolved spec differs from a former one in what must not change, each with its line."""
+    """The changes of a resolved spec that must not change, each with its line."""
     for difference in differences(before, spec.resolved()):
         path, (was, now) = difference.path, difference.both()
         if difference.left is ABSENT and not now:  # a key that there was not yet, at its default
@@ -102,6 +104,6 @@ def shown(found: list[str]) -> str:
 
 
 def _versions(spec: Spec) -> dict[str, str]:
-    """Who brought the parts of a spec, and torch."""
+    """The distributions of the parts of a spec, and torch, with versions."""
     plugins = (installed().plugin_of(part.cls) for part in spec.parts())
     return {"torch": torch.__version__} | {plugin.distribution: plugin.version for plugin in plugins}

@@ -1,4 +1,4 @@
-"""What a run shows of itself while it trains: rows, pictures, its share file."""
+"""Records of a run while it trains: rows, pictures, its share file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WEIGHTS = "weights.png"
 
 
 class Journal(ABC):
-    """Where a training writes to. Of several processes the first one's journal alone is written."""
+    """Output of a training run. Of several processes only the first one's is written."""
 
     @abstractmethod
     def row(self, row: Mapping[str, Any]) -> None:
@@ -47,15 +47,15 @@ class Journal(ABC):
 
     @abstractmethod
     def picture(self, model: Model, step: int, source: Source) -> None:
-        """Draws of a model, where it samples, under the conditions of examples of a source."""
+        """Samples of a model, if it samples, under the conditions of examples of a source."""
 
     @abstractmethod
     def density(self, model: Model, step: int, data: Batch) -> None:
-        """The density of a model beside data."""
+        """The density of a model next to data."""
 
     @abstractmethod
     def views(self, model: Model, step: int, source: Source) -> None:
-        """The declared views of a model, beside examples of a source."""
+        """The declared views of a model, with examples of a source."""
 
     @abstractmethod
     def curves(self) -> None:
@@ -67,7 +67,7 @@ class Journal(ABC):
 
     @abstractmethod
     def record(self, **facts: Any) -> None:
-        """What is known of the run itself: status, step, seconds."""
+        """Record facts of the run: status, step, seconds."""
 
     @abstractmethod
     def close(self) -> None:
@@ -121,7 +121,7 @@ class Written(Journal):
 
     @property
     def directory(self) -> Path:
-        """The run's directory; `zoo.ZooError` where it is not there any more, or a new one would begin in its place."""
+        """The run's directory; `zoo.ZooError` if it is gone, or was replaced by a new one."""
         if _inode(self._directory) != self._inode:
             raise ZooError(f"{self._directory} was moved or removed while its run trained")
         return self._directory
@@ -190,7 +190,7 @@ class Written(Journal):
 
 
 def _inode(directory: Path) -> tuple[int, int] | None:
-    """What tells a directory from another of the same name; None where there is none."""
+    """The identity of a directory among those of the same name; None if it does not exist."""
     try:
         found = directory.stat()
     except OSError:

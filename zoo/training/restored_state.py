@@ -1,4 +1,4 @@
-"""The content of a checkpoint, judged before a run takes it: its manifest only says that nobody changed it since."""
+"""Validation of a checkpoint's content before a run takes it: its manifest only proves that it was not changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUMMED = ("float64", "float32", "float16", "bfloat16")
 
 
 class _Unfit(Exception):
-    """A state is not one of this run; the message says which key of it, and what was expected."""
+    """A state does not fit this run; the message has the key and what was expected."""
 
 
 def judge(path: Path, state: State, present: State, filled: Mapping[str, State], step: int) -> None:

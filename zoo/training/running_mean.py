@@ -1,4 +1,4 @@
-"""Means of a run's terms between two rows of ``metrics.jsonl``, kept on the device."""
+"""Running means of a run's terms between two rows of ``metrics.jsonl``, on the device."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tally:
         return {name: total / self.counts[name] for name, total in zip(self.sums, totals, strict=True)}
 
     def clear(self) -> None:
-        """Begin anew: what was read is in its row."""
+        """Reset the means after their row is written."""
         self.sums, self.counts = {}, {}
 
     def state(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ FIRST_STEP = "it, and nothing was done before it"
 
 
 class Trainer:
-    """One run: its model, what moves it, and everything that a checkpoint holds."""
+    """A run: its model, its optimizers, and all state of a checkpoint."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class Trainer:
         return result
 
     def compiling(self) -> AbstractContextManager[None]:
-        """Where the model is compiled: say so, and keep the compiler's own remarks to itself."""
+        """Context manager that reports compilation, and silences the compiler's messages."""
         if not self.runtime.choices.compile:
             return nullcontext()
         self.progress.note("compiling, about a minute: the first step takes longer than those after it")
@@ -212,7 +212,7 @@ class Trainer:
         return [name for name, every in intervals if every and step % every == 0]
 
     def attend(self) -> dict[str, float]:
-        """Do what is due after a step. Where a signal asks to stop, or something fails, the step is saved first.
+        """Do what is due after a step. On a stop signal or an error the step is saved first.
 
         What was not done is saved with it, and done when the run goes on: the bits are those of an undisturbed run.
         """
@@ -236,7 +236,7 @@ class Trainer:
         return figures
 
     def data_ready(self) -> None:
-        """Raise what reading the next step's data raises, in whichever process, while the last step can be saved."""
+        """Raise errors of reading the next step's data, in any process, while the last step can be saved."""
         if self.train_source.resident:
             return
         first, until = self.batches_before(self.step), self.batches_before(self.step + 1)
@@ -255,13 +255,13 @@ class Trainer:
             self.save()
 
     def save_if_possible(self) -> None:
-        """Save what was done in this session before an error ends it."""
+        """Save the progress of this session before an error ends it."""
         if self.step > self.first:
             with suppress(Exception):  # that error is what a user has to hear
                 self.save()
 
     def one_step(self) -> None:
-        """Every player's turn, then what acts once a step."""
+        """Every player's turn, then the actions after each step."""
         for index, turn in self.turns_of(self.step):
             clock = self.clocks[turn.player.name]
             turn.take(self.runtime, self.batches(index, self.step), clock, self.step, self.sentinel, self.tally)
@@ -274,7 +274,7 @@ class Trainer:
         self.now.add_(1)
 
     def explained(self, error: Diverged) -> Diverged:
-        """The error, with what was first to have NaN or infinity in that step: a part of the model, or the data.
+        """The error with its cause: the first part of the model, or the data, with NaN or infinity.
 
         The weights are still what they were before it, so that the step can be seen once more, without gradients.
         """
@@ -298,11 +298,11 @@ class Trainer:
         return list(enumerate(turn for turn in self.turns if turn.trained.takes_turn(step)))
 
     def batches_before(self, step: int) -> int:
-        """How many batches were taken before a step."""
+        """The number of batches that were taken before a step."""
         return sum(turn.trained.turns_before(step) for turn in self.turns) * self.spec.train.accumulate
 
     def batches(self, index: int, step: int) -> Iterator[Batch]:
-        """What one turn of a step is taken on; the noise of each batch is seeded when it is asked for."""
+        """The batches of one turn of a step; the noise of each is seeded when it is requested."""
         settings = self.spec.train
         first = self.batches_before(step) + index * settings.accumulate
         for t in range(first, first + settings.accumulate):
@@ -391,15 +391,15 @@ class Trainer:
         self.journal.curves()
 
     def draw_density(self) -> None:
-        """What the averaged weights have learned, beside data."""
+        """Draw the density of the averaged weights next to data."""
         self.journal.density(self.evaluated(), self.step, next(self.beside().in_order(BESIDE)))
 
     def beside(self) -> Source:
-        """What pictures are drawn beside: what was held out, or else trained on."""
+        """The examples for pictures: held-out ones, or else training examples."""
         return self.held_source if len(self.held_source) else self.train_source
 
     def score(self) -> dict[str, Measurement]:
-        """Measure what was published on the test split, and write the figures into the share file."""
+        """Measure the published metrics on the test split, and write the figures into the share file."""
         file = self.directory / run.MODEL
         model, spec, header = open_share(file)
         model = place(model, self.runtime.device, self.runtime.choices.channels_last)
@@ -408,7 +408,7 @@ class Trainer:
         return measured
 
     def standing(self) -> str:
-        """What is safe, and how to go on, once something has ended the run."""
+        """Note of the last saved step and of how to resume, after something has ended the run."""
         saved = checkpoint.steps(self.directory / run.CHECKPOINTS)
         if not run.is_run(self.directory):
             kept = f"its checkpoint of step {self.kept}" if self.kept else "what it held"
@@ -419,7 +419,7 @@ class Trainer:
         return f"The run stopped at step {self.step} and {safe}; go on with: zoo train --resume {self.directory}"
 
     def describe(self) -> str:
-        """What the run is computed on, in words."""
+        """The runtime of the run, in words."""
         choices = self.runtime.choices
         compiled = "compiled" if choices.compile else "not compiled"
         count = sum(p.numel() for p in self.model.parameters())
@@ -460,7 +460,7 @@ class Trainer:
         return Writing(home) if self.processes.first else Replicated(home)
 
     def another(self) -> Model:
-        """A second model like the trained one, and whole where that is divided.
+        """A second model like the trained one, unsharded.
 
         What is frozen both have in common. Training state it has only where collecting statistics needs it.
         """
@@ -473,7 +473,7 @@ class Trainer:
         return place(model, self.runtime.device, self.runtime.choices.channels_last)
 
     def go_on_from(self, step: int) -> None:
-        """Take the state of a checkpoint that verifies, where it is one of this run."""
+        """Load the state of a checkpoint that verifies, if it belongs to this run."""
         filled = {turn.player.name: turn.filled() for turn in self.players}
         if not self.runtime.divided:
             for turn in self.players:

@@ -52,7 +52,9 @@ class Bars(Dataset):
         image = torch.zeros(n, 1, side, side, dtype=torch.uint8)  # [n, 1, side, side]
         image[torch.arange(n), 0, place] = 1
         image = torch.where(across[:, None, None, None], image, image.transpose(2, 3))
-        texts = [f"{'row' if is_row else 'column'} {i}" for i, is_row in zip(place.tolist(), across.tolist(), strict=True)]
+        texts = [
+            f"{'row' if is_row else 'column'} {i}" for i, is_row in zip(place.tolist(), across.tolist(), strict=True)
+        ]
         low, high = place / side, (place + 1) / side
         whole = torch.ones(n)
         rows = torch.stack([0 * whole, low, whole, high], 1)  # [n, 4]

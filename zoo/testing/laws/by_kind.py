@@ -171,7 +171,7 @@ COUNTED_LAWS = ("normalises", "draws_follow")
 
 
 def applying_to_causal(model: Causal) -> Mapping[str, Callable[[Causal], None]]:
-    """The laws that have something to say of this one: none where its context is nothing that an event describes."""
+    """The laws that apply to this case: none if its context is not described by an event."""
     if not data.context_is_known(model):
         return {}
     silent = set() if data.context_for(model, 1) is not None else {"hears_its_context"}

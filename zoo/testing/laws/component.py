@@ -1,4 +1,4 @@
-"""Laws of every component, whatever its kind: it says what it is, and its declaration survives being written down."""
+"""Laws of every component, whatever its kind: its docstring, its schema, and its declaration."""
 
 from __future__ import annotations
 

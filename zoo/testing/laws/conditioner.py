@@ -15,7 +15,7 @@ from .bijection.contract import traced
 
 @torch.no_grad()
 def starts_at_zero(conditioner: Conditioner) -> None:
-    """A new conditioner answers zero, so that what it conditions starts as its neutral element."""
+    """A new conditioner outputs zero, so that the conditioned part starts as its neutral element."""
     y = conditioner(_events(conditioner, 3))
     require_event("the output", y, 3, conditioner.out_shape)
     require(not y.any(), "the output of a new conditioner is not zero: start weight and bias of the last layer at zero")

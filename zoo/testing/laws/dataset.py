@@ -1,4 +1,4 @@
-"""Laws of data: what the event says is what comes, always the same, and no test example is one of training."""
+"""Laws of data: the event matches the examples, reading is deterministic, and the splits are disjoint."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def examples_are_as_described(dataset: Dataset) -> None:
 
 
 def reading_is_a_function(dataset: Dataset) -> None:
-    """The same numbers give the same examples, in their order, whoever asks and however often."""
+    """The same indices give the same examples, in their order, at every call."""
     for split in SPLITS:
         examples, again = dataset.split(split), dataset.split(split)
         chosen = _some(examples)
@@ -62,7 +62,7 @@ def fingerprint_tells(dataset: Dataset) -> None:
 
 
 def examples_lie_on_the_cpu(dataset: Dataset) -> None:
-    """What is read lies on the CPU: the engine moves it."""
+    """Examples are read to the CPU: the engine moves them."""
     for split in SPLITS:
         examples = dataset.split(split)
         for name, x in examples.read(_some(examples)).items():
@@ -96,14 +96,14 @@ def _check_levels(name: str, x: Tensor, levels: int, split: Split) -> None:
 
 
 def _rendered(examples: Examples) -> Batch:
-    """What a model is given, of what is kept."""
+    """The batch for a model, from stored tensors."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return examples.render(examples.read(_some(examples)))
 
 
 def _digests(dataset: Dataset, split: Split) -> Iterator[bytes]:
-    """Of each example, whatever its label: all that is kept of it, for what is rendered may be chance."""
+    """A digest of each example without its label, over its stored tensors, since rendering may be random."""
     examples = dataset.split(split)
     batch = examples.read(torch.arange(min(len(examples), MOST)))
     kept = [x.reshape(len(x), -1).numpy() for name, x in batch.items() if name != "label"]

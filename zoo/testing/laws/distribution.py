@@ -18,8 +18,9 @@ POINTS = {1: 20001, 2: 1601}
 
 @dataclass(frozen=True)
 class Grid:
-    """A density on a grid over its support, or [-40, 40], for each of one or two numbers: ``axis`` ``[N]``, ``p``
-    ``[N]`` or ``[N, N]`` and ``log_p`` alike."""
+    """A density on a grid over its support, or [-40, 40], for one or two numbers: ``axis`` ``[N]``, ``p`` and ``log_p``
+    ``[N]`` or ``[N, N]``.
+    """
 
     axis: Tensor
     log_p: Tensor

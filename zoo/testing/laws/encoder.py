@@ -14,7 +14,7 @@ from .bijection.contract import traced
 
 @torch.no_grad()
 def codes_each_sample_alone(net: Encoder | Decoder) -> None:
-    """In evaluation mode an answer has the shape that was asked for, and is what its sample gets alone."""
+    """In evaluation mode an output has the declared shape, and each sample gets the same result as alone."""
     part = copy.deepcopy(net).double().eval()
     x = _inputs(part, 3)
     y = part(x)

@@ -62,8 +62,9 @@ def answers_for_what_is_changed(mask: Mask) -> None:
 
 
 def shown_and_answered_places_agree(mask: Mask) -> None:
-    """Where a conditioner sees the whole event, kept elements stand at their own places, and the answer is taken
-    from the changed ones."""
+    """If a conditioner sees the whole event, kept elements stand at their own places, and the output is taken from the
+    changed ones.
+    """
     if tuple(mask.seen)[1:] != tuple(mask.shape)[1:] or mask.seen[0] < mask.shape[0]:
         return
     x = _numbered(2, mask.shape).double() + 2.0

@@ -1,4 +1,4 @@
-"""Laws of whole models: they learn, draw data, score each example alone, and come back from what is stored of them."""
+"""Laws of whole models: training, sampling, scoring, and restoring from state."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def objective_is_a_number(model: Model) -> None:
 
 
 def learns(model: Model) -> None:
-    """Two steps of every player move parameters of its own, leave the others' alone, and the loss stays finite."""
+    """Two steps of every player change its own parameters and no others, with a finite loss."""
     started(model).train()
     for step in range(2):
         for player in model.players():
@@ -59,7 +59,7 @@ def draws_are_data(model: Model) -> None:
 
 
 def scores_each_example_alone(model: Model) -> None:
-    """``log_prob`` is ``[B]`` and finite; an exact one is what each example gets alone, and the same at every call."""
+    """``log_prob`` is ``[B]`` and finite; an exact one is the same for each example alone and at every call."""
     if not isinstance(model, Scores):
         return
     started(model).eval()
@@ -88,7 +88,7 @@ def scoring_and_drawing_keep_state(model: Model) -> None:
 
 
 def comes_back(model: Model) -> None:
-    """Built anew from its declaration and given what is stored of it, it scores and draws to the last bit the same."""
+    """A model that is rebuilt from its declaration and state scores and samples the same to the last bit."""
     started(model).train()
     for player in model.players():
         step_of(model, player, 0)
@@ -154,7 +154,7 @@ def drawn(model: Samples, n: int) -> Tensor:
 
 
 def another(model: Model) -> Model:
-    """The model built again by other draws: only what its declaration decides is the same."""
+    """The model built again with other random numbers: only its declaration is the same."""
     declared = model.__dict__.get("declaration")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
@@ -168,7 +168,7 @@ def another(model: Model) -> Model:
 
 
 def _answers(model: Model) -> dict[str, Tensor]:
-    """What the model says, by one seed."""
+    """The outputs of the model, by one seed."""
     answers, batch = {}, batch_of(model)
     if isinstance(model, Scores):
         with torch.no_grad(), torch.random.fork_rng(devices=[]):

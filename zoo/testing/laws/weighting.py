@@ -45,7 +45,7 @@ def at(terms: LatentTerms, rows: Tensor) -> LatentTerms:
 
 
 def end_step(weighting: Weighting, step: int) -> None:
-    """Tell a controller that a step is over."""
+    """Notify a controller of the end of a step."""
     if isinstance(weighting, AfterStep):
         weighting.after_step(clock_at(step))
 
@@ -53,7 +53,7 @@ def end_step(weighting: Weighting, step: int) -> None:
 def take_step(
     weighting: Weighting, step: int, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """A step of training with a batch of its own: the loss and the weights."""
+    """The loss and the weights of a training step with another batch."""
     loss, weights = weighting(terms_of(weighting, step, dtype), clock_at(step))
     end_step(weighting, step)
     return loss, weights
@@ -118,7 +118,7 @@ def terms_are_left_alone(weighting: Weighting) -> None:
 
 @torch.no_grad()
 def order_is_free(weighting: Weighting) -> None:
-    """The loss, the weights and what becomes of the state are the same for a batch in another order."""
+    """The loss, the weights and the resulting state are the same for a batch in another order."""
     other = copy.deepcopy(weighting)
     for step in range(3):
         terms = terms_of(weighting, seed=step)
@@ -168,7 +168,7 @@ def compiles(weighting: Weighting) -> None:
 
 
 def near(a: Tensor, b: Tensor) -> bool:
-    """Equal but for what float64 rounds."""
+    """Whether two values are equal up to float64 rounding."""
     return distance(a, b) <= 1e-9 * max(1.0, float(b.detach().abs().max()))
 
 

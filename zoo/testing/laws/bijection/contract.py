@@ -19,7 +19,7 @@ from ...with_context import GivenBijection
 
 @torch.no_grad()
 def samples_are_independent(bijection: Bijection, x: Tensor) -> None:
-    """In evaluation mode a batch of any size, one included, gives each sample what it would get alone."""
+    """In evaluation mode each sample of a batch of any size gets the same result as alone."""
     z, log_det = bijection(x)
     require_event("z of forward", z, len(x), bijection.out_shape)
     require_per_sample("log_det of forward", log_det, len(x))
@@ -53,7 +53,7 @@ def state_is_complete(bijection: Bijection, x: Tensor) -> None:
 
 
 def _another(bijection: Bijection) -> Bijection:
-    """The component built again by other draws: only what its declaration decides is the same."""
+    """The component built again with other random numbers: only its declaration is the same."""
     if isinstance(bijection, GivenBijection):
         return GivenBijection(_another(bijection.of), torch.zeros_like(bijection.context)).eval()
     declared = bijection.__dict__.get("declaration")
@@ -271,7 +271,7 @@ def compiles(bijection: Bijection, x: Tensor) -> None:
 
 
 def traced(name: str, method: Callable[..., Any], *args: Any) -> Any:
-    """What a method returns as one compiled graph; LawBroken where the graph breaks."""
+    """The result of a method as one compiled graph; LawBroken if the graph breaks."""
     torch._dynamo.reset()
     try:
         return torch.compile(method, fullgraph=True, backend="eager")(*args)

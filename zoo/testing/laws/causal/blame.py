@@ -1,4 +1,4 @@
-"""Which declared part of a causal model is the first to know what it must not."""
+"""The first declared part of a causal model whose output depends on what it must not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .dependencies import ROUNDING, seeded_conditionals
 
 
 class Leak(NamedTuple):
-    """A conditional that depends on what it must not know: on a number, or, of None, on another example."""
+    """A forbidden dependency of a conditional: on a number, or, for None, on another example."""
 
     mode: str
     number: int
@@ -29,7 +29,7 @@ Answers = list[tuple[nn.Module, list[Tensor]]]
 
 @torch.no_grad()
 def blamed(model: Causal, leak: Leak) -> Part[Any] | None:
-    """The declaration of the first part whose answer shows the leak; None where none can be told guilty.
+    """The declaration of the first part whose output shows the leak; None if it cannot be determined.
 
     Parts that keep the places of the event answer for the place of the number: what is drawn after all of that place
     must not change what they say there, unless they are data in other numbers: what they say of the last place, they
@@ -98,7 +98,7 @@ def _first_example(answer: Tensor) -> Tensor | None:
 
 
 def _site(sizes: tuple[int, ...], site: tuple[int, ...]) -> Callable[[Tensor], Tensor | None]:
-    """What an answer about the first example says of a place; None of an answer that keeps no places."""
+    """The part of an output for a place of the first example; None for an output without places."""
 
     def at(answer: Tensor) -> Tensor | None:
         keeps = answer.dim() > len(sizes) and tuple(answer.shape[-len(sizes) :]) == sizes
@@ -108,7 +108,7 @@ def _site(sizes: tuple[int, ...], site: tuple[int, ...]) -> Callable[[Tensor], T
 
 
 def _at(x: Tensor, site: tuple[int, ...]) -> Tensor:
-    """A view of what is at a place, ``[..., *sizes] -> [...]``."""
+    """A view of a place, ``[..., *sizes] -> [...]``."""
     for index in reversed(site):
         x = x.select(-1, index)
     return x

@@ -1,4 +1,4 @@
-"""What causal models are tested on: data, contexts, and names for the numbers of an event."""
+"""Data, contexts and names of numbers for the laws of causal models."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MOST = 4096
 
 
 def event_of(model: Causal) -> Event:
-    """What the model is of: a causal model is a `zoo.Model`, or is built with an event all the same."""
+    """The event of the model: a causal model is a `zoo.Model`, or is built with an event all the same."""
     event: Event = model.event  # type: ignore[attr-defined]
     return event
 
 
 def levels_of(model: Causal) -> int:
-    """How many values a number of the model's data has."""
+    """The number of values of a number of the model's data."""
     return event_of(model).levels or 0
 
 
@@ -37,7 +37,7 @@ def random_data(model: Causal, n: int, seed: int = 0) -> Tensor:
 
 
 def all_data(model: Causal) -> Tensor | None:
-    """Each data that there can be, once; None where there is too much of it."""
+    """All possible data, once each; None if there are too many."""
     event, levels = event_of(model), levels_of(model)
     if levels**event.shape.size > MOST:
         return None
@@ -58,7 +58,7 @@ def expanded(condition: Condition | None, n: int) -> Condition | None:
 
 
 def context_is_known(model: Causal) -> bool:
-    """Whether the event describes all that the model is conditioned on."""
+    """Whether the event describes all entries of the model's condition."""
     return event_of(model).entries.keys() >= {*_conditions(model)}
 
 
@@ -67,14 +67,14 @@ def _conditions(model: Causal) -> tuple[str, ...]:
 
 
 def uniforms(model: Causal, n: int, seed: int = 0) -> Tensor:
-    """Seeded numbers that ``n`` draws are made of, without a trace in the default generator."""
+    """Seeded uniform numbers of ``n`` samples, without using the default generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return model.uniforms(n)
 
 
 def modes(model: Causal) -> Iterator[tuple[str, Causal]]:
-    """The model in each mode, with what to call it; the model itself stays as it is."""
+    """The model in each mode, with a name for it; the model itself is unchanged."""
     for mode, training in (("evaluation", False), ("training", True)):
         other = copy.deepcopy(model)
         if isinstance(other, nn.Module):
@@ -83,7 +83,7 @@ def modes(model: Causal) -> Iterator[tuple[str, Causal]]:
 
 
 def place(number: int, shape: Shape) -> tuple[int, ...]:
-    """Where a number stands in an event: channel, row and column of an image.
+    """The place of a number in an event: channel, row and column of an image.
 
     >>> place(5, Shape(1, 2, 3))
     (0, 1, 2)

@@ -1,4 +1,4 @@
-"""Which numbers the conditionals of a causal model depend on: found by gradients, and by other levels."""
+"""Dependencies of a causal model's conditionals on numbers, found by gradients and by other levels."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PASS = 2**22
 
 
 def seeded_conditionals(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
-    """Those of data ``[B, *shape]`` as ``[B, D, levels]``; what is random, dropout, is the same in each call."""
+    """The conditionals of data ``[B, *shape]`` as ``[B, D, levels]``, with the same dropout in each call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return model.conditionals(x, context).flatten(1, -2)
 
 
 def felt(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
-    """Where a gradient comes from: booleans ``[D, D]``, a row for each conditional, of data ``[1, *shape]``.
+    """The dependencies by gradients: booleans ``[D, D]``, a row for each conditional, for data ``[1, *shape]``.
 
     A copy of the data for each number, so that one backward tells all of them. Nothing where levels are looked up, or
     compared: no gradient passes there.
@@ -46,7 +46,7 @@ def felt(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
 
 @torch.no_grad()
 def changed(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
-    """Where another level makes a difference: booleans ``[D, D]`` as of `felt`, of data ``[1, *shape]``.
+    """The dependencies by other levels: booleans ``[D, D]`` as in `felt`, for data ``[1, *shape]``.
 
     Each number is set to the next level and to the one farthest off. What the other levels are compared with is a
     batch of the same size, so that the same noise meets both.

@@ -21,8 +21,9 @@ LEAST = 5.0
 
 @torch.no_grad()
 def draws_agree(model: Causal) -> None:
-    """Of the same uniform numbers ``redraw`` number by number, ``unroll`` and ``draw`` make the same data: at other
-    temperatures too, and where a part is known, which they leave as it is."""
+    """``redraw`` number by number, ``unroll`` and ``draw`` make the same data from the same uniform numbers, at all
+    temperatures and with known parts, which are unchanged.
+    """
     u, context = uniforms(model, DRAWS), context_for(model, DRAWS)
     for temperature, known in ((1.0, None), (COOL, _known(model))):
         wanted = one_by_one(model, u, context, temperature, known)
@@ -53,8 +54,9 @@ def temperature_is_heard(model: Causal) -> None:
 
 @torch.no_grad()
 def draws_follow(model: Causal) -> None:
-    """Where there is little enough data to count, the frequency of each draw is its probability, and so it is of each
-    completion, given what is known before a number: within five standard errors, all of them together."""
+    """The frequency of each sample is its probability, if the data is small enough to count, and so it is for
+    completions given the known numbers before: within five standard errors in total.
+    """
     every = all_data(model)
     if every is None:
         return
@@ -77,7 +79,7 @@ def draws_follow(model: Causal) -> None:
 
 
 def deviation(found: Tensor, expected: Tensor) -> float:
-    r"""How far counts are from what is expected of them, in standard errors: Pearson's :math:`\chi^2`, made normal.
+    r"""The deviation of counts from their expectations, in standard errors: Pearson's :math:`\chi^2`, normalised.
 
     What is expected too seldom to be compared counts together. What is never expected must not be there.
 
@@ -99,7 +101,7 @@ def deviation(found: Tensor, expected: Tensor) -> float:
 def one_by_one(
     model: Causal, u: Tensor, context: Condition | None, temperature: float, known: Known | None = None
 ) -> Tensor:
-    """The draw by as many whole passes as there are ranks: slow, and what all other ways are held to."""
+    """The sample by as many full passes as there are ranks: slow, the reference for all others."""
     ranks = model.ranks().reshape(tuple(event_of(model).shape))
     x = torch.zeros_like(random_data(model, u.shape[0]))
     if known is not None:
@@ -153,7 +155,7 @@ def _require_same(name: str, x: Tensor, wanted: Tensor, how: str, model: Causal)
 
 
 def _counted(x: Tensor, levels: int, of: int) -> Tensor:
-    """How often each data of `all_data` is among draws."""
+    """The number of samples equal to each of `all_data`."""
     D = x.flatten(1).shape[1]
     powers = levels ** torch.arange(D - 1, -1, -1)
     return (x.flatten(1).long() @ powers).bincount(minlength=of).double()

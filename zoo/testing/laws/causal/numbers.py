@@ -19,8 +19,7 @@ EXACT = 1e-9
 
 @torch.no_grad()
 def log_prob_is_sum_of_conditionals(model: Causal) -> None:
-    """``log_prob`` is the sum of what ``conditionals`` say of the levels that the data has; levels of another dtype are
-    the same levels, floating point numbers among them."""
+    """``log_prob`` is the sum of the ``conditionals`` at the levels of the data, whatever the dtype of the levels."""
     x, context = random_data(model, 4), context_for(model, 4)
     log_p, total = model.conditionals(x, context), model.log_prob(x, context)
     wanted = [4, *event_of(model).shape, levels_of(model)]
@@ -38,7 +37,7 @@ def log_prob_is_sum_of_conditionals(model: Causal) -> None:
 
 @torch.no_grad()
 def normalises(model: Causal) -> None:
-    """The probabilities of a number's levels sum to one, and, where it is little enough to count, those of all data."""
+    """The probabilities of a number's levels sum to one, and those of all data, if it is small enough to count."""
     x, context = random_data(model, 4), context_for(model, 4)
     totals = model.conditionals(x, context).exp().sum(-1).flatten(1)
     wrong = (totals - 1.0).abs().nan_to_num(nan=float("inf")).amax(0)
@@ -70,7 +69,7 @@ def answers_each_example_alone(model: Causal) -> None:
 
 @torch.no_grad()
 def hears_its_context(model: Causal) -> None:
-    """The conditional of each number changes with what the model is conditioned on."""
+    """The conditional of each number changes with the context."""
     if context_for(model, 1) is None:
         return
     x = random_data(model, 8)

@@ -1,4 +1,4 @@
-"""A causal model knows nothing of what comes after, and all that it says it does of what came before."""
+"""Laws of the order of causal models: no dependency on later numbers, and all declared ones on earlier numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def nothing_leaks(model: Causal) -> None:
 
 
 def leak_of(model: Causal) -> Leak | None:
-    """The first leak in the order of the model; None where there is none."""
+    """The first leak in the order of the model; None without one."""
     ranks = checked_ranks(model)
     unknown = ranks >= ranks.unsqueeze(1)  # row i: what is not known when number i is drawn
     for mode, part in modes(model):
@@ -58,8 +58,7 @@ def leak_of(model: Causal) -> Leak | None:
 
 
 def past_is_seen(model: Causal) -> None:
-    """What the conditionals depend on is what ``sees`` declares: no more, and, over data and weights of all sorts, no
-    less."""
+    """The conditionals depend exactly on what ``sees`` declares, over many data and weights."""
     shape = event_of(model).shape
     ranks, declared = checked_ranks(model), model.sees()
     past = ranks < ranks.unsqueeze(1)
@@ -89,7 +88,7 @@ def past_is_seen(model: Causal) -> None:
 
 
 def checked_ranks(model: Causal) -> Tensor:
-    """The ranks; LawBroken where they are not one number for each of the event, on the CPU."""
+    """The ranks; LawBroken unless they are one number for each of the event, on the CPU."""
     ranks, D = model.ranks(), event_of(model).shape.size
     require(
         ranks.dtype == torch.int64 and list(ranks.shape) == [D] and ranks.device.type == "cpu",
@@ -113,7 +112,7 @@ def _the_other(model: Causal, number: int, of: int, shape: Shape) -> str:
 
 
 def _differs(missing: Tensor, unexpected: Tensor, shape: Shape) -> str:
-    """How what was found and what is declared differ, in words."""
+    """The difference of found and declared dependencies, in words."""
     sides = []
     if missing.any():
         sides.append(f"is declared to see {_listed(missing, shape)}, and never changes with that")

@@ -60,8 +60,7 @@ def float32_is_enough(likelihood: Likelihood) -> None:
 
 @torch.no_grad()
 def dtype_follows(likelihood: Likelihood) -> None:
-    """In float32 or float64 it answers in that precision; what a decoder answers in half precision is scored in
-    float32."""
+    """Results have the precision of float32 or float64 inputs; half precision of a decoder is scored in float32."""
     for dtype, wanted in ((torch.float32,) * 2, (torch.float64,) * 2, (torch.bfloat16, torch.float32)):
         part = copy.deepcopy(likelihood).to(wanted)
         h, x = answers(likelihood, 3).to(dtype), ordinary(likelihood, 3)

@@ -1,4 +1,4 @@
-"""What likelihoods are tested on: decoders' answers, data, and the data of one number."""
+"""Decoder outputs and data for the laws of likelihoods."""
 
 from __future__ import annotations
 

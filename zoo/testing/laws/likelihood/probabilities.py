@@ -14,8 +14,9 @@ from .outputs import answers, answers_each, density_on, drawn, level_axis, line,
 
 @torch.no_grad()
 def scores_each_sample_alone(likelihood: Likelihood) -> None:
-    """In evaluation mode ``log_prob`` is one number a sample, and is what each sample gets alone, as are ``mean`` and
-    ``draw``: a test batch says nothing of its own."""
+    """In evaluation mode ``log_prob`` is one number for each sample, and each sample gets the same result as alone,
+    also of ``mean`` and ``draw``.
+    """
     h, x = answers(likelihood, 4), ordinary(likelihood, 4)
     log_p, mean = likelihood.log_prob(x, h), likelihood.mean(h)
     require_per_sample("log_prob", log_p, 4)
@@ -75,7 +76,7 @@ def mean_is_expectation(likelihood: Likelihood) -> None:
 
 @torch.no_grad()
 def bound_is_kept(likelihood: Likelihood) -> None:
-    """Where ``bounded``, no ``log_prob`` is above zero: not of the likeliest data either."""
+    """If ``bounded``, no ``log_prob`` is above zero, not even that of the likeliest data."""
     if not likelihood.bounded:
         return
     for scale in (0.5, 30.0):

@@ -18,8 +18,9 @@ FEW = 10.0
 
 @torch.no_grad()
 def draws_are_data(likelihood: Likelihood) -> None:
-    """A draw is data as the event describes it: integers within the levels, uint8 up to 256 of them; floating point
-    numbers in the model's dtype where it is continuous. For extreme answers too."""
+    """A draw is data as the event describes it: integers within the levels, uint8 up to 256 of them, or floating point
+    numbers in the model's dtype. This holds for extreme decoder outputs too.
+    """
     event = likelihood.event
     for scale in (1.0, 30.0):
         x = drawn(likelihood, answers(likelihood, 4, scale))

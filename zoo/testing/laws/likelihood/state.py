@@ -1,4 +1,4 @@
-"""What a likelihood keeps, and when it changes."""
+"""State of a likelihood, and when it changes."""
 
 from __future__ import annotations
 
