@@ -209,7 +209,7 @@ class Event:
             return x
         lengths = self.shape[0] - torch.arange(n, device=device).remainder(self.shape[0])  # [B]
         ended = torch.arange(self.shape[0], device=device) >= lengths.unsqueeze(1)  # [B, L]
-        return x.masked_fill(ended.reshape(n, -1, *[1] * (x.dim() - 2)), self.padding)
+        return x.masked_fill(ended.reshape(n, self.shape[0], *[1] * (x.dim() - 2)), self.padding)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for files."""

@@ -144,9 +144,9 @@ def test_a_picture_has_room_for_so_many_images(tmp_path: Path) -> None:
         Thinned, match=rf"x\.png shows {MOST_IMAGES} of 20000 draws: a \.npy, \.pt or \.csv file has all"
     ):
         drawn = draw(model, tmp_path / "x.png", n=20_000, temperature=1.0, seed=0)
-    assert len(drawn) == MOST_IMAGES
+    assert len(drawn["image"]) == MOST_IMAGES
     assert max(Image.open(tmp_path / "x.png").size) < 2000
-    assert len(draw(model, tmp_path / "x.npy", n=20_000, temperature=1.0, seed=0)) == 20_000
+    assert len(draw(model, tmp_path / "x.npy", n=20_000, temperature=1.0, seed=0)["image"]) == 20_000
     with pytest.raises(
         UsageError, match=f"a picture has room for {MOST_IMAGES} images, not 20000: choose fewer with -n"
     ):

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image, ImageSequence
 from run_equality import assert_same_run
 from safetensors.torch import load_file
 from test_families import COMMANDS, SPECS
@@ -25,7 +27,7 @@ from zoo.run import checkpoint
 from zoo.share.file import reexport
 from zoo.spec import load_spec
 
-NAMES = ("gan-players", "frozen-encoder", "energy")
+NAMES = ("gan-players", "frozen-encoder", "energy", "pair", "captioner", "clips")
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,16 @@ def used(trained: dict[str, Toy], home: Path) -> list[dict[str, Any]]:
     (packages / "zoo_toys").symlink_to(TOYS / "zoo_toys")
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-toys\nVersion: 0.1.0\n")
     (about / "entry_points.txt").write_text("[zoo.plugins]\ntoys = zoo_toys\n")
+    image = torch.zeros(4, 4, dtype=torch.uint8)
+    image[2] = 255
+    Image.fromarray(image.numpy()).save(home / "row-2.png")
+    given = ["--given", f"image={home / 'row-2.png'}"]
     commands = [
         ["sample", str(trained["gan-players"].file), "-o", str(home / "gan.npy")],
         ["sample", str(trained["energy"].file), "-o", str(home / "energy.npy")],
+        ["sample", str(trained["pair"].file), "-o", str(home / "pair.jsonl")],
+        ["sample", str(trained["captioner"].file), "-o", str(home / "texts.txt"), *given],
+        ["sample", str(trained["clips"].file), "-o", str(home / "clips.gif")],
         ["encode", str(trained["frozen-encoder"].file), "-o", str(home / "codes.npy"), "--data-of-file"],
     ]
     asked = json.dumps([[*command, "--json", "--device", "cpu"] for command in commands])
@@ -110,11 +119,47 @@ def test_resume_is_exact(toy: Toy) -> None:
 
 
 def test_files_are_used_in_a_fresh_process(used: list[dict[str, Any]], home: Path) -> None:
-    assert [answer.get("n") for answer in used[:2]] == [20, 20]
+    assert [answer.get("n") for answer in used[:-1]] == [20] * 5
     for name, width in (("gan", 2), ("energy", 2), ("codes", 1)):
         values = np.load(home / f"{name}.npy")
         assert values.shape[1:] == (width,)
         assert np.isfinite(values).all()
+
+
+def shown(toy: Toy) -> set[str]:
+    """The endings of the samples that training wrote."""
+    return {path.suffix for path in (toy.whole.directory / "samples").iterdir()}
+
+
+def test_entries_are_drawn_together(used: list[dict[str, Any]], trained: dict[str, Toy], home: Path) -> None:
+    rows = [json.loads(line) for line in (home / "pair.jsonl").read_text().splitlines()]
+    assert len(rows) == 20
+    assert all(row.keys() == {"image", "text"} and isinstance(row["text"], str) for row in rows)
+    model: Any = zoo.load(trained["pair"].file)
+    assert model.event == trained["pair"].spec.data().event
+    drawn = model.sample_entries(3)
+    assert {name: tuple(x.shape) for name, x in drawn.items()} == {"image": (3, 1, 4, 4), "text": (3, 4)}
+    assert torch.equal(model.sample(0), drawn["image"][:0])
+
+
+def test_texts_are_of_the_image_that_is_given(used: list[dict[str, Any]], trained: dict[str, Toy], home: Path) -> None:
+    assert len((home / "texts.txt").read_text().splitlines()) == 20
+    model: Any = zoo.load(trained["captioner"].file)
+    text = model.event.tokens(["row 2"])
+    images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    images[0, :, 2], images[1, :, :, 2] = 1, 1
+    with torch.no_grad():
+        here, there = (float(model.log_prob(text, {"image": image[None]})) for image in images)
+    assert here > there
+    assert [path.suffix for path in sorted((trained["captioner"].whole.directory / "samples").iterdir())] == [
+        ".txt"
+    ] * 2
+
+
+def test_clips_are_moving_pictures(used: list[dict[str, Any]], trained: dict[str, Toy], home: Path) -> None:
+    with Image.open(home / "clips.gif") as clips:
+        assert sum(1 for _ in ImageSequence.Iterator(clips)) == 3
+    assert shown(trained["clips"]) == {".gif"}
 
 
 def test_each_player_has_its_own_optimizer_and_steps(trained: dict[str, Toy]) -> None:

@@ -51,8 +51,8 @@ class Captioner(Model, Scores, Samples):
     def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         x = torch.zeros(n, self.event.shape.size, dtype=torch.int64, device=self.out.weight.device)
         for at in range(x.shape[1]):
-            logits = self._logits(x, context)[:, at] / temperature
-            x[:, at] = torch.distributions.Categorical(logits=logits).sample()
+            p = (self._logits(x, context)[:, at] / temperature).softmax(1)  # [n, levels]
+            x[:, at] = p.multinomial(1).squeeze(1)
         return x.reshape(n, *self.event.shape).to(self.event.dtype)
 
     def _logits(self, x: Tensor, context: Condition | None) -> Tensor:

@@ -44,10 +44,10 @@ class ClipAutoencoder(Model, Reconstructs, Samples):
         return z
 
     def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
-        x = self.decoder(z).unflatten(1, tuple(self.event.shape))
+        x: Tensor = self.decoder(z).unflatten(1, tuple(self.event.shape))
         return x if self.event.range is None else x.clamp(*self.event.range)
 
     @torch.no_grad()
     def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
-        like = self.decoder[0].weight
+        like = next(self.parameters())
         return self.expect(temperature * torch.randn(n, self.code, dtype=like.dtype, device=like.device))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from pydantic import PositiveInt
-from torch import Tensor
 
 from zoo import Dataset, Event, Examples, InMemory, Shape, component
 
@@ -123,8 +122,3 @@ class MovingDot(Dataset):
         for t in range(self.frames):
             clip[torch.arange(n), t, 0, (y + t * dy) % side, (x + t * dx) % side] = 1.0
         return InMemory({"clip": clip})
-
-
-def flat(x: Tensor) -> Tensor:
-    """``[B, ...] -> [B, D]``, numbers."""
-    return x.flatten(1).float()

@@ -11,7 +11,7 @@ from zoo import Batch, Clock, Condition, Event, Model, SamplesEntries, Terms, co
 
 @component("pair", example={"components": 3})
 class Pair(Model, SamplesEntries):
-    r"""Mixture of independent categorical distributions over all discrete entries of an example, such as image and text.
+    r"""Mixture of independent categorical distributions over all discrete entries of an example: image and text.
 
     .. math:: p(x, t) = \sum_k \pi_k \prod_d p(x_d | k) \prod_l p(t_l | k)
 
@@ -32,9 +32,10 @@ class Pair(Model, SamplesEntries):
         if event.levels is None:
             raise ValueError(f"'{event.name}' is continuous: a categorical distribution needs levels")
         self.modelled = {name: entry for name, entry in event.entries.items() if entry.levels and name != "label"}
+        levels = {name: entry.levels or 0 for name, entry in self.modelled.items()}
         self.mixture = nn.Parameter(torch.zeros(components))
-        sizes = {name: (components, entry.shape.size, entry.levels) for name, entry in self.modelled.items()}
-        self.logits = nn.ParameterDict({name: nn.Parameter(torch.randn(*size)) for name, size in sizes.items()})
+        sizes = {name: (components, entry.shape.size, levels[name]) for name, entry in self.modelled.items()}
+        self.logits = nn.ParameterDict({name: nn.Parameter(torch.randn(size)) for name, size in sizes.items()})
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -51,9 +52,10 @@ class Pair(Model, SamplesEntries):
 
     @torch.no_grad()
     def sample_entries(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Batch:
-        k = torch.distributions.Categorical(logits=self.mixture / temperature).sample((n,))  # [n]
+        k = (self.mixture / temperature).softmax(0).multinomial(n, replacement=True)  # [n]
         found: dict[str, Tensor] = {}
         for name, entry in self.modelled.items():
-            x = torch.distributions.Categorical(logits=self.logits[name][k] / temperature).sample()  # [n, D]
+            p = (self.logits[name][k] / temperature).softmax(2)  # [n, D, levels]
+            x = p.flatten(0, 1).multinomial(1)  # [n * D, 1]
             found[name] = x.reshape(n, *entry.shape).to(entry.dtype)
         return found

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...assembly.parameters import names_of
 from ...event import Event
-from ...interfaces.capabilities import Samples, Scores, training_state, without_training_state
+from ...interfaces.capabilities import Samples, SamplesEntries, Scores, training_state, without_training_state
 from ...interfaces.model import Batch, Clock, Model, Player, Terms
 from ..errors import distance, require, require_event, require_per_sample
 from ..perturb import initialize
@@ -53,9 +53,10 @@ def draws_are_data(model: Model) -> None:
         return
     started(model).eval()
     for n in (1, 4):
-        x = drawn(model, n)
-        require_event("the sample", x, n, model.event.shape)
-        _require_values(model.event, x)
+        for name, x in drawn_by(model, n).items():
+            entry = model.event.entries[name]
+            require_event(f"the sample of '{name}'", x, n, entry.shape)
+            _require_values(entry, x)
 
 
 def scores_each_example_alone(model: Model) -> None:
@@ -145,6 +146,15 @@ def step_of(model: Model, player: Player, step: int) -> Tensor:
     return loss.detach()
 
 
+def drawn_by(model: Model, n: int) -> Batch:
+    """Draws by a fixed seed, of every entry that the model draws."""
+    if not isinstance(model, SamplesEntries):
+        return {model.event.name: drawn(model, n)} if isinstance(model, Samples) else {}
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return model.sample_entries(n, model.given(model.event.example(n, "cpu")))
+
+
 def drawn(model: Samples, n: int) -> Tensor:
     """Draws by a fixed seed, of classes in turn where the model takes some."""
     context = model.given(model.event.example(n, "cpu")) if isinstance(model, Model) else None
@@ -174,8 +184,7 @@ def _answers(model: Model) -> dict[str, Tensor]:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             answers["log_prob"] = model.log_prob(batch[model.event.name], model.given(batch))
-    if isinstance(model, Samples):
-        answers["sample"] = drawn(model, 3)
+    answers |= {f"sample of '{name}'": x for name, x in drawn_by(model, 3).items()}
     return answers
 
 
