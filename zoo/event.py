@@ -179,9 +179,8 @@ class Event:
         L, padding = self.shape[0], self.padding
         for text, row in zip(texts, rows, strict=True):
             if len(row) > L or (len(row) < L and padding is None):
-                raise UsageError(
-                    f"'{text}' has {len(row)} pieces; '{self.name}' has {'up to ' * (padding is not None)}{L}"
-                )
+                most = f"{L}" if padding is None else f"at most {L}"
+                raise UsageError(f"'{text}' has {len(row)} pieces; expected {most} for '{self.name}'")
         filled = [[*row, *[int(padding or 0)] * (L - len(row))] for row in rows]
         return torch.tensor(filled, dtype=self.dtype).reshape(len(rows), L)
 

@@ -242,7 +242,7 @@ USAGE: list[tuple[list[str], str]] = [
     (["sample", "RUN", "--temperature", "nan"], "the temperature is above 0, not nan"),
     (["sample", "RUN", "--temperature", "inf"], "the temperature is above 0, not inf"),
     (["sample", "RUN", "-n", "0"], "-n"),
-    (["sample", "RUN", "-o", "x.jpg"], "'x.jpg' should end in one of .png, .npy, .pt, .csv"),
+    (["sample", "RUN", "-o", "x.jpg"], "'x.jpg' should end in one of .png, .npy, .npz, .pt, .csv"),
     (["sample", "RUN", "-o", "x"], "'x' should end in one of"),
     (["export", "nowhere"], "nowhere is not a run directory"),
     (["compare"], "RUN_OR_FILE"),
