@@ -51,7 +51,7 @@ def blocks_of(trainer: Trainer, stops: list[float]) -> dict[str, Block]:
         return timed(trainer.one_step, unmeasured=0)(steps)
 
     def kept(steps: int) -> float:
-        keeper = Writing(trainer.directory / "checkpoints")
+        keeper = Writing(trainer.directory / "checkpoints", Alone())
         middle = trainer.step + steps // 2
 
         def step() -> None:
