@@ -33,25 +33,17 @@ class Keeper(ABC):
         """Return when everything is on the disk."""
 
 
-class Replicated(Keeper):
-    """A process that holds what the first one holds too, and leaves writing to it."""
-
-    def keep(self, step: int, state: State, best: Set[int]) -> None: ...
-
-    def load(self, step: int, state: State) -> State:
-        return checkpoint.load(self.directory, step)
-
-    def close(self) -> None: ...
-
-
 class Writing(Keeper):
-    """The process that writes all of the state: a copy of it, while training goes on."""
+    """Every process holds all of the state, and the first writes it: a copy of it, while training goes on."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, processes: Processes) -> None:
         super().__init__(directory)
+        self.processes = processes
         self._background = Background()
 
     def keep(self, step: int, state: State, best: Set[int]) -> None:
+        if not self.processes.first:
+            return
         taken = checkpoint.snapshot(state)
         self._background.submit(lambda: checkpoint.write(self.directory, step, taken, best))
 
