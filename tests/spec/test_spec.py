@@ -137,6 +137,17 @@ def test_extends_merges_mappings_and_replaces_lists(plane: Path) -> None:
     assert [node["type"] for node in _transforms(spec)] == ["act_norm"]
 
 
+def test_the_text_of_a_spec_is_the_one_that_was_read(plane: Path) -> None:
+    child = plane.parent / "child.yaml"
+    child.write_text(f"extends: {plane.name}\nname: child\n")
+    specs = [(path, load_spec(path, ["train.seed=1"])) for path in (plane, child)]
+    for path, spec in specs:
+        before = path.read_text()
+        path.write_text("edited meanwhile")
+        assert spec.text == before
+    assert load_spec(specs[0][1].resolved()).text is None
+
+
 def test_extends_is_relative_to_the_file_and_knows_shipped_names(plane: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = plane.parent / "deep"
     folder.mkdir()

@@ -114,7 +114,7 @@ def train(
     from ..assembly import build as assembly
     from ..engine import launcher
     from ..engine.distributed import writes
-    from ..spec import find_spec, load_spec
+    from ..spec import load_spec
     from ..training import api as training
     from .terminal import duration, listener, say
 
@@ -130,8 +130,7 @@ def train(
     if loaded is None:
         result = training.resume(str(resume), steps=steps, progress=listener(), trust=trust)
     else:
-        text = find_spec(str(spec)).read_text(encoding="utf-8")
-        result = training.train(loaded, text=text, steps=steps, runs=runs, name=name, progress=listener())
+        result = training.train(loaded, steps=steps, runs=runs, name=name, progress=listener())
     if not writes():
         return
     figures = "  ".join(f"{key} {value:.4f}" for key, value in result.metrics.items() if "." not in key)

@@ -170,9 +170,8 @@ def _train(table: Table, job: Job, count: str, progress: Progress) -> None:
         if run.is_run(job.directory):
             training.resume(job.directory, progress=progress)
         else:
-            text = table.file(job.row).read_text(encoding="utf-8")
             runs = job.directory.parent.parent
-            training.train(job.spec, text=text, runs=runs, name=job.directory.name, progress=progress)
+            training.train(job.spec, runs=runs, name=job.directory.name, progress=progress)
     except Diverged as error:
         table_scores.keep_diverged(job.directory, error)
         progress.note(f"{count}: {error}")

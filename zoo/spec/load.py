@@ -155,6 +155,7 @@ def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
     if len(chain) > MAX_EXTENDS:
         raise SpecError(Problem(at.mark, at.path, f"extends more than {MAX_EXTENDS} specs in a row"))
     merged: Entries = merge(_read(base_path, say, chain), node.without("extends"), say)
+    merged.place = node.place
     return merged
 
 

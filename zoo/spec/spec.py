@@ -271,6 +271,12 @@ class Spec(Described):
         """Plain values with every default written out; loads to an equal spec."""
         return self.model_dump(mode="json", exclude={"small"})
 
+    @property
+    def text(self) -> str | None:
+        """The spec as its author wrote it, before overrides; None if it was not read from a file."""
+        mark = place_of(self._origin.node).mark
+        return None if mark is None or mark.source.path is None else mark.source.text
+
     def read_from(self, node: Any) -> Spec:
         """The same spec, whose `problem` names the lines of a node."""
         self._origin.node = node
