@@ -136,7 +136,29 @@ class Elsewhere(Sound):
         return Meta(numbers)
 
 
+class Lacking(Sound):
+    """Its event describes a text that the examples do not have."""
+
+    event = zoo.Event("image", zoo.Shape(2), levels=16, also=(zoo.Event("text", zoo.Shape(2), levels=4),))
+
+
+class BeyondTheVocabulary(Sound):
+    """An entry has more levels than its event says."""
+
+    event = zoo.Event("image", zoo.Shape(2), levels=16, also=(zoo.Event("text", zoo.Shape(2), levels=15),))
+
+    def rows(self, numbers: Tensor) -> zoo.Examples:
+        class Texts(Rows):
+            def read(self, indices: Tensor) -> dict[str, Tensor]:
+                image = super().read(indices)["image"]
+                return {"image": image, "text": image}
+
+        return Texts(numbers)
+
+
 PLANTED = [
+    (Lacking, "examples_are_as_described"),
+    (BeyondTheVocabulary, "examples_are_as_described"),
     (OffScale, "examples_are_as_described"),
     (Misshapen, "examples_are_as_described"),
     (Misnamed, "examples_are_as_described"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -152,6 +153,24 @@ class Grows(Sound):
         return super().forward(batch, clock)
 
 
+class Pairs(zoo.SamplesEntries, Sound):
+    """Draws images with texts."""
+
+    def __init__(self, event: zoo.Event = DIGITS) -> None:
+        super().__init__(replace(event, also=(zoo.Event("text", zoo.Shape(3), levels=5),)))
+
+    def sample_entries(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> zoo.Batch:
+        return {"image": Sound.sample(self, n), "text": torch.randint(5, (n, self.letters), dtype=torch.uint8)}
+
+    letters = 3
+
+
+class ShortTexts(Pairs):
+    """Draws texts of another length than its event says."""
+
+    letters = 2
+
+
 PLANTED = [
     (Vector, "objective_is_a_number"),
     (LogsEachNumber, "objective_is_a_number"),
@@ -159,6 +178,7 @@ PLANTED = [
     (Deaf, "learns"),
     (NobodysTurn, "learns"),
     (LearnsOnce, "learns"),
+    (ShortTexts, "draws_are_data"),
     (Flat, "draws_are_data"),
     (Grey, "draws_are_data"),
     (TooBright, "draws_are_data"),
@@ -178,9 +198,10 @@ def built(cls: type[Sound]) -> Sound:
     return model
 
 
+@pytest.mark.parametrize("cls", [Sound, Pairs], ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("law", MODEL_LAWS)
-def test_the_sound_one_obeys(law: str) -> None:
-    MODEL_LAWS[law](built(Sound))
+def test_the_sound_ones_obey(law: str, cls: type[Sound]) -> None:
+    MODEL_LAWS[law](built(cls))
 
 
 @pytest.mark.parametrize(("cls", "law"), PLANTED, ids=lambda value: getattr(value, "__name__", value))

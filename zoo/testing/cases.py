@@ -45,6 +45,11 @@ EVENTS = (
     Event("image", Shape(3, 4, 6), levels=256),
 )
 LABELLED = (Event("image", Shape(1, 8, 8), levels=2, classes=3),)
+PAIRED = (
+    Event("text", Shape(5), levels=7, padding=0, also=(Event("image", Shape(1, 4, 4), levels=2),)),
+    Event("image", Shape(1, 8, 8), levels=2, also=(Event("boxes", Shape(2, 4), range=(-1.0, 1.0), padding=-1),)),
+)
+"""Data with several entries, some of them padded."""
 BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
     Conditioner: PAIRS,
     Weighting: ((1,), (4,)),
@@ -52,7 +57,7 @@ BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
     Decoder: tuple((code, data) for data, code in CODINGS),
     Likelihood: tuple((event,) for event in EVENTS),
     Dataset: ((),),
-    Model: tuple((event,) for event in (*EVENTS, *LABELLED)),
+    Model: tuple((event,) for event in (*EVENTS, *LABELLED, *PAIRED)),
 }
 """What parents give the components of those kinds of `zoo.interfaces` that take no single shape."""
 

@@ -19,19 +19,19 @@ MOST = 4096
 
 
 def examples_are_as_described(dataset: Dataset) -> None:
-    """Every example has the event's shape, its levels lie below `levels`, its numbers in `range`."""
+    """Every entry of an example has the shape that the event says, its levels lie below `levels`, its numbers in
+    `range`."""
     event = dataset.event
     for split in SPLITS:
         examples = dataset.split(split)
         require(len(examples) > 0, f"the {split} split is empty")
         batch = _rendered(examples)
-        require(event.name in batch, f"the {split} split has no '{event.name}', which its event is called")
+        for name in event.entries:
+            require(name in batch, f"the {split} split has no '{name}', which its event describes")
         lengths = {name: len(x) for name, x in batch.items()}
         require(len(set(lengths.values())) == 1, f"the entries of a batch differ in length: {lengths}")
-        _check_values(event, batch[event.name], split)
-        if event.classes is not None:
-            require("label" in batch, f"its event has classes, but the {split} split has no 'label'")
-            _check_levels("label", batch["label"], event.classes, split)
+        for name, entry in event.entries.items():
+            _check_values(entry, batch[name], split)
 
 
 def reading_is_a_function(dataset: Dataset) -> None:
@@ -76,7 +76,9 @@ def _some(examples: Examples) -> Tensor:
 
 def _check_values(event: Event, x: Tensor, split: Split) -> None:
     shape = tuple(x.shape[1:])
-    require(shape == tuple(event.shape), f"'{event.name}' of the {split} split is {list(shape)}, not {event.shape}")
+    require(
+        shape == tuple(event.shape), f"'{event.name}' of the {split} split is {list(shape)}, not {list(event.shape)}"
+    )
     if event.levels is not None:
         _check_levels(event.name, x, event.levels, split)
         return
