@@ -25,7 +25,7 @@ from zoo.registry.registry import declare
 from zoo.share.file import open_share, read_share
 from zoo.spec import load_spec, shipped_specs
 from zoo.training import api
-from zoo.training.recorder import Written
+from zoo.training.recorder import Journal
 
 STEPS = 4
 
@@ -69,14 +69,14 @@ def trained(request: pytest.FixtureRequest, device: str, tmp_path_factory: pytes
     spec, runs = quick(small), tmp_path_factory.mktemp("shipped")
     checked: list[assembly.Summary] = []
     published: list[zoo.Model] = []
-    check, publish = assembly.check, Written.publish
+    check, publish = assembly.check, Journal.publish
 
-    def keep(journal: Written, model: zoo.Model, step: int) -> None:
+    def keep(journal: Journal, model: zoo.Model, step: int) -> None:
         publish(journal, model, step)
         published.append(model)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Written, "publish", keep)
+        patch.setattr(Journal, "publish", keep)
         patch.setattr(api, "check", lambda spec: checked.append(check(spec)))
         patch.setattr("zoo.training.ema.RECALIBRATION_BATCHES", 2)
         try:

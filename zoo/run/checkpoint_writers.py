@@ -33,25 +33,17 @@ class Keeper(ABC):
         """Return when everything is on the disk."""
 
 
-class Replicated(Keeper):
-    """Checkpoint writer of a process whose state the first process writes."""
-
-    def keep(self, step: int, state: State, best: Set[int]) -> None: ...
-
-    def load(self, step: int, state: State) -> State:
-        return checkpoint.load(self.directory, step)
-
-    def close(self) -> None: ...
-
-
 class Writing(Keeper):
-    """The process that writes all of the state: a copy of it, while training goes on."""
+    """Checkpoint writer of a state that every process holds: the first writes a copy of it, while training goes on."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, processes: Processes) -> None:
         super().__init__(directory)
+        self.processes = processes
         self._background = Background()
 
     def keep(self, step: int, state: State, best: Set[int]) -> None:
+        if not self.processes.first:
+            return
         taken = checkpoint.snapshot(state)
         self._background.submit(lambda: checkpoint.write(self.directory, step, taken, best))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,70 +33,8 @@ VIEWED = 1000
 WEIGHTS = "weights.png"
 
 
-class Journal(ABC):
-    """Output of a training run. Of several processes only the first one's is written."""
-
-    @abstractmethod
-    def row(self, row: Mapping[str, Any]) -> None:
-        """A row of figures."""
-
-    @abstractmethod
-    def sync(self) -> None:
-        """Return when every row is on the disk, as it has to be before a checkpoint that counts on it."""
-
-    @abstractmethod
-    def picture(self, model: Model, step: int, source: Source) -> None:
-        """Samples of a model, if it samples, under the conditions of examples of a source."""
-
-    @abstractmethod
-    def density(self, model: Model, step: int, data: Batch) -> None:
-        """The density of a model next to data."""
-
-    @abstractmethod
-    def views(self, model: Model, step: int, source: Source) -> None:
-        """The declared views of a model, with examples of a source."""
-
-    @abstractmethod
-    def curves(self) -> None:
-        """The weights of the loss that change over the rows so far."""
-
-    @abstractmethod
-    def publish(self, model: Model, step: int) -> None:
-        """A model as the run's share file."""
-
-    @abstractmethod
-    def record(self, **facts: Any) -> None:
-        """Record facts of the run: status, step, seconds."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Nothing more comes."""
-
-
-class Unwritten(Journal):
-    """The journal of a process that is not the first."""
-
-    def row(self, row: Mapping[str, Any]) -> None: ...
-
-    def sync(self) -> None: ...
-
-    def picture(self, model: Model, step: int, source: Source) -> None: ...
-
-    def density(self, model: Model, step: int, data: Batch) -> None: ...
-
-    def views(self, model: Model, step: int, source: Source) -> None: ...
-
-    def curves(self) -> None: ...
-
-    def publish(self, model: Model, step: int) -> None: ...
-
-    def record(self, **facts: Any) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Written(Journal):
-    """The journal in a run directory, from a step on: rows after it are cut."""
+class Journal:
+    """Output of a training run, in its directory, from a step on: rows after it are cut. The first process has one."""
 
     def __init__(
         self,
@@ -133,6 +70,7 @@ class Written(Journal):
         return self._log
 
     def row(self, row: Mapping[str, Any]) -> None:
+        """A row of figures."""
         row = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in row.items()}
         self.log.write(row)
         for sink in self._sinks:
@@ -140,9 +78,11 @@ class Written(Journal):
         self.progress.row(row)
 
     def sync(self) -> None:
+        """Return when every row is on the disk, as it has to be before a checkpoint that counts on it."""
         self.log.sync()
 
     def picture(self, model: Model, step: int, source: Source) -> None:
+        """Samples of a model, if it samples, under the conditions of examples of a source."""
         if not isinstance(model, Samples):
             return
         path = self.directory / run.SAMPLES / f"step-{step}{default_ending(drawn_entries(model))}"
@@ -155,12 +95,14 @@ class Written(Journal):
         draw(model, path, seed=self.spec.train.seed, batch=asked.batch, **how)
 
     def density(self, model: Model, step: int, data: Batch) -> None:
+        """The density of a model next to data."""
         path = self.directory / run.SAMPLES / f"density-step-{step}.png"
         asked = self.spec.sample
         n, temperature, seed = shown_of(asked.n, model.event), asked.temperature, self.spec.train.seed
         draw_picture(density_picture, model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def views(self, model: Model, step: int, source: Source) -> None:
+        """The declared views of a model, with examples of a source."""
         asked = self.spec.sample
         data = beside(source, VIEWED) if self.spec.train.views else None
         for view in self.spec.train.views:
@@ -169,6 +111,7 @@ class Written(Journal):
             draw_picture(drawn_by(view), model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def curves(self) -> None:
+        """The weights of the loss that change over the rows so far."""
         try:
             series = changing(weights_in(self.log.path))
         except OSError as error:
@@ -178,12 +121,15 @@ class Written(Journal):
             write_whole(self.directory / run.SAMPLES / WEIGHTS, lambda aside: write_png(image, aside))
 
     def publish(self, model: Model, step: int) -> None:
+        """A model as the run's share file."""
         export(self.directory / run.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
 
     def record(self, **facts: Any) -> None:
+        """Record facts of the run: status, step, seconds."""
         run.record(self.directory, self.choices, **facts, **{run.TOTAL: self._earlier + facts.get("seconds", 0.0)})
 
     def close(self) -> None:
+        """Nothing more comes."""
         self._log.close()
         for sink in self._sinks:
             sink.close()

@@ -32,7 +32,7 @@ from ..plot.density import density_problem
 from ..progress import Progress
 from ..run import checkpoint
 from ..run import directory as run
-from ..run.checkpoint_writers import Divided, Keeper, Replicated, Writing
+from ..run.checkpoint_writers import Divided, Keeper, Writing
 from ..run.directory import Run
 from ..share.file import check_shareable, export_again, open_share
 from ..spec import Spec, chosen
@@ -42,7 +42,7 @@ from .frozen import unchanged
 from .nan_guard import Sentinel
 from .player_step import Turn
 from .provenance import KEY, made_of, parent_of
-from .recorder import Journal, Unwritten, Written
+from .recorder import Journal
 from .running_mean import Tally
 
 DUTIES = ("write_row", "validate", "show")
@@ -120,10 +120,11 @@ class Trainer:
     def run(self, steps: int | None) -> Run:
         """Train until ``steps``, or to the horizon, and publish the run's model."""
         began, self.first, until = time.monotonic(), self.step, steps or self.spec.train.steps
-        self.journal = self.open_journal()
+        if self.processes.first:
+            self.journal = self.open_journal()
         status, figures = "failed", {}
         try:
-            self.journal.record(status="running", step=self.step)
+            self.record(status="running", step=self.step)
             self.progress.start(self.spec.name, self.directory, self.step, until, self.describe())
             with stop_requests(self.progress.note, once=launched() is not None) as self.request, self.compiling():
                 figures = self.safely(until)
@@ -134,11 +135,12 @@ class Trainer:
         finally:
             self.data.close()
             self.progress.done()
-            self.journal.close()
+            if self.processes.first:
+                self.journal.close()
             seconds = time.monotonic() - began
             # On a full disk what failed first is what a user has to hear.
             with suppress(ZooError) if status == "failed" else nullcontext():
-                self.journal.record(status=status, step=self.step, since=self.first, seconds=seconds)
+                self.record(status=status, step=self.step, since=self.first, seconds=seconds)
         result = Run(self.directory, self.step, seconds, figures)
         if self.finished() and self.spec.evaluate.metrics:
             scored = self.processes.once(self.score)
@@ -170,10 +172,8 @@ class Trainer:
         return figures
 
     def open_journal(self) -> Journal:
-        """This process's journal: only the first one's is written."""
-        if not self.processes.first:
-            return Unwritten()
-        return Written(
+        """The journal of the run, which the first process writes."""
+        return Journal(
             self.spec,
             self.directory,
             self.runtime.choices,
@@ -182,6 +182,11 @@ class Trainer:
             data=self.made_of["data"],
             parent=self.parent,
         )
+
+    def record(self, **facts: Any) -> None:
+        """Record facts of the run; no other process waits for the first to write them."""
+        if self.processes.first:
+            self.journal.record(**facts)
 
     def loop(self, until: int) -> dict[str, float]:
         figures: dict[str, float] = {}
@@ -200,7 +205,8 @@ class Trainer:
             figures = self.attend() or figures
             self.save_if_due(until)
         self.publish_if_unjudged()
-        self.journal.curves()
+        if self.processes.first:
+            self.journal.curves()
         if self.finished() and density_problem(self.model) is None:
             self.draw_density()
         return figures or self.tally.read()
@@ -376,8 +382,11 @@ class Trainer:
 
     def publish_if_unjudged(self) -> None:
         """Without a judge the latest weights are the run's model."""
-        if self.best is None:
-            self.journal.publish(self.evaluated(), self.step)
+        if self.best is not None:
+            return
+        model = self.evaluated()
+        if self.processes.first:
+            self.journal.publish(model, self.step)
 
     def show(self) -> None:
         """Pictures of the averaged weights, and of how the loss was weighted so far."""
@@ -392,7 +401,9 @@ class Trainer:
 
     def draw_density(self) -> None:
         """Draw the density of the averaged weights next to data."""
-        self.journal.density(self.evaluated(), self.step, next(self.beside().in_order(BESIDE)))
+        model, data = self.evaluated(), next(self.beside().in_order(BESIDE))
+        if self.processes.first:
+            self.journal.density(model, self.step, data)
 
     def beside(self) -> Source:
         """The examples for pictures: held-out ones, or else training examples."""
@@ -432,9 +443,12 @@ class Trainer:
     def save(self) -> None:
         """Keep a checkpoint of all that the next step depends on; it is written while training goes on."""
         self.sentinel.read(self.tally.sums)
-        self.processes.once(self.journal.sync)
+        self.processes.once(self.sync_rows)
         self.keeper.keep(self.step, self.state(), set() if self.best_step is None else {self.best_step})
         self.kept = self.step
+
+    def sync_rows(self) -> None:
+        self.journal.sync()
 
     def state(self) -> dict[str, Any]:
         carried = training_state(self.model)
@@ -457,7 +471,7 @@ class Trainer:
         home = self.directory / run.CHECKPOINTS
         if self.runtime.divided:
             return Divided(home, self.processes)
-        return Writing(home) if self.processes.first else Replicated(home)
+        return Writing(home, self.processes)
 
     def another(self) -> Model:
         """A second model like the trained one, unsharded.
