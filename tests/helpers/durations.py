@@ -7,7 +7,6 @@ take counts, and what a fixture takes counts for the first test that asks for it
 from __future__ import annotations
 
 import json
-import os
 import resource
 from collections import defaultdict
 from collections.abc import Iterator
@@ -33,8 +32,14 @@ def longest_first(items: list[pytest.Item]) -> None:
 
     A file that was never measured comes first: it may be long.
     """
-    took: dict[str, float] = json.loads(FILE.read_text(encoding="utf-8"))["files"] if FILE.exists() else {}
+    took: dict[str, float] = written().get("files", {})
     items.sort(key=lambda item: -took.get(item.nodeid.partition("::")[0], float("inf")))
+
+
+def written() -> dict[str, Any]:
+    """What the file has; nothing where there is none yet."""
+    found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+    return found
 
 
 class Durations:
@@ -58,25 +63,27 @@ class Durations:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         if self._to_controller is None:
-            FILE.write_text(json.dumps(table(self._took), indent=2) + "\n", encoding="utf-8")
+            FILE.write_text(json.dumps(table(self._took, written()), indent=2) + "\n", encoding="utf-8")
         else:
             self._to_controller["seconds"] = self._took
 
 
-def table(took: dict[str, float]) -> dict[str, Any]:
-    """Seconds by folder and by file, and of the slowest tests."""
+def table(took: dict[str, float], before: dict[str, Any]) -> dict[str, Any]:
+    """Seconds by folder and by file, and of the slowest tests. Files that did not run have those of ``before``."""
     files: defaultdict[str, float] = defaultdict(float)
-    folders: defaultdict[str, float] = defaultdict(float)
     for test, each in took.items():
-        file = test.partition("::")[0]
-        files[file] += each
+        files[test.partition("::")[0]] += each
+    others = {file: each for file, each in before.get("files", {}).items() if file not in files}
+    slowest = {test: each for test, each in before.get("slowest", {}).items() if test.partition("::")[0] in others}
+    folders: defaultdict[str, float] = defaultdict(float)
+    for file, each in (everything := {**others, **files}).items():
         folders["/".join(Path(file).parent.parts[:FOLDERS])] += each
     return {
-        "about": f"CPU seconds of {len(took)} tests, written by make durations on {os.cpu_count()} cores",
-        "sum": round(sum(took.values())),
+        "about": "CPU seconds, with those of child processes, written by make durations",
+        "sum": round(sum(everything.values())),
         "folders": descending(folders),
-        "slowest": dict(list(descending(took).items())[:SLOWEST]),
-        "files": descending(files),
+        "slowest": dict(list(descending({**slowest, **took}).items())[:SLOWEST]),
+        "files": descending(everything),
     }
 
 

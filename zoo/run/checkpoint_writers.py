@@ -34,7 +34,7 @@ class Keeper(ABC):
 
 
 class Writing(Keeper):
-    """Every process holds all of the state, and the first writes it: a copy of it, while training goes on."""
+    """Checkpoint writer of a state that every process holds: the first writes a copy of it, while training goes on."""
 
     def __init__(self, directory: Path, processes: Processes) -> None:
         super().__init__(directory)

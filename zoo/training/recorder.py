@@ -34,7 +34,7 @@ WEIGHTS = "weights.png"
 
 
 class Journal:
-    """Output of a training run in its directory, from a step on: rows after it are cut. The first process has one."""
+    """Output of a training run, in its directory, from a step on: rows after it are cut. The first process has one."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Journal:
         self.log.sync()
 
     def picture(self, model: Model, step: int, source: Source) -> None:
-        """Draws of a model, where it samples, under the conditions of examples of a source."""
+        """Samples of a model, if it samples, under the conditions of examples of a source."""
         if not isinstance(model, Samples):
             return
         path = self.directory / run.SAMPLES / f"step-{step}{default_ending(drawn_entries(model))}"
@@ -95,14 +95,14 @@ class Journal:
         draw(model, path, seed=self.spec.train.seed, batch=asked.batch, **how)
 
     def density(self, model: Model, step: int, data: Batch) -> None:
-        """The density of a model beside data."""
+        """The density of a model next to data."""
         path = self.directory / run.SAMPLES / f"density-step-{step}.png"
         asked = self.spec.sample
         n, temperature, seed = shown_of(asked.n, model.event), asked.temperature, self.spec.train.seed
         draw_picture(density_picture, model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def views(self, model: Model, step: int, source: Source) -> None:
-        """The declared views of a model, beside examples of a source."""
+        """The declared views of a model, with examples of a source."""
         asked = self.spec.sample
         data = beside(source, VIEWED) if self.spec.train.views else None
         for view in self.spec.train.views:
@@ -125,7 +125,7 @@ class Journal:
         export(self.directory / run.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
 
     def record(self, **facts: Any) -> None:
-        """What is known of the run itself: status, step, seconds."""
+        """Record facts of the run: status, step, seconds."""
         run.record(self.directory, self.choices, **facts, **{run.TOTAL: self._earlier + facts.get("seconds", 0.0)})
 
     def close(self) -> None:
