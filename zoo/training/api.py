@@ -40,7 +40,7 @@ def train(
 ) -> Run:
     """Train a spec in a new run directory; ``steps`` stops there, while schedules keep their horizon.
 
-    ``text`` is the spec as its author wrote it, kept beside the resolved one.
+    ``text`` is the spec as its author wrote it, saved next to the resolved one.
 
     >>> zoo.train("realnvp-2d", steps=100).metrics  # doctest: +SKIP
     {'loss': 1.31, 'nll': 1.31}
