@@ -184,7 +184,7 @@ class Trainer:
         )
 
     def record(self, **facts: Any) -> None:
-        """What is known of the run itself; no other process waits for the first to write it."""
+        """Record facts of the run; no other process waits for the first to write it."""
         if self.processes.first:
             self.journal.record(**facts)
 
