@@ -125,7 +125,7 @@ class Journal:
         export(self.directory / run.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
 
     def record(self, **facts: Any) -> None:
-        """What is known of the run itself: status, step, seconds."""
+        """Record facts of the run: status, step, seconds."""
         run.record(self.directory, self.choices, **facts, **{run.TOTAL: self._earlier + facts.get("seconds", 0.0)})
 
     def close(self) -> None:
