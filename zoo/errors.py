@@ -1,6 +1,6 @@
 """Errors that a user can cause, each with the exit code of its family.
 
-A `Mark` is a place in a text that somebody wrote; a `Problem` is one complaint about one place. Errors of
+A `Mark` is a place in a text; a `Problem` is one error at one place. Errors of
 declaration are collected and raised together, as one `SpecError`.
 """
 
@@ -101,7 +101,7 @@ class ZooError(Exception):
 
     exit_code = 1
     told = False
-    """Whether another process of the same run has told the user already."""
+    """Whether another process of the same run has reported the error already."""
     agreed = False
     """Whether every process of the same run raises it, at the same place."""
 

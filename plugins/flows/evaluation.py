@@ -25,8 +25,8 @@ class Density(View):
     >>> import torch, zoo
     >>> node = {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]}
     >>> flow = zoo.declare(zoo.Model, node)(zoo.Event("point", zoo.Shape(2)))
-    >>> alone, beside = Density(flow).draw(1000, 1.0), Density(flow).draw(1, 1.0, {"point": torch.randn(100, 2)})
-    >>> beside.shape[2] == 2 * alone.shape[2]
+    >>> alone, both = Density(flow).draw(1000, 1.0), Density(flow).draw(1, 1.0, {"point": torch.randn(100, 2)})
+    >>> both.shape[2] == 2 * alone.shape[2]
     True
     """
 

@@ -14,16 +14,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted([*(ROOT / "zoo").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
-QUAINT = re.compile(
-    r"\b(told|heard|hears|strangers?|beside)\b|(?<!there )\bis no\b|of data alone|says nothing to|of its own accord"
-)
+WORDS = r"\b([Tt]old|[Hh]eard|[Hh]ears|[Ss]trangers?|[Bb]eside)\b"
+"""Of messages, of the whole of docstrings, and of pages."""
+
+QUAINT = re.compile(WORDS + r"|(?<!there )\bis no\b|of data alone|says nothing to|of its own accord")
 """Say 'is not a', 'got', 'expected', 'unconditional', 'has no effect', 'next to' or 'besides' instead."""
 
 LINES = re.compile(
     QUAINT.pattern + r"|^(What|Where|Who|How) |\b([Hh]ear|[Hh]earing|[Ww]hoever|[Nn]obody|[Ss]omebody|kept)\b"
     r"|\b[Tt](ells?|elling)\b(?!.* apart)|\b(where that is|of (its|their|one's) own)\b"
-    r"|(?<!there )\b(are no|is none|are none)\b|\b(Told|Heard|Hears|Beside)\b|\bsays? nothing\b"
+    r"|(?<!there )\b(are no|is none|are none)\b|\bsays? nothing\b"
 )
 """Of the first lines of docstrings, outside of literals; 'kept' means saved or cached there, but for masks."""
 MASKS = re.compile(r"\bmask|\bpiece|\bkept (element|and a changed|and changed)", re.IGNORECASE)
@@ -37,6 +39,13 @@ def first_lines(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield getattr(node, "lineno", 1), " ".join(re.sub(r"``.*?``|`.*?`", "`x`", text, flags=re.DOTALL).split())
 
 
+def docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """All docstrings of a module with their lines, also those of constants and fields."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, " ".join(re.sub(r"``.*?``|`.*?`", "`x`", node.value.value, flags=re.DOTALL).split())
+
+
 def quaint(text: str) -> bool:
     """Whether the first line of a docstring has a word of `LINES`."""
     words = [match[0].lower() for match in LINES.finditer(text)]
@@ -45,9 +54,9 @@ def quaint(text: str) -> bool:
 
 def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """The texts of a module with their lines, without docstrings."""
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    not_said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in not_said:
             yield node.lineno, node.value
 
 
@@ -56,7 +65,14 @@ def test_words_are_plain(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     said = [(line, text) for line, text in messages(tree) if " " in text and QUAINT.search(text)]
     found = said + [(line, text) for line, text in first_lines(tree) if quaint(text)]
+    found += [(line, text) for line, text in docstrings(tree) if re.search(WORDS, text)]
     assert [f"line {line}: {text!r}" for line, text in found] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_words_of_pages_are_plain(path: Path) -> None:
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    assert [f"line {line}: {text}" for line, text in lines if re.search(WORDS, text)] == []
 
 
 def test_a_quaint_message_is_found() -> None:
@@ -71,3 +87,4 @@ def test_a_quaint_message_is_found() -> None:
 def test_a_quaint_docstring_is_found(text: str) -> None:
     module = ast.parse(f'"""Module of ``what`` is kept by masks."""\ndef f():\n    """{text}\n\n    Told."""')
     assert [line for line, text in first_lines(module) if quaint(text)] == [2]
+    assert [line for line, text in docstrings(module) if re.search(WORDS, text)] == [3]

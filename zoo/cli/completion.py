@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..catalogue.entries import Shelf
 
 Offer = tuple[str, str]
-"""A word, and what a shell shows beside it."""
+"""A word, and the description that a shell shows next to it."""
 
 DEPTH = 3
 """How many folders deep files are offered: ``runs/<spec>/<run>``."""

@@ -35,7 +35,7 @@ def problems_in(
 def _meant(entries: Sequence[Any], node: Any) -> list[tuple[Any, Steps]]:
     """pydantic's complaints with their paths as written, without those of members of a union that were not meant.
 
-    A mapping of which a key is wrong was meant as a mapping: that it is not a text says nothing.
+    A mapping of which a key is wrong was meant as a mapping: that it is not a text is not reported.
     """
     found = [(entry, _written(entry["loc"], node)) for entry in entries]
     inside = {path[:depth] for _, path in found for depth in range(len(path))}
@@ -59,7 +59,7 @@ def _written(loc: Steps, node: Any) -> Steps:
 
 
 MAX_PROBLEMS = 200
-"""Complaints about one node that are told: nobody reads more, and a file of somebody may cause a million."""
+"""Bound on the problems of one node that are reported: a hostile file may cause a million."""
 
 
 class _Complaint(NamedTuple):

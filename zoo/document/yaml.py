@@ -139,7 +139,7 @@ class _Construction:
 
     def mark(self, node: Node, alias: Mark | None) -> Mark:
         own = Mark(self.source, node.start_mark.line + 1, node.start_mark.column + 1)
-        # What is reached through an alias stands there for the reader; the anchor's own line is named beside it.
+        # What is reached through an alias stands there for the reader; the anchor's own line is named too.
         return own if alias is None else Mark(self.source, alias.line, alias.column, anchor=own)
 
     def value(self, node: Node, place: Place, alias: Mark | None, depth: int = 0) -> Any:

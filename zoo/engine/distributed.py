@@ -111,7 +111,7 @@ class Together(Processes):
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.local = int(os.environ.get("LOCAL_RANK", "0"))
-        # Decisions travel beside the gradients, over the CPU: they never make a step wait for the device.
+        # Decisions travel separately from the gradients, over the CPU: they never make a step wait for the device.
         self._decisions: Any = dist.new_group(backend="gloo", timeout=PATIENCE)
         self._ballot: tuple[Any, Tensor] | None = None
 

@@ -21,7 +21,7 @@ from .distributed import LAUNCHER, launched
 from .signals import STOPS
 
 SECONDS_TO_SAVE = 120
-"""How long processes that were told to stop may take to save, before they are killed."""
+"""Seconds that stopping processes have to save, before they are killed."""
 
 
 def to_start(asked: int | None, recorded: int) -> int:

@@ -59,8 +59,8 @@ def stop_requests(say: Callable[[str], None], *, once: bool = False) -> Iterator
     """Within this block signals are a request.
 
     With ``once`` the first one is the only one: a launcher hands on what a terminal or a queue may have sent to its
-    processes already, and kills those that take too long to save. A signal that is ignored stays so: under nohup
-    nobody hangs up.
+    processes already, and kills those that take too long to save. A signal that is ignored stays so, as a
+    hangup does under nohup.
     """
     request = Request(say)
     if threading.current_thread() is not threading.main_thread():

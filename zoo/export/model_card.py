@@ -1,6 +1,6 @@
 """Model cards of share files: markdown with YAML front matter, as hubs show it.
 
-Whoever wrote the file chose its words. None of them can end a table, a code block or the YAML, or become markup.
+The author of the file chose its words. None of them can end a table, a code block or the YAML, or become markup.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def _figures(spec: Spec, metrics: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     how = [words(shown(part)) for part in metrics.get("declared") or ()]
-    told = f"On the {words(metrics.get('split'))} split, by {', '.join(how)}.\n\n" if measured else ""
-    return f"## Figures\n\n{told}{table(['metric', 'this file', 'n', 'kind', 'published'], rows)}"
+    protocol = f"On the {words(metrics.get('split'))} split, by {', '.join(how)}.\n\n" if measured else ""
+    return f"## Figures\n\n{protocol}{table(['metric', 'this file', 'n', 'kind', 'published'], rows)}"
 
 
 def _measured(figure: Any) -> list[str]:

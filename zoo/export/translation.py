@@ -61,7 +61,7 @@ def translate(
 ) -> Translation:
     """Write a model's program in a format of `FORMATS`: its sampling, or its scoring if it cannot sample.
 
-    Raises `zoo.UsageError` where the model is no such function, `zoo.PluginError` where packages are missing,
+    Raises `zoo.UsageError` where the model does neither, `zoo.PluginError` where packages are missing,
     `zoo.ZooError` where the program cannot be written.
     """
     name = format_named(form, output)

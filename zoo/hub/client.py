@@ -1,7 +1,7 @@
 """Hub client for share files, through huggingface_hub, which is imported only when needed.
 
-A hub is not believed. What it announces is bounded before it is fetched, what it sends is compared with the hash that
-it tells for the commit, and the file is then opened by the strict reader like any other.
+A hub is not believed. The announced size is bounded before the download, the content is compared with the commit's
+hash, and the file is then opened by the strict reader like any other.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def _to_stderr(message: str) -> None:
 def fetch(text: str, say: Say = _to_stderr) -> Path:
     """The file at an address, in the cache of huggingface_hub, yet to be opened by the strict reader.
 
-    ``say`` hears which commit was taken where the address names none, what is downloaded, and where the cache has to
-    do. Raises `zoo.UsageError` for what is not there, `Unreachable` without network and cache, `zoo.DamagedFile` for a
-    file that is not what the hub says it is.
+    ``say`` gets a line on the commit if the address names none, on the download, and on the use of the cache without
+    network. Raises `zoo.UsageError` if the file does not exist, `Unreachable` without network and cache,
+    `zoo.DamagedFile` for a file that does not match what the hub announced.
     """
     address = read_address(text)
     require()

@@ -27,10 +27,10 @@ from .outside_data import replaces_data, unagreed
 from .sample import Drawn, Opened, device_of, open_to_draw
 
 BESIDE = 10_000
-"""Examples of the data that a picture is drawn beside, at most."""
+"""The largest number of examples that are shown next to a picture."""
 
 Picture = Callable[[Model, int, float, Batch | None], Tensor]
-"""A picture of a model: of how many draws, at what temperature, beside what data."""
+"""A picture of a model: of how many draws, at what temperature, next to what data."""
 
 
 def view_file(

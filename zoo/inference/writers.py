@@ -39,7 +39,7 @@ class Form:
 
 
 def writer(path: Path, entries: Entries) -> Callable[[Batch, Path], None]:
-    """How draws are written in files of this ending; UsageError, before anything is drawn, where they cannot be."""
+    """The writer of draws for files of this ending; UsageError, before sampling, if it cannot hold the entries."""
     form = FORMS.get(ending(path))
     if form is None:
         raise UsageError(f"'{path}' should end in one of {', '.join(FORMS)}")
@@ -60,7 +60,7 @@ def default_ending(entries: Entries) -> str:
 
 
 def array_writer(path: Path) -> Callable[[Tensor, Path], None]:
-    """How numbers, such as codes, are written in files of this ending."""
+    """The writer of numbers, such as codes, for files of this ending."""
     if ending(path) not in ARRAYS:
         raise UsageError(f"'{path}' should end in one of {', '.join(ARRAYS)}")
     write = FORMS[ending(path)].write

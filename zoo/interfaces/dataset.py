@@ -82,8 +82,8 @@ class Dataset(Component, ABC):
     """Data with a fixed train and test split."""
 
     places: ClassVar[Sequence[str] | None] = None
-    """The parameters that name what is read from outside: paths, addresses, whether to download. Where somebody's share
-    file sets one of them, zoo asks before any data is read. ``()`` says that there is none; None, that it is not known:
+    """The parameters that name what is read from outside: paths, addresses, whether to download. If a share file
+    sets one of them, zoo asks before any data is read. ``()`` says that there is none; None, that it is not known:
     then zoo always asks."""
 
     @property

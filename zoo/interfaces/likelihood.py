@@ -17,7 +17,7 @@ from .contracts import misshapen, not_per_sample
 class Likelihood(Component, nn.Module, ABC):
     r"""A distribution of data given a decoder's answer: :math:`p(x \mid h)`.
 
-    ValueError for data whose values it is no distribution of.
+    ValueError for data whose values are outside of its support.
 
     Shapes: data as the event describes it ``[B, *event.shape]``; the answer, its context, ``[B, *decoded]``; a
     log-probability ``[B]``, in nats, summed over the event.

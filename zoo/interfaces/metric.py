@@ -19,8 +19,8 @@ from .model import Batch, Model
 class Measurement:
     """One figure: its value, over how many examples, whether it is exact or a bound, and how many were not finite.
 
-    ``fitted_on`` is the number of training examples that a metric which overrides `Metric.fit` has taken; whoever
-    calls ``fit`` sets it.
+    ``fitted_on`` is the number of training examples that a metric which overrides `Metric.fit` has taken; the
+    caller of ``fit`` sets it.
     """
 
     value: float

@@ -16,8 +16,8 @@ class LatentTerms(NamedTuple):
     r"""The two sides of an evidence lower bound, unweighted, in nats, summed over the event.
 
     ``nll`` is :math:`-\mathrm E_{q(z|x)} \log p(x|z)` and ``kl`` is :math:`\mathrm{KL}(q(z|x) \,\|\, p(z))`, both
-    ``[B]``. ``kl_dim`` ``[B, L]`` tells the latent dimensions apart, where the divergence is a sum over them. ``size``
-    is how many numbers an event has.
+    ``[B]``. ``kl_dim`` ``[B, L]`` is the divergence of each latent dimension, if the divergence is their sum. ``size``
+    is the number of elements of an event.
     """
 
     nll: Tensor

@@ -20,7 +20,7 @@ BOX, POINT = ("x0", "y0", "x1", "y1"), ("x", "y")
 BLANK, LEAST = 128, 128
 """Pixels of a side of an image that marks are drawn on, where there is none, and at least."""
 CAPTION = 80
-"""Characters of a text beside its image."""
+"""Characters of a text next to its image."""
 
 
 def is_clip(event: Event) -> bool:

@@ -51,7 +51,7 @@ def image_grid(x: Tensor, event: Event, columns: int, captions: Sequence[str] = 
     """Images on the scale of `Event.unit`, row by row, as an RGB image ``[3, H, W]`` of bytes.
 
     Each row has a caption left of it, where there are any; what is not finite is white. ValueError for data that are
-    no images.
+    not images.
 
     >>> import torch, zoo
     >>> image_grid(torch.zeros(6, 1, 48, 48), zoo.Event("image", zoo.Shape(1, 48, 48), levels=2), 3).shape

@@ -47,7 +47,7 @@ class Found:
 def found(points: Iterable[EntryPoint] | None = None) -> list[Found]:
     """The installed plugins, including broken ones.
 
-    A name that several distributions claim is nobody's, and all of them are at fault; but what zoo claims is zoo's.
+    A name that several distributions claim is an error in each of them, but zoo's names stay valid.
     """
     return list(_found_on(tuple(sys.path)) if points is None else _settled(points))
 

@@ -1,7 +1,7 @@
 """Registry of components by name. Plugins are found by their entry points; a broken one does not affect others.
 
 The distribution ``zoo`` registers bare names. Every other plugin's names are prefixed with the name of its entry point
-(``acme.spline``), so that nobody can shadow anybody and a spec says where its parts come from.
+(``acme.spline``), so that plugins cannot shadow each other and a spec says where its parts come from.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Plugin:
     title: str = ""
     error: str | None = None
     file: PythonFile | None = None
-    """What brings it, where that is no package."""
+    """The source of a component that no package brings."""
 
     @property
     def prefix(self) -> str:
@@ -289,7 +289,7 @@ class Registry:
                 self._add_migration(plugin, migration)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # whatever a stranger's module raises must not take others along
+        except BaseException as error:  # no exception of a third-party module may affect other plugins
             plugin.error = _why(error)
             self._forget(plugin)
 

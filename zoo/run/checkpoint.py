@@ -25,7 +25,7 @@ from ..errors import DamagedFile, ZooError
 from ..storage.atomic import remove, sync
 
 KEPT = 2
-"""How many checkpoints of a run are kept beside its best."""
+"""The number of newest checkpoints of a run that are kept besides its best."""
 
 STATE, TENSORS, MANIFEST = "state.json", "state.safetensors", "manifest.json"
 

@@ -31,7 +31,7 @@ JUDGED = ("data", "model", "evaluate")
 """What a model computes and is scored by: here no default comes in. The other keys only say how it was trained."""
 
 MAX_UNKNOWN = 100
-"""Names that nobody has: to look for what is nearest to each takes time."""
+"""Bound on unknown names, since the search for similar ones takes time."""
 
 State = Literal["ok", "older", "newer", "unknown", "missing", "file"]
 
@@ -197,7 +197,7 @@ class _Stored(WithAbsent):
         """Every declaration of the spec, migrated, by its path."""
 
     def find(self, kind: type[Component], name: str) -> type[Component]:
-        # Or the name would decide what is imported, or what somebody is told to install.
+        # Otherwise the name would decide what is imported, or what a user is advised to install.
         if "." in name and name not in self._recorded:
             raise DamagedFile(f"{self._path} names {shown(name)} in its spec, which its components do not record")
         self._asked += 1

@@ -64,7 +64,7 @@ def verify(run_or_file: str | Path, *, trust: bool = False) -> Verification:
     """Judge a share file in this order: its header, its bytes, and whether it is the model that its spec declares.
 
     Raises `zoo.DamagedFile`, or `zoo.SpecError` where the components that are installed do not take its spec. A
-    missing plugin is no reason to doubt the file: it is told in the result. A damaged file is found without torch.
+    missing plugin does not invalidate the file: the result names it. A damaged file is found without torch.
     No Python file of a run is executed, and the model that needs one is not built, unless ``trust`` says so.
     """
     file = _file_of(run_or_file, trust)

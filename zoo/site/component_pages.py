@@ -84,7 +84,7 @@ class Reference:
         sections += ["## Components", "\n".join(lines)]
         laws = _laws_of_kind(cls)
         if laws:
-            sections += ["## Laws", f"`zoo.testing` holds every {kind} to them.", _told(laws)]
+            sections += ["## Laws", f"`zoo.testing` holds every {kind} to them.", _described(laws)]
         return "\n\n".join(sections)
 
     def _component(self, key: Key) -> str:
@@ -121,14 +121,14 @@ class Reference:
         return "".join(linked).replace("|", "or")
 
     def _law_section(self, key: Key, page: str) -> list[str]:
-        of_kind, told = _laws_of_kind(self._kinds.get(key[0])), []
+        of_kind, lines = _laws_of_kind(self._kinds.get(key[0])), []
         if of_kind:
             of = path_of_kind(key[0])
             names = ", ".join(link(f"`{name}`", f"{of}#{name}", page) for name in of_kind)
-            told += [f"Those of every {link(key[0], of, page)}: {names}."]
+            lines += [f"Those of every {link(key[0], of, page)}: {names}."]
         if key in self._causal:
-            told += ["Those of what draws one number after the other:", _told(CAUSAL_LAWS)]
-        return ["## Laws", *told] if told else []
+            lines += ["Those of what draws one number after the other:", _described(CAUSAL_LAWS)]
+        return ["## Laws", *lines] if lines else []
 
     def _links(self, page: str, kind: str) -> dict[str, str]:
         """The targets of names in single backticks: components, those of the same kind first, and kinds."""
@@ -153,7 +153,7 @@ def _laws_of_kind(kind: type[Component] | None) -> Mapping[str, Law]:
     return {**COMPONENT_LAWS, **(own.by_name if own is not None else {})}
 
 
-def _told(laws: Mapping[str, Law]) -> str:
+def _described(laws: Mapping[str, Law]) -> str:
     return "\n\n".join(f"### `{name}`\n\n{markdown(inspect.getdoc(law) or '')}" for name, law in laws.items())
 
 

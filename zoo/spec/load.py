@@ -48,7 +48,7 @@ def load_spec(
     ``overrides`` are assignments as ``--set`` takes them; ``small`` applies the spec's own seconds-long version first.
     Python files that a spec names are executed; of those of a run, only what this user has trained with on this
     machine, unless ``trust`` says that any may be.
-    ``lookup`` stands in for what is installed, where somebody's file is opened without all that it names.
+    ``lookup`` replaces the registry, to open a file without all plugins that it names.
     Raises `SpecError` with every problem of the declaration, each with its place, and `PluginError` for a Python file
     that may not be executed.
     """

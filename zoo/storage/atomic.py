@@ -68,7 +68,7 @@ def _write_aside(path: Path, write: Callable[[Path], object], place: Callable[[P
         if path.exists() and not path.is_file():
             raise ZooError(f"{path} could not be written: it exists and is not a regular file")
         make_directory(path.parent)
-        # A directory, since libraries put files of their own beside what they write.
+        # A directory, since libraries put files of their own next to what they write.
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
         file = aside / path.name
         file.touch()

@@ -35,7 +35,7 @@ class Laws:
     """The laws of a kind.
 
     A kind that a plugin brings returns them from its classmethod ``laws``; `check_component`, `laws_of` and `cases` do
-    the rest, for every component of the kind, whoever brings it.
+    the rest, for every component of the kind, from any package.
 
     Args:
         by_name: each law takes a component and raises `LawBroken`, with a message that says what to change.

@@ -18,7 +18,7 @@ from ..spec import Spec
 STEPS = 4
 """Steps of each player that are timed; the first is not counted."""
 LONG = 2.0
-"""Seconds of a step beyond which a user is told what takes so long."""
+"""Seconds of a step beyond which the cause is reported."""
 
 
 def choose(spec: Spec, processes: int, say: Callable[[str], None]) -> Choices:

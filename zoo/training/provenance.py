@@ -67,7 +67,7 @@ def parent_of(directory: Path, step: int) -> Parents:
 def require_same(directory: Path, step: int, spec: Spec, data: Callable[[], str], say: Callable[[str], None]) -> None:
     """UsageError with every difference if a run's checkpoint has another spec or other data.
 
-    Other versions of what brought its parts may give other bits; ``say`` is told of them.
+    Other versions of what brought its parts may give other bits; ``say`` gets a line on them.
     """
     before = recorded(directory, step)
     if not before:

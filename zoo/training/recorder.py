@@ -95,14 +95,14 @@ class Journal:
         draw(model, path, seed=self.spec.train.seed, batch=asked.batch, **how)
 
     def density(self, model: Model, step: int, data: Batch) -> None:
-        """The density of a model next to data."""
+        """Draw the density of a model next to data."""
         path = self.directory / run.SAMPLES / f"density-step-{step}.png"
         asked = self.spec.sample
         n, temperature, seed = shown_of(asked.n, model.event), asked.temperature, self.spec.train.seed
         draw_picture(density_picture, model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def views(self, model: Model, step: int, source: Source) -> None:
-        """The declared views of a model, with examples of a source."""
+        """Draw the declared views of a model, with examples of a source."""
         asked = self.spec.sample
         data = beside(source, VIEWED) if self.spec.train.views else None
         for view in self.spec.train.views:

@@ -101,7 +101,7 @@ class Trainer:
         averaged = averaged_names(self.model, spec)
         self.averaged = Averaged(self.model, average.decay if average else None, averaged, self.frozen, self.another)
         self.augment = [part(self.model.event).to(device) for part in spec.train.augment]
-        # The model itself is told by its own hook.
+        # The model itself is notified by its own hook.
         parts = [m for m in self.model.modules() if m is not self.model]
         self.actors = [m for m in parts if isinstance(m, AfterStep)]
         self.tally = Tally()

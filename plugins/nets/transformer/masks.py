@@ -9,7 +9,7 @@ from torch import Tensor
 def joined(*masks: Tensor | None) -> Tensor | None:
     """All masks combined: a key is attended to if every mask allows it, and float masks are added to the scores.
 
-    Shapes: booleans (True: may attend) or floats that broadcast to ``[B, H, N, M]``; None is no mask.
+    Shapes: booleans (True: may attend) or floats that broadcast to ``[B, H, N, M]``; None means without a mask.
 
     >>> joined(torch.tensor([True, False]), torch.tensor([1.0, 2.0]), None)
     tensor([1., -inf])

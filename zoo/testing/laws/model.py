@@ -16,7 +16,7 @@ from ..errors import distance, require, require_event, require_per_sample
 from ..perturb import initialize
 
 BATCH = 5
-"""Odd, so that examples of two levels are no fair coin, of which there is nothing to learn."""
+"""Odd, so that examples of two levels are not uniform, which would leave nothing to learn."""
 
 
 def objective_is_a_number(model: Model) -> None:

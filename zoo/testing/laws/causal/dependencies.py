@@ -27,8 +27,8 @@ def seeded_conditionals(model: Causal, x: Tensor, context: Condition | None) -> 
 def felt(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
     """The dependencies by gradients: booleans ``[D, D]``, a row for each conditional, for data ``[1, *shape]``.
 
-    A copy of the data for each number, so that one backward tells all of them. Nothing where levels are looked up, or
-    compared: no gradient passes there.
+    The data is repeated for each number, so that one backward pass suffices. No dependency is found where
+    levels are looked up, or compared: no gradient passes there.
     """
     D, levels = event_of(model).shape.size, levels_of(model)
     weights = torch.randn(levels, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
