@@ -33,7 +33,7 @@ DEVICES = "auto, cpu, cuda, cuda:N, mps"
 
 
 class Described(Settings):
-    """A record whose keys are described by the texts below them."""
+    """Settings whose keys are described by the docstrings below them."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -53,7 +53,7 @@ class Best(Described):
     metric: str
     """A figure that ``evaluate`` gives, or the name of a metric: its first figure."""
     goal: Goal | None = None
-    """Which way it is better, where that is not as the metric declares."""
+    """Whether lower or higher is better, if other than the metric declares."""
 
 
 class PlayerTraining(Described):
@@ -62,13 +62,13 @@ class PlayerTraining(Described):
     optimizer: Part[Optimizer] | None = None
     """Its optimizer, by default a copy of `train.optimizer`."""
     schedule: Part[Schedule] | None = None
-    """By what its learning rate is multiplied, by default `train.schedule`."""
+    """Factor of its learning rate over the steps, by default `train.schedule`."""
     clip: PositiveFloat | None = None
     """Bound on the norm of its gradient, by default `train.clip`."""
     updates: PositiveInt | None = None
-    """Optimizer steps in one training step, by default as many as the model says."""
+    """Optimizer steps in one training step, by default as the model declares."""
     every: PositiveInt | None = None
-    """The player takes its turn only in steps that this number divides; by default as the model says, in each."""
+    """The player is trained only in steps that this number divides; by default as the model declares, in each."""
 
 
 class Ema(Described):
@@ -77,7 +77,7 @@ class Ema(Described):
     decay: Annotated[float, Field(gt=0, lt=1)]
     """Decay of the average."""
     players: Annotated[list[str], Field(min_length=1)] | None = None
-    """Whose parameters are averaged; null means all of them."""
+    """Names of the players whose parameters are averaged; null for all."""
 
 
 class Train(Described):
@@ -86,42 +86,42 @@ class Train(Described):
     steps: PositiveInt
     """Optimizer steps."""
     batch: PositiveInt
-    """Examples that each process takes at a time."""
+    """Batch size of each process."""
     accumulate: PositiveInt = 1
     """Batches whose gradients are averaged before each optimizer step."""
     optimizer: Part[Optimizer]
     schedule: Part[Schedule] | None = None
-    """By what the learning rate is multiplied, over the steps."""
+    """Factor of the learning rate over the steps; null for a constant rate."""
     seed: NonNegativeInt = 0
-    """Of the weights, the order of the data and every draw."""
+    """Seed of the initial weights, the order of the data and all other random numbers."""
     clip: PositiveFloat | None = None
-    """Bound on the norm of the gradient."""
+    """Bound on the norm of the gradient; null for no bound."""
     players: dict[str, PlayerTraining] = {}
-    """How single players are trained, by name: of a GAN, `discriminator` with its own `optimizer`."""
+    """Training of single players, by name: of a GAN, `discriminator` with its own `optimizer`."""
     ema: Annotated[float, Field(gt=0, lt=1)] | Ema | None = None
     """Decay of the average of the weights that is evaluated and exported; with ``players``, of theirs only."""
     freeze: list[str] = []
-    """Patterns over the names of parameters that stay as they are."""
+    """Patterns of the names of parameters that are not trained."""
     augment: list[Part[Augmentation]] = []
-    """What is done to each batch, in this order."""
+    """Augmentations of each training batch, in this order."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Which part of the train split is held out, from its end in a fixed order."""
+    """Fraction of the train split that is held out, from its end in a fixed order."""
     validate_every: PositiveInt | None = None
-    """Steps between two evaluations of the held-out part."""
+    """Steps between two evaluations on the held-out part."""
     best: Best | None = None
-    """By which of its figures the weights are chosen; without, they are the last."""
+    """The validation figure by which the exported weights are chosen; null for the last weights."""
     patience: PositiveInt | None = None
     """Stop after this many validations without a better one."""
     checkpoint_every: PositiveInt | None = 500
-    """Besides: the last step, the best one, and that of a signal. Null: these alone."""
+    """Steps between two checkpoints, besides those of the last step, the best one and a signal; null for no others."""
     log_every: PositiveInt = 50
     """Steps between two rows of metrics.jsonl."""
     sample_every: PositiveInt | None = None
-    """Steps between two pictures of samples."""
+    """Steps between two pictures of samples; null for none."""
     views: list[Part[View]] = []
-    """Pictures that are drawn next to the samples, of held-out examples where there are some."""
+    """Further pictures besides the samples, of held-out examples if there are some."""
     sinks: list[Part[Sink]] = []
-    """Where figures and pictures go, besides the run directory."""
+    """Further destinations of figures and pictures, besides the run directory."""
 
     @property
     def average(self) -> Ema | None:
@@ -141,30 +141,30 @@ class Engine(Described):
     device: Annotated[str, AfterValidator(_a_device)] = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """What numbers the layers compute in; log-determinants and sums stay in fp32."""
+    """Number format of the layers; log-determinants and sums stay in fp32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """`auto` compiles where a run is long enough to gain from it."""
+    """`auto` compiles if the run is long enough to save time by it."""
     channels_last: bool = False
-    """Lay images out pixel by pixel, which convolutions on a GPU want."""
+    """Memory layout of images with the channels last, which is faster for convolutions on a GPU."""
     tf32: bool = True
-    """Let products of float32 on a GPU round to 10 bits."""
+    """TensorFloat-32 on a GPU: products of float32 are rounded to 10 bits, which is faster."""
     keep_freed_memory: bool = True
     """On the CPU under glibc: reuse freed blocks instead of giving them back to the kernel at every step."""
     strategy: Literal["ddp", "fsdp2"] = "ddp"
     """How several processes share a model: each has all of it, or each holds a part of every weight, gradient and
     moment, and the weights come together layer by layer."""
     requeue: bool = False
-    """Under SLURM: put the job back into the queue when it has to stop; it goes on with its own run."""
+    """Under SLURM: put the job back into the queue when it must stop; it then resumes its run."""
 
 
 class Evaluate(Described):
     """Evaluation of a model. A list is short for ``metrics``, and specs are written as lists while ``batch`` is 500."""
 
     metrics: list[Part[Metric]] = []
-    """What is measured, on the held-out split."""
+    """Metrics on the held-out split."""
     batch: PositiveInt = 500
-    """Examples that the model is given at a time, by metrics and by ``zoo encode``: fewer need less memory. Figures
-    of another batch differ by rounding, and by the noise of metrics that draw some."""
+    """Batch size of metrics and of ``zoo encode``: a smaller one needs less memory. Figures of another batch size
+    differ by rounding, and by the noise of random metrics."""
 
     @model_validator(mode="before")
     @classmethod
@@ -197,13 +197,13 @@ class Sample(Described):
     """Defaults of ``zoo sample`` and of the grids that training draws."""
 
     n: PositiveInt = 64
-    """How many."""
+    """Number of samples."""
     temperature: PositiveFloat = 1.0
-    """Below 1 draws nearer to the mode."""
+    """Sampling temperature: below 1 samples are nearer to the mode."""
     sampler: Literal["auto"] | Part[Sampler] = "auto"
-    """How, of a model that can be drawn from in several ways; ``auto`` leaves it to the model."""
+    """Sampler of a model that has several ways to sample; ``auto`` is the model's choice."""
     batch: PositiveInt = 1000
-    """How many are drawn at a time: fewer need less memory. With another number the same seed draws other samples."""
+    """Batch size: a smaller one needs less memory. With another one the same seed gives other samples."""
 
     @property
     def way(self) -> Part[Sampler] | None:
@@ -217,11 +217,11 @@ class InitFrom(Described):
     file: str
     """A share file, or hf://OWNER/NAME@COMMIT."""
     match: str = "*"
-    """A pattern over the names of the weights in the file."""
+    """Pattern of the names of the weights in the file."""
     into: str = ""
-    """The part of the model that the file's model is, ``autoencoder``; all of it unless it is said."""
+    """The part of the model to fill, such as ``autoencoder``; by default the whole model."""
     freeze: bool = False
-    """Whether the parameters that were filled stay as they are."""
+    """Whether the filled parameters are not trained."""
 
 
 class _Origin:
@@ -237,33 +237,33 @@ class _Origin:
 
 
 class Spec(Described):
-    """One model, its data, and how it is trained, scored and sampled."""
+    """Declaration of a model, its data, training, evaluation and sampling."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    """What the model is called; its runs lie in a folder of this name."""
+    """Name of the model and of the folder of its runs."""
     description: str = ""
-    """One line, for listings."""
+    """Description in one line, for listings."""
     published: list[Published] = []
     """Figures that others published for this model."""
     plugins: list[str] = []
-    """Plugins that must be there."""
+    """Required plugins."""
     data: Part[Dataset]
-    """What the model learns from."""
+    """The data set."""
     model: Part[Model]
-    """What it is made of."""
+    """The model."""
     train: Train
-    """How it is trained."""
+    """Settings of training."""
     engine: Engine = Engine()
-    """What it runs on."""
+    """Runtime: device, precision, compilation, processes."""
     evaluate: Evaluate = Evaluate()
-    """The metrics that it is scored by, on the held-out split."""
+    """Metrics on the held-out split, and their batch size."""
     sample: Sample = Sample()
     """Defaults of `zoo sample`."""
     init_from: str | InitFrom | Annotated[list[str | InitFrom], Field(min_length=1)] | None = None
     """A share file whose weights this model starts from; with ``match`` a part of them, and of the model; or a list of
     such files."""
     small: dict[str, Any] = {}
-    """Overrides that make a version of seconds: `load_spec` has applied them, or left them alone."""
+    """Overrides for a small version that trains in seconds, which `load_spec` applies on request."""
 
     _origin: _Origin = PrivateAttr(default_factory=_Origin)
 
