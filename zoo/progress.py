@@ -91,13 +91,13 @@ Listener = Callable[[int, int], None]
 
 
 @dataclass
-class _Heard:
+class _Receiver:
     listener: Listener
     outer: list[tuple[int, int]] = field(default_factory=list)
     """Of the loops around: which turn, of how many."""
 
 
-_heard: ContextVar[_Heard | None] = ContextVar("heard", default=None)
+_receiver: ContextVar[_Receiver | None] = ContextVar("receiver", default=None)
 _activity: ContextVar[str] = ContextVar("activity", default="drawing")
 
 
@@ -108,11 +108,11 @@ def advanced(done: int, of: int) -> None:
     ...     advanced(3, 28)
     3 28
     """
-    heard = _heard.get()
-    if heard is not None and of > 0:
-        for turn, turns in reversed(heard.outer):
+    receiver = _receiver.get()
+    if receiver is not None and of > 0:
+        for turn, turns in reversed(receiver.outer):
             done, of = turn * of + done, turns * of
-        heard.listener(done, of)
+        receiver.listener(done, of)
 
 
 def counted(items: Iterable[T], of: int) -> Iterator[T]:
@@ -129,20 +129,20 @@ def counted(items: Iterable[T], of: int) -> Iterator[T]:
     4 6
     2 2
     """
-    heard = _heard.get()
-    if of == 1 and heard is not None and heard.outer:
+    receiver = _receiver.get()
+    if of == 1 and receiver is not None and receiver.outer:
         yield from items
         return
     advanced(0, of)  # from now on it takes time
     for turn, item in enumerate(items):
-        around = list(heard.outer) if heard is not None else []
-        if heard is not None:
-            heard.outer.append((turn, of))
+        around = list(receiver.outer) if receiver is not None else []
+        if receiver is not None:
+            receiver.outer.append((turn, of))
         try:
             yield item
         finally:
-            if heard is not None:
-                heard.outer[:] = around
+            if receiver is not None:
+                receiver.outer[:] = around
         advanced(min(turn + 1, of), of)
 
 
@@ -164,8 +164,8 @@ def activity() -> str:
 @contextmanager
 def hearing(listener: Listener) -> Iterator[None]:
     """Context manager in which ``listener`` receives progress."""
-    token = _heard.set(_Heard(listener))
+    token = _receiver.set(_Receiver(listener))
     try:
         yield
     finally:
-        _heard.reset(token)
+        _receiver.reset(token)

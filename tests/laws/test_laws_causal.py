@@ -199,7 +199,7 @@ DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
     ),
     "examples_leak": (IMAGE, stack("astray.normed_by_hand"), "nothing_leaks", "in evaluation mode .* another example"),
     "context_ignored": (
-        IMAGE, stack(told("astray.deaf_to_context"), context="one_hot"), "hears_its_context",
+        IMAGE, stack(told("astray.deaf_to_context"), context="one_hot"), "depends_on_its_context",
         r"of \(0, 0, 0\) does not depend on the context",
     ),
     "stepper": (
@@ -218,8 +218,8 @@ DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
         IMAGE, {**stack("gated"), "type": "astray.warm_by_steps"}, "draws_agree",
         r"^unroll and number by number redraw differ .* \(temperature 0.6, a part known\)",
     ),
-    "temperature": (IMAGE, stack("gated", head="astray.never_cool"), "temperature_is_heard", "makes the same draws"),
-    "never_cold": (IMAGE, stack("gated", head="astray.lukewarm"), "temperature_is_heard", "is left to chance"),
+    "temperature": (IMAGE, stack("gated", head="astray.never_cool"), "temperature_has_effect", "makes the same draws"),
+    "never_cold": (IMAGE, stack("gated", head="astray.lukewarm"), "temperature_has_effect", "is left to chance"),
     "frequencies": (
         FEW, stack("gated", head="astray.partial_to_zero"), "draws_follow",
         r"^frequencies of draws are \d+\.\d standard errors from what the conditionals say",
@@ -255,7 +255,7 @@ FOUND_BY_ONE = {
     "hole": {"draws_agree"},  # its stepper does link the streams
     "context_ignored": set[str](),
     "known_forgotten": set[str](),
-    "temperature_in_unroll": {"temperature_is_heard"},
+    "temperature_in_unroll": {"temperature_has_effect"},
     "reach_too_small": set[str](),
     "frequencies": set[str](),
 }
@@ -375,7 +375,7 @@ def test_build_holds_a_model_to_its_laws(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert done.stdout.startswith(plain.stdout)
     lines = [line.split() for line in done.stdout.removeprefix(plain.stdout).strip().splitlines()]
-    laws = CAUSAL_LAWS.keys() - {"hears_its_context"}
+    laws = CAUSAL_LAWS.keys() - {"depends_on_its_context"}
     assert lines[0] == ["law", "verdict"]
     assert sorted(lines[1:]) == sorted([law, "kept"] for law in laws)
 

@@ -230,8 +230,8 @@ class Waiting(Sound):
 
 
 PLANTED = [
-    (Deaf, "terms_are_heard"),
-    (Rewarding, "terms_are_heard"),
+    (Deaf, "terms_have_effect"),
+    (Rewarding, "terms_have_effect"),
     (HalfDetached, "parameters_learn"),
     (Dividing, "loss_is_finite"),
     (Attached, "weights_are_figures"),

@@ -104,12 +104,12 @@ def _kind(entries: list[Entry], bare: list[Entry]) -> dict[str, Any]:
 
 def _names(entries: list[Entry]) -> dict[str, Any]:
     """The names of components, with the descriptions that editors show for them."""
-    told = [
+    named = [
         (name, plain(entry.summary) if name == entry.name else f"It is called `{entry.name}` now.")
         for entry in entries
         for name in _called(entry)
     ]
-    return {"enum": [name for name, _ in told], "enumDescriptions": [summary for _, summary in told]}
+    return {"enum": [name for name, _ in named], "enumDescriptions": [summary for _, summary in named]}
 
 
 def _called(entry: Entry) -> list[str]:

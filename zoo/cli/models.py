@@ -193,8 +193,8 @@ def compare(
     rows = [row_of(target) for target in targets]
     for row in rows:
         if row.not_executed:
-            told = "a Python file of the run that is not executed: what needs the model is left out"
-            print(f"warning: {row.source} needs {row.not_executed}, {told}", file=sys.stderr)
+            reason = "a Python file of the run that is not executed: what needs the model is left out"
+            print(f"warning: {row.source} needs {row.not_executed}, {reason}", file=sys.stderr)
     made = sheets(rows, metric or [], sort)
     if where is not None:
         form = forms[ending(where)]

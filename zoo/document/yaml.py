@@ -40,20 +40,20 @@ def read_yaml(text: str, name: str, path: Path | None = None) -> Any:
 def read_within(source: Source, text: str, place: Place = NOWHERE) -> Any:
     """The value of a text whose lines and columns are those of ``source``, for a place in a spec."""
     if len(text) > MAX_BYTES:
-        told = f"{source.name} has {len(text):,} characters; a spec has at most {MAX_BYTES:,}"
-        raise SpecError(Problem(None, "", told))
+        message = f"{source.name} has {len(text):,} characters; a spec has at most {MAX_BYTES:,}"
+        raise SpecError(Problem(None, "", message))
     try:
         node = _Composer(text).get_single_node()
     except _Refused as error:
         raise SpecError(Problem(_mark(source, error.problem_mark), place.path, str(error.problem))) from None
     except yaml.MarkedYAMLError as error:
-        told = ", ".join(part for part in (error.context, error.problem) if part)
+        message = ", ".join(part for part in (error.context, error.problem) if part)
         mark = _mark(source, error.problem_mark or error.context_mark)
-        raise SpecError(Problem(mark, place.path, f"not YAML: {told}")) from None
+        raise SpecError(Problem(mark, place.path, f"not YAML: {message}")) from None
     except yaml.reader.ReaderError as error:
         line, column = text.count("\n", 0, error.position), error.position - text.rfind("\n", 0, error.position)
-        told = f"not YAML: the character {chr(error.character)!r} is not accepted"
-        raise SpecError(Problem(Mark(source, line + 1, column), place.path, told)) from None
+        message = f"not YAML: the character {chr(error.character)!r} is not accepted"
+        raise SpecError(Problem(Mark(source, line + 1, column), place.path, message)) from None
     return None if node is None else _Construction(source).value(node, place, None)
 
 
@@ -78,8 +78,8 @@ class _Refused(yaml.MarkedYAMLError):
     """YAML that zoo does not accept."""
 
 
-def _mark(source: Source, told: Any) -> Mark:
-    return Mark(source, told.line + 1, told.column + 1)
+def _mark(source: Source, found: Any) -> Mark:
+    return Mark(source, found.line + 1, found.column + 1)
 
 
 class _Alias(Node):

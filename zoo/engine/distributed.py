@@ -133,10 +133,10 @@ class Together(Processes):
                 raise
             self._tell(made)
             return made
-        heard: Any = self._tell(None)
-        if isinstance(heard, _Refusal):
-            raise heard.error()
-        return heard  # type: ignore[no-any-return]
+        answer: Any = self._tell(None)
+        if isinstance(answer, _Refusal):
+            raise answer.error()
+        return answer  # type: ignore[no-any-return]
 
     def gather(self, value: T) -> list[T]:
         held: list[Any] = [None] * self.size
@@ -189,17 +189,17 @@ def launched() -> int | None:
     """
     if "RANK" not in os.environ:
         return None
-    told = {name: os.environ.get(name, default) for name, default in _LAUNCHED.items()}
-    if not all(word.isdecimal() for word in told.values()) or not int(told["RANK"]) < int(told["WORLD_SIZE"]):
-        said = ", ".join(f"{name}={word!r}" for name, word in told.items())
+    given = {name: os.environ.get(name, default) for name, default in _LAUNCHED.items()}
+    if not all(word.isdecimal() for word in given.values()) or not int(given["RANK"]) < int(given["WORLD_SIZE"]):
+        said = ", ".join(f"{name}={word!r}" for name, word in given.items())
         raise UsageError(f"the environment says {said}: expected RANK below WORLD_SIZE, as torchrun sets them")
     missing = [name for name in _MEETING if not os.environ.get(name)]
-    if missing and told["WORLD_SIZE"] != "1":
+    if missing and given["WORLD_SIZE"] != "1":
         raise UsageError(
-            f"RANK and WORLD_SIZE={told['WORLD_SIZE']} are set, but not {listed(missing)}: processes cannot find each "
+            f"RANK and WORLD_SIZE={given['WORLD_SIZE']} are set, but not {listed(missing)}: processes cannot find each "
             "other. Start them with torchrun, or unset RANK to train in one"
         )
-    return int(told["WORLD_SIZE"])
+    return int(given["WORLD_SIZE"])
 
 
 def writes() -> bool:

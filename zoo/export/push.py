@@ -59,8 +59,8 @@ def push(
         text = _card(file, model, spec, header, address, PICTURE if drawn else None)
         files: dict[str, Path | bytes] = {hub.FILE: file, CARD: text.encode()}
         files |= {PICTURE: picture} if drawn else {}
-        told = message or f"{spec.name} at step {header.meta['step']}, {digest}"
-        pushed = hub.upload(address, files, private=private, message=told)
+        title = message or f"{spec.name} at step {header.meta['step']}, {digest}"
+        pushed = hub.upload(address, files, private=private, message=title)
     return Pushed(pushed, tuple(files), digest)
 
 

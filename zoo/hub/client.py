@@ -66,8 +66,8 @@ def fetch(text: str, say: Say = _to_stderr) -> Path:
     except Unreachable as away:
         return _instead(address, away, say)
     pinned = address.at(commit)
-    told = f"taking {pinned}" if _cached(pinned) else f"fetching {pinned}, {file.size:,} bytes"
-    say(told if address.pinned else f"{address}: {told}")
+    action = f"taking {pinned}" if _cached(pinned) else f"fetching {pinned}, {file.size:,} bytes"
+    say(action if address.pinned else f"{address}: {action}")
     return _download(address, pinned, file)
 
 
@@ -80,11 +80,11 @@ def _look_up(address: Address) -> tuple[str, RepoSibling]:
     file = next((file for file in info.siblings or () if file.rfilename == FILE), None)
     if file is None:
         raise UsageError(f"{address.at(commit)} holds no {FILE}: it is not a model of zoo")
-    if file.size is None or _told_hash(file) is None:
+    if file.size is None or _announced_hash(file) is None:
         raise DamagedFile(f"{address.at(commit)}: {host()} tells no size and hash of its {FILE}")
     if file.size > MAX_BYTES:
-        told = f"its {FILE} has {file.size:,} bytes, of at most {MAX_BYTES:,} that are fetched"
-        raise DamagedFile(f"{address.at(commit)}: {told}; download it yourself and name the file")
+        message = f"its {FILE} has {file.size:,} bytes, of at most {MAX_BYTES:,} that are fetched"
+        raise DamagedFile(f"{address.at(commit)}: {message}; download it yourself and name the file")
     return commit, file
 
 
@@ -105,7 +105,7 @@ def _download(address: Address, pinned: Address, file: RepoSibling) -> Path:
             raise DamagedFile(f"{pinned}: {host()} did not send all of its {FILE}") from None
     if path.parent.name != pinned.revision:
         raise ZooError(f"{address} moved while it was fetched; try again, or pin it: {pinned}")
-    if _hash(path, file) != _told_hash(file):
+    if _hash(path, file) != _announced_hash(file):
         for place in (path.resolve(), path):
             place.unlink(missing_ok=True)
         raise DamagedFile(f"{pinned}: what {host()} sent is not the {FILE} whose hash it tells; it was removed")
@@ -143,7 +143,7 @@ def _require_etag(address: Address, pinned: Address) -> None:
             raise DamagedFile(f"{pinned}: {host()} gives its {FILE} no usable ETag, by which a download is stored")
 
 
-def _told_hash(file: RepoSibling) -> str | None:
+def _announced_hash(file: RepoSibling) -> str | None:
     """SHA-256 of a large file, git's own hash of a small one."""
     return file.lfs.sha256 if file.lfs is not None else file.blob_id
 

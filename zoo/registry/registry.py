@@ -351,8 +351,8 @@ class Registry:
                 for wrong in error.errors(include_url=False):
                     if wrong["type"] != "missing":
                         name = str(wrong["loc"][0]).removeprefix("p_")
-                        told = said(wrong["msg"], wrong["input"])
-                        raise TypeError(f"the {what} of '{name}' of {cls.__qualname__}: {told}") from None
+                        message = said(wrong["msg"], wrong["input"])
+                        raise TypeError(f"the {what} of '{name}' of {cls.__qualname__}: {message}") from None
 
     def _quarantined(self) -> str:
         broken = [plugin.name for plugin in self._plugins.values() if plugin.error is not None]

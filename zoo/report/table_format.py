@@ -102,10 +102,10 @@ def separated(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] =
     for row in rows:
         found = [row.metrics.get(name) for name in names]
         figures = [value for f in found for value in ((f.mean, f.std, f.n) if f else (None, None, 0))]
-        told = [row.reported.get(name) for name in reported]
+        published = [row.reported.get(name) for name in reported]
         facts = [row.source, row.seeds, len(row.diverged), row.parameters, row.seconds]
         facts += ["; ".join(_flat(why) for why in row.failed.values())]
-        table.writerow([row.name, row.spec, *figures, *told, *facts])
+        table.writerow([row.name, row.spec, *figures, *published, *facts])
     return written.getvalue()
 
 

@@ -80,9 +80,9 @@ class Table:
     def file(self, index: int) -> Path:
         """The file of a row's spec: next to the table, or as for any command."""
         spec = self.declared.rows[index].spec
-        beside = self.path.parent / spec
+        local = self.path.parent / spec
         try:
-            return beside if beside.is_file() else find_spec(spec)
+            return local if local.is_file() else find_spec(spec)
         except UsageError as error:
             place = child_place(self.node["rows"][index], "spec")
             raise SpecError(Problem(place.mark, place.path, str(error))) from None

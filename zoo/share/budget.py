@@ -52,8 +52,8 @@ def judge_sizes(spec: Spec, event: Event, entries: Mapping[str, TensorEntry]) ->
     facts |= {f"{entry.name}.levels": entry.levels for entry in event.also}
     for key, size in facts.items():
         if size is not None and size > most:
-            told = f"has {size:,} as its '{key}': the file's tensors explain sizes up to {most:,}"
-            raise SpecError(Problem(None, "event", told))
+            message = f"has {size:,} as its '{key}': the file's tensors explain sizes up to {most:,}"
+            raise SpecError(Problem(None, "event", message))
 
 
 def _sizes_in(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
@@ -105,8 +105,8 @@ class Budget:
         elif not self._importing:
             self.steps -= 1
             # A generator is called to be closed as well, where an exception would be lost.
-            told = event == "c_call" or (event == "call" and not frame.f_code.co_flags & CO_GENERATOR)
-            if self.steps < 0 and told and not _is_delicate(frame, argument):
+            counts = event == "c_call" or (event == "call" and not frame.f_code.co_flags & CO_GENERATOR)
+            if self.steps < 0 and counts and not _is_delicate(frame, argument):
                 raise Exceeded(MUCH_WORK)
 
     def run(self, operation: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:

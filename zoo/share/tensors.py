@@ -171,12 +171,12 @@ def _form(tensor: Tensor) -> str:
 
 def _fill(tensor: Tensor, name: str, handle: int, at: int) -> str:
     memory = tensor if _rests(tensor) else torch.empty(tensor.shape, dtype=tensor.dtype)
-    told = read_into(_bytes(memory), handle, at)
+    digest = read_into(_bytes(memory), handle, at)
     if memory.dtype == torch.bool and memory.numel() and int(memory.view(torch.uint8).max()) > 1:
         raise DamagedFile(f"the tensor '{name}' has truth values other than 0 and 1")
     if memory is not tensor:
         tensor.copy_(memory)
-    return told
+    return digest
 
 
 def _rests(tensor: Tensor) -> bool:

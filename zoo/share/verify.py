@@ -44,10 +44,10 @@ class Verification:
         meta = self.header.meta
         count = "" if self.parameters is None else f"{self.parameters:,}"
         written = self.header.written["format"]
-        told = {"spec": meta["spec"]["name"], "format": written, "step": meta["step"], "parameters": count}
-        told |= {"digest": f"{meta['digest']}, sound"} | {key: meta[key] for key in ("data", "licence")}
-        told["parent"] = ", ".join(parents_in(meta["parent"]))
-        return {key: str(value) for key, value in told.items() if value not in (None, "")}
+        rows = {"spec": meta["spec"]["name"], "format": written, "step": meta["step"], "parameters": count}
+        rows |= {"digest": f"{meta['digest']}, sound"} | {key: meta[key] for key in ("data", "licence")}
+        rows["parent"] = ", ".join(parents_in(meta["parent"]))
+        return {key: str(value) for key, value in rows.items() if value not in (None, "")}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for programs."""

@@ -127,7 +127,7 @@ def _render(written: Path, site: Path, made: list[Any]) -> list[str]:
     from mkdocs.exceptions import MkDocsException
 
     listener = _Listener()
-    with resources.as_file(resources.files("zoo.docs") / CONFIGURATION) as file, _heard(listener):
+    with resources.as_file(resources.files("zoo.docs") / CONFIGURATION) as file, _logging_to(listener):
         try:
             config = load_config(str(file), docs_dir=str(written), site_dir=str(site))
             config.nav = [*(config.nav or []), *made]
@@ -139,7 +139,7 @@ def _render(written: Path, site: Path, made: list[Any]) -> list[str]:
 
 
 @contextmanager
-def _heard(listener: logging.Handler) -> Iterator[None]:
+def _logging_to(listener: logging.Handler) -> Iterator[None]:
     logger = logging.getLogger("mkdocs")
     logger.addHandler(listener)
     try:

@@ -144,10 +144,10 @@ def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
     parent = node["extends"]
     if not isinstance(parent, str):
         raise SpecError(Problem(at.mark, at.path, "should be the path or the name of a spec"))
-    beside = path.parent / parent
+    local = path.parent / parent
     chain = (*chain, path.resolve())
     try:
-        base_path = beside if beside.is_file() else find_spec(parent)
+        base_path = local if local.is_file() else find_spec(parent)
     except UsageError as error:
         raise SpecError(Problem(at.mark, at.path, str(error))) from None
     if base_path.resolve() in chain:
@@ -216,8 +216,10 @@ def _brought(registry: Registry, name: str, place: Place, spec: Path | None, tru
 def _file_named(name: str, place: Place) -> PythonFile:
     folder = place.mark.source.path.parent if place.mark and place.mark.source.path else None
     if folder is None:
-        told = "a Python file can be named only in a spec that is a file itself, which says what its path starts from"
-        raise SpecError(Problem(place.mark, place.path, told))
+        message = (
+            "a Python file can be named only in a spec that is a file itself, which says what its path starts from"
+        )
+        raise SpecError(Problem(place.mark, place.path, message))
     return read_python_file(name, folder)
 
 

@@ -49,7 +49,7 @@ def train(
     _refuse_beyond(spec, steps, f"train longer with --set train.steps={steps}")
     made = _Declared(spec, text or spec.text or write_yaml(spec.resolved()), Path(runs), name or slurm.name_of(spec))
     with joined() as processes, ExitStack() as stack:
-        progress = _heard(progress, processes)
+        progress = _listener(progress, processes)
         before = processes.once(made.begun_before)
         if before is not None:
             return _go_on(before, steps, progress, processes, stack, trust=False)
@@ -68,7 +68,7 @@ def resume(
     Python files that its spec names are executed where this user has trained with them here, or says to ``trust`` them.
     """
     with joined() as processes, ExitStack() as stack:
-        return _go_on(Path(directory), steps, _heard(progress, processes), processes, stack, trust)
+        return _go_on(Path(directory), steps, _listener(progress, processes), processes, stack, trust)
 
 
 def processes_of(directory: str | Path) -> int:
@@ -144,7 +144,7 @@ def _refuse_beyond(spec: Spec, steps: int | None, remedy: str) -> None:
         )
 
 
-def _heard(progress: Progress | None, processes: Processes) -> Progress:
+def _listener(progress: Progress | None, processes: Processes) -> Progress:
     """The listener of the process that speaks for the run."""
     return Heard(progress) if progress is not None and processes.first else Silent()
 

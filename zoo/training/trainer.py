@@ -434,9 +434,9 @@ class Trainer:
         choices = self.runtime.choices
         compiled = "compiled" if choices.compile else "not compiled"
         count = sum(p.numel() for p in self.model.parameters())
-        told = f"{count:,} parameters on {choices.device}, {choices.precision}, {compiled}"
+        text = f"{count:,} parameters on {choices.device}, {choices.precision}, {compiled}"
         batch = self.spec.train.batch
-        return told if self.processes.size == 1 else f"{told}, {self.processes.size} processes of batch {batch}"
+        return text if self.processes.size == 1 else f"{text}, {self.processes.size} processes of batch {batch}"
 
     # -- resume state -----------------------------------------------------------------------------------------------
 

@@ -115,8 +115,8 @@ class Table(Dataset):
         """The columns of a file that are modelled and those that are conditioned on: the same as of ``train``."""
         modelled, given = self._positions(file)
         if len(modelled) != self._width():
-            beside = " besides its features" if given else ""
-            raise DataError(f"{file.path} has {len(modelled)} columns{beside}, not {self._width()}")
+            apart = " besides its features" if given else ""
+            raise DataError(f"{file.path} has {len(modelled)} columns{apart}, not {self._width()}")
         first = self._file(self.train)
         if self._names(file) != self._names(first):
             raise DataError(f"the columns of {file.path} are not those of '{self.train}', in the same order")

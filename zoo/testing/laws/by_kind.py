@@ -85,7 +85,7 @@ CONDITIONER_LAWS: Mapping[str, Callable[[Conditioner], None]] = _by_name(
 """Each takes a new conditioner."""
 
 WEIGHTING_LAWS: Mapping[str, Callable[[Weighting], None]] = _by_name(
-    weighting.terms_are_heard,
+    weighting.terms_have_effect,
     weighting.parameters_learn,
     weighting.loss_is_finite,
     weighting.weights_are_figures,
@@ -156,10 +156,10 @@ CAUSAL_LAWS: Mapping[str, Callable[[Causal], None]] = _by_name(
     numbers.log_prob_is_sum_of_conditionals,
     numbers.normalises,
     numbers.answers_each_example_alone,
-    numbers.hears_its_context,
+    numbers.depends_on_its_context,
     draws.draws_agree,
     draws.draws_follow,
-    draws.temperature_is_heard,
+    draws.temperature_has_effect,
     numbers.dtype_follows,
     numbers.runs_on_meta,
     numbers.compiles,
@@ -174,6 +174,6 @@ def applying_to_causal(model: Causal) -> Mapping[str, Callable[[Causal], None]]:
     """The laws that apply to this case: none if its context is not described by an event."""
     if not data.context_is_known(model):
         return {}
-    silent = set() if data.context_for(model, 1) is not None else {"hears_its_context"}
+    silent = set() if data.context_for(model, 1) is not None else {"depends_on_its_context"}
     silent |= set() if data.all_data(model) is not None else {"draws_follow"}
     return {name: law for name, law in CAUSAL_LAWS.items() if name not in silent}

@@ -64,18 +64,18 @@ def state_of(weighting: Weighting) -> dict[str, Tensor]:
     return {name: x.detach().clone() for name, x in (*weighting.named_parameters(), *weighting.named_buffers())}
 
 
-def terms_are_heard(weighting: Weighting) -> None:
+def terms_have_effect(weighting: Weighting) -> None:
     """Each example's nll costs in every step. A divergence beyond all bounds is never rewarded, and costs in some step.
 
     A divergence below what a weighting aims at may be rewarded.
     """
-    heard = False
+    grows = False
     for step in range(0, HORIZON, 8):
         nll, kl, *_ = _differentiated(weighting, step, scale=1e3)[1:]
         require((nll > 0).all(), f"in step {step} the loss does not grow with each nll: weigh the reconstruction")
         require((kl >= 0).all(), f"in step {step} a large divergence lowers the loss")
-        heard |= bool((kl > 0).all())
-    require(heard, "in no step does the loss grow with the divergence of every example and dimension")
+        grows |= bool((kl > 0).all())
+    require(grows, "in no step does the loss grow with the divergence of every example and dimension")
 
 
 def parameters_learn(weighting: Weighting) -> None:

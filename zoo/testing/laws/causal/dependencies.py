@@ -58,19 +58,19 @@ def changed(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
     others = torch.stack([(flat.long() + 1) % levels, torch.where(flat.long() * 2 < levels, levels - 1, 0)]).to(x.dtype)
     for numbers in _chunks(D, levels):
         n = numbers.numel()
-        told = _repeated(context, n)
-        base = seeded_conditionals(model, flat.repeat(n, 1).reshape(n, *shape), told)
+        repeated = _repeated(context, n)
+        base = seeded_conditionals(model, flat.repeat(n, 1).reshape(n, *shape), repeated)
         for values in others[: levels - 1]:
             copies = flat.repeat(n, 1)
             copies[torch.arange(n), numbers] = values[numbers]
-            other = seeded_conditionals(model, copies.reshape(n, *shape), told)
+            other = seeded_conditionals(model, copies.reshape(n, *shape), repeated)
             same = torch.isclose(base, other, rtol=0.0, atol=ROUNDING).all(-1)  # [n, D]
             found[:, numbers] |= ~same.t()
     return found
 
 
 @torch.no_grad()
-def heard_between_examples(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
+def dependencies_between_examples(model: Causal, x: Tensor, context: Condition | None) -> Tensor:
     """Which conditionals of the first of two examples change with the second: booleans ``[D]``."""
     other = x.clone()
     other[1] = (levels_of(model) - 1 - x[1].long()).to(x.dtype)

@@ -36,7 +36,7 @@ def draws_agree(model: Causal) -> None:
 
 
 @torch.no_grad()
-def temperature_is_heard(model: Causal) -> None:
+def temperature_has_effect(model: Causal) -> None:
     """A lower temperature makes other draws of the same uniform numbers; one of next to nothing makes the same draw of
     all uniform numbers, but for a few ties."""
     n = 16

@@ -68,7 +68,7 @@ def answers_each_example_alone(model: Causal) -> None:
 
 
 @torch.no_grad()
-def hears_its_context(model: Causal) -> None:
+def depends_on_its_context(model: Causal) -> None:
     """The conditional of each number changes with the context."""
     if context_for(model, 1) is None:
         return
@@ -87,13 +87,13 @@ def dtype_follows(model: Causal) -> None:
     """In float32 or float64 it answers in that precision; under bfloat16 autocast in at least float32."""
     x, context = random_data(model, 3), context_for(model, 3)
     for dtype in (torch.float32, torch.float64):
-        part, told = _to(model, dtype), _of_dtype(context, dtype)
-        answers = (part.log_prob(x, told), part.conditionals(x, told), part.uniforms(3))
+        part, given = _to(model, dtype), _of_dtype(context, dtype)
+        answers = (part.log_prob(x, given), part.conditionals(x, given), part.uniforms(3))
         found = {str(answer.dtype) for answer in answers}
         require(found == {str(dtype)}, f"in {dtype} it answers in {', '.join(sorted(found))}: follow the parameters")
-    part, told = _to(model, torch.float32), _of_dtype(context, torch.float32)
+    part, given = _to(model, torch.float32), _of_dtype(context, torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
-        require_per_sample("log_prob under autocast", part.log_prob(x, told), 3)
+        require_per_sample("log_prob under autocast", part.log_prob(x, given), 3)
 
 
 @torch.no_grad()
@@ -103,9 +103,9 @@ def runs_on_meta(model: Causal) -> None:
     part = copy.deepcopy(model)
     if isinstance(part, nn.Module):
         part.to("meta")
-    told = map_condition(lambda x: x.to("meta"), context)
+    given = map_condition(lambda x: x.to("meta"), context)
     try:
-        log_prob, log_p = part.log_prob(x.to("meta"), told), part.conditionals(x.to("meta"), told)
+        log_prob, log_p = part.log_prob(x.to("meta"), given), part.conditionals(x.to("meta"), given)
     except (NotImplementedError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise LawBroken(f"it does not run on the meta device: ask for no tensor's value ({reason})") from None

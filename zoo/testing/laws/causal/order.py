@@ -14,7 +14,7 @@ from ...errors import LawBroken, require
 from ...perturb import perturb
 from .blame import Leak, blamed
 from .data import context_for, event_of, modes, random_data, shown
-from .dependencies import changed, felt, heard_between_examples
+from .dependencies import changed, dependencies_between_examples, felt
 
 INPUTS = 2
 """Data on which leaks are looked for."""
@@ -46,7 +46,7 @@ def leak_of(model: Causal) -> Leak | None:
     for mode, part in modes(model):
         for seed in range(INPUTS):
             x, context = random_data(part, 2, seed), context_for(part, 2, seed)
-            among = heard_between_examples(part, x, context)
+            among = dependencies_between_examples(part, x, context)
             if among.any():
                 return Leak(mode, _first(among, ranks), None)
             first = map_condition(lambda x: x[:1], context)
