@@ -125,9 +125,9 @@ class Reference:
         if of_kind:
             of = path_of_kind(key[0])
             names = ", ".join(link(f"`{name}`", f"{of}#{name}", page) for name in of_kind)
-            lines += [f"Those of every {link(key[0], of, page)}: {names}."]
+            lines += [f"Laws of every {link(key[0], of, page)}: {names}."]
         if key in self._causal:
-            lines += ["Those of what draws one number after the other:", _described(CAUSAL_LAWS)]
+            lines += ["Laws of causal models:", _described(CAUSAL_LAWS)]
         return ["## Laws", *lines] if lines else []
 
     def _links(self, page: str, kind: str) -> dict[str, str]:
