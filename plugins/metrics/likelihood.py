@@ -69,7 +69,7 @@ def log_likelihoods(model: Model, batches: Iterable[Batch], draws: int) -> LogLi
             log_prob = partial(scored.log_prob, batch[model.event.name], model.given(batch))
             turns = counted(range(evaluations), evaluations)
             fine, plain = zip(*(_both(log_prob, solvers) for _ in turns), strict=True)
-            values.append(torch.stack(plain))
+            values.append(torch.stack(plain))  # [evaluations, B]
             shifts.append((torch.stack(fine) - values[-1]).abs())
     if not values:
         raise DataError("there are no examples to measure on")

@@ -69,8 +69,8 @@ class RowLSTM(CausalLayer, TakesContext):
     def reach(self, seen: Seen) -> Seen:
         _, H, W = self.shape
         rows, columns = torch.arange(H, device="cpu"), torch.arange(W, device="cpu")
-        up = (rows.unsqueeze(1) - rows)[:, None, :, None]
-        right = (columns - columns.unsqueeze(1))[None, :, None, :]
+        up = (rows.unsqueeze(1) - rows)[:, None, :, None]  # [H, 1, H, 1]
+        right = (columns - columns.unsqueeze(1))[None, :, None, :]  # [1, W, 1, W]
         triangle = (up >= 0) & (right <= up * self.side) & (right >= -(up + 1) * self.side)
         return Seen(seen.v, through(triangle.flatten(2).flatten(0, 1), seen.h))
 

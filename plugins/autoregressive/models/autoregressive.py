@@ -100,14 +100,14 @@ class Autoregressive(Model, Causal):
 
     def ranks(self) -> Tensor:
         t = self.head.together
-        ranks = self.net.ranks().unsqueeze(1) * t + torch.arange(t, device="cpu")
+        ranks = self.net.ranks().unsqueeze(1) * t + torch.arange(t, device="cpu")  # [sites, t]
         return from_sites(ranks.unsqueeze(0), self.event.shape).flatten()
 
     def sees(self) -> Tensor:
         D, t = self.event.shape.size, self.head.together
-        seen = self.net.sees().unsqueeze(1).expand(-1, t, -1).clone()
+        seen = self.net.sees().unsqueeze(1).expand(-1, t, -1).clone()  # [sites, t, D]
         # What is drawn together is drawn in the order of the channels.
-        places = at_sites(torch.arange(D, device="cpu").reshape(1, *self.event.shape), t)[0]
+        places = at_sites(torch.arange(D, device="cpu").reshape(1, *self.event.shape), t)[0]  # [sites, t]
         for k in range(1, t):
             seen[:, k].scatter_(1, places[:, :k], True)
         return from_sites(seen.movedim(-1, 0), self.event.shape).flatten(1).t()

@@ -161,13 +161,13 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
 
     def _enumerated(self, known: Known, context: Condition | None) -> Tensor:
         """Draws among all ways to complete examples that have equally many."""
-        missing = (~known.mask).flatten(1).nonzero()[:, 1].view(len(known.x), -1)
+        missing = (~known.mask).flatten(1).nonzero()[:, 1].view(len(known.x), -1)  # [n, M]
         levels = torch.arange(self.levels, device=missing.device)
-        ways = torch.cartesian_prod(*[levels] * missing.shape[1]).view(-1, missing.shape[1])
-        x = known.x.flatten(1).unsqueeze(1).repeat(1, len(ways), 1)
+        ways = torch.cartesian_prod(*[levels] * missing.shape[1]).view(-1, missing.shape[1])  # [ways, M]
+        x = known.x.flatten(1).unsqueeze(1).repeat(1, len(ways), 1)  # [n, ways, D]
         x.scatter_(2, missing.unsqueeze(1).expand(-1, len(ways), -1), ways.expand(len(x), -1, -1))
         c = map_condition(lambda x: x.repeat_interleave(len(ways), 0), context)
-        log_p = self.log_prob(x.view(-1, *self.event.shape), c).view(len(x), -1)
+        log_p = self.log_prob(x.view(-1, *self.event.shape), c).view(len(x), -1)  # [n, ways]
         chosen = torch.multinomial(log_p.double().softmax(1), 1).squeeze(1)
         return x[torch.arange(len(x), device=x.device), chosen].view_as(known.x)
 
