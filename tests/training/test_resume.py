@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,8 +10,10 @@ import pytest
 import torch
 from run_equality import assert_same_run
 from small_runs import Told, flow
+from subprocess_run import fork
 
 import zoo
+from zoo.cli.app import app
 from zoo.progress import Silent
 from zoo.run import checkpoint
 
@@ -126,25 +125,23 @@ def long(home: Path, device: str) -> Path:
 
 
 class Started:
-    """``zoo train`` in a process of its own."""
+    """``zoo train`` in a process of its own, which torch is loaded in already."""
 
     def __init__(self, home: Path, device: str) -> None:
         self.run = home / "long" / "stopped"
-        spec = str(long(home, device))
-        command = [sys.executable, "-m", "zoo", "train", spec, "--runs", str(home), "--name", "stopped"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        words = ["train", str(long(home, device)), "--runs", str(home), "--name", "stopped"]
+        self.child = fork(lambda: app(words))
 
     def wait_for(self, rows: int) -> None:
         metrics = self.run / "metrics.jsonl"
+        until = time.monotonic() + 60
         while not (metrics.exists() and len(metrics.read_text().splitlines()) >= rows):
-            assert self.process.poll() is None, "the run ended before it could be stopped"
+            assert time.monotonic() < until, self.child.said
             time.sleep(0.002)
 
     def stop(self, number: int) -> tuple[int, str]:
-        self.process.send_signal(number)
-        _, told = self.process.communicate(timeout=60)
-        return self.process.returncode, told
+        self.child.kill(number)
+        return self.child.wait(), self.child.said
 
 
 @pytest.fixture(scope="module")
