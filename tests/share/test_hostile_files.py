@@ -88,6 +88,11 @@ def typed(name: Any) -> Change:
     return respecified(lambda spec: spec["model"]["transforms"][0].update(type=name))
 
 
+def evented(**fields: Any) -> Change:
+    """An event with these fields."""
+    return metadata(event={"name": "point", "shape": [2], **fields})
+
+
 def parts(**values: Any) -> Change:
     """Another record of one component."""
 
@@ -228,6 +233,17 @@ HEADERS: dict[str, Change] = {
     "metrics_escape": metadata(metrics={"figures": {"\x1b[2J": {"value": 1.0, "n": 1, "kind": "exact"}}}),
     "event_lacks": metadata(event={"name": "point", "shape": [2]}),
     "event_empty": metadata(event=None),
+    "event_also_text": evented(also="text"),
+    "event_also_lacks": evented(also=[{"name": "text"}]),
+    "event_also_deep": evented(also=[{"name": "text", "shape": [2], "also": [{"name": "more", "shape": [2]}]}]),
+    "event_also_twice": evented(also=[{"name": "point", "shape": [2]}]),
+    "event_also_many": evented(also=[{"name": f"e{i}", "shape": [1]} for i in range(65)]),
+    "event_also_huge": evented(also=[{"name": "clip", "shape": [2**15, 2**15]}]),
+    "event_vocabulary_numbers": evented(levels=2, vocabulary=[0, 1]),
+    "event_vocabulary_short": evented(levels=2, vocabulary=["a"]),
+    "event_vocabulary_escape": evented(levels=2, vocabulary=["a", "\x1b[2J"]),
+    "event_padding_text": evented(padding="0"),
+    "event_padding_outside": evented(levels=2, padding=2),
     # components: what a pip line is made of
     "component_list": metadata(components={}),
     "component_lacks": metadata(components=[{"kind": "mask", "name": "channel"}]),
