@@ -20,7 +20,7 @@ from zoo.registry.part import part_of
 from zoo.registry.registry import installed
 from zoo.share.file import export
 from zoo.spec import InitFrom
-from zoo.training.initialization import start_from
+from zoo.training.initialization import Sources
 
 MOONS = {"type": "toy2d", "figure": "two_moons", "size": 40, "test_size": 20}
 BITS = {"type": "binarised", "of": "digits", "how": "threshold"}
@@ -93,9 +93,9 @@ def test_a_model_starts_from_one_of_the_same_data(tmp_path: Path) -> None:
     file = str(shared(tmp_path, VAE | {"likelihood": "discretized_logistic"}, "digits"))
     spec = zoo.load_spec(spec_of(VAE | {"likelihood": "discretized_logistic"}, BITS) | {"init_from": file})
     with pytest.raises(zoo.UsageError, match="different levels"):
-        start_from(zoo.build(spec), spec)
+        Sources(spec).fill(zoo.build(spec))
     named = spec.model_copy(update={"init_from": InitFrom(file=file, match="encoder.*")})
-    start_from(zoo.build(named), named)
+    Sources(named).fill(zoo.build(named))
 
 
 class Undeclared(zoo.Metric):

@@ -27,7 +27,7 @@ from zoo.hub.address import Address, read_address
 from zoo.hub.client import FILE, MAX_BYTES, QUIET, fetch
 from zoo.share.file import export
 from zoo.spec import load_spec
-from zoo.training.initialization import start_from
+from zoo.training.initialization import Sources
 
 SPEC: dict[str, Any] = {
     "name": "shared",
@@ -165,7 +165,7 @@ def test_a_picture_of_a_bounded_number(
 
 
 def test_without_a_picture_there_is_none(file: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.export.push.has_picture", lambda event: False)
+    monkeypatch.setattr("zoo.export.push.picture_problem", lambda entries: "no picture")
     pushed = json.loads(invoke("push", file, "acme/moons", "--json").stdout)
     assert pushed["files"] == [FILE, "README.md"]
     card = hub.repositories["acme/moons"].commits[pushed["revision"]]["README.md"].decode()
@@ -230,11 +230,11 @@ def test_weights_to_start_from(file: Path, other: Path, hub: HubServer) -> None:
     address = invoke("push", file, "acme/moons").stdout.strip()
     spec = load_spec(SPEC | {"init_from": address})
     model = build(spec)
-    assert start_from(model, spec) == _digest(file)
+    assert Sources(spec).fill(model) == _digest(file)
     wanted = zoo.load(address).state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in model.state_dict().items())
     with pytest.raises(zoo.UsageError, match=re.escape(f"hf://acme/moons may move; write {address}, which cannot")):
-        start_from(model, load_spec(SPEC | {"init_from": "hf://acme/moons"}))
+        Sources(load_spec(SPEC | {"init_from": "hf://acme/moons"})).fill(model)
 
 
 # -- without network ---------------------------------------------------------------------------------------------------

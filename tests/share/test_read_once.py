@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_runs import flow
+from small_runs import FLOW, flow
 from typer.testing import CliRunner
 
 import zoo
 from zoo.cli.app import app
 from zoo.format import header
+from zoo.spec import load_spec
 
 COMMANDS = [
     "evaluate RUN",
@@ -42,16 +43,22 @@ def trained(device: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_header_is_read_once(command: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: Counter[Path] = Counter()
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Counter[Path]:
+    """How often the header of each file was read."""
+    found: Counter[Path] = Counter()
     judge: Callable[..., header.Header] = header.judge
 
     def counting(path: Path, raw: bytes, data: int) -> header.Header:
-        read[path] += 1
+        found[path] += 1
         return judge(path, raw, data)
 
     monkeypatch.setattr(header, "judge", counting)
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_header_is_read_once(command: str, trained: Path, tmp_path: Path, read: Counter[Path]) -> None:
     places = {
         "RUN": trained / "small-flow" / "run",
         "FILE": trained / "file.safetensors",
@@ -61,3 +68,13 @@ def test_a_header_is_read_once(command: str, trained: Path, tmp_path: Path, monk
     done = CliRunner().invoke(app, words.split())
     assert done.exit_code == 0, done.output
     assert set(read.values()) == {1}, dict(read)
+
+
+@pytest.mark.parametrize("match", ["*", "transforms.of.1.*"])
+def test_a_file_that_a_model_starts_from_is_read_once(
+    match: str, trained: Path, tmp_path: Path, read: Counter[Path], device: str
+) -> None:
+    file = trained / "file.safetensors"
+    spec = load_spec(FLOW | {"init_from": {"file": str(file), "match": match}}, [f"engine.device={device}"])
+    zoo.train(spec, runs=tmp_path, steps=1)
+    assert read[file] == 1

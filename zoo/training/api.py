@@ -23,7 +23,7 @@ from ..run.directory import Run
 from ..spec import Spec, load_spec
 from ..storage import lock
 from .autotune import choose
-from .initialization import start_from
+from .initialization import Sources
 from .preflight import preflight
 from .provenance import require_same
 from .trainer import Trainer
@@ -47,7 +47,8 @@ def train(
     """
     spec = spec if isinstance(spec, Spec) else load_spec(spec)
     _refuse_beyond(spec, steps, f"train longer with --set train.steps={steps}")
-    made = _Declared(spec, text or spec.text or write_yaml(spec.resolved()), Path(runs), name or slurm.name_of(spec))
+    text, sources = text or spec.text or write_yaml(spec.resolved()), Sources(spec)
+    made = _Declared(spec, text, Path(runs), name or slurm.name_of(spec), sources)
     with joined() as processes, ExitStack() as stack:
         progress = _listener(progress, processes)
         before = processes.once(made.begun_before)
@@ -55,7 +56,7 @@ def train(
             return _go_on(before, steps, progress, processes, stack, trust=False)
         splits = Splits(spec.data())
         directory, choices = processes.once(lambda: made.begin(splits, processes, progress))
-        trainer = Trainer(spec, directory, choices, progress, processes, splits=splits)
+        trainer = Trainer(spec, directory, choices, progress, processes, splits=splits, weights=sources)
         processes.once(lambda: made.create(directory, stack))
         return _run(trainer, steps)
 
@@ -85,6 +86,7 @@ class _Declared:
     text: str
     runs: Path
     name: str | None
+    sources: Sources
 
     def begun_before(self) -> Path | None:
         """The run that an earlier start of this very job began."""
@@ -103,7 +105,7 @@ class _Declared:
         directory = run.new_directory(self.spec, self.runs, self.name)
         preflight(self.spec, splits, progress.note)
         if self.spec.init_from is not None:
-            start_from(build(self.spec), self.spec)
+            self.sources.fill(build(self.spec))
         return directory, choose(self.spec, processes.size, progress.note)
 
     def create(self, directory: Path, stack: ExitStack) -> None:

@@ -15,7 +15,7 @@ from ..engine.randomness import reseed
 from ..engine.runtime import Runtime
 from ..errors import Problem, SpecError, UsageError
 from ..event import Event, require_same_event
-from ..format.header import read_header
+from ..format.header import Header, read_header
 from ..format.metadata import Parents, as_parents
 from ..hub.address import is_address, read_address
 from ..interfaces import Clock, DataDependent, Model
@@ -52,31 +52,39 @@ def _initialize(module: Any, args: tuple[Any, ...]) -> None:
     module.initialize(*args)
 
 
-def start_from(model: Model, spec: Spec) -> Parents:
-    """Fill a model, or parts of it, from the share files that its spec names; the digests of these files.
+class Sources:
+    """The share files that the model of a spec starts from; the header of each is read once."""
 
-    `zoo.SpecError` with the line of each file in ``init_from`` that is not there or does not fit.
-    """
-    digests: list[str] = []
-    problems: list[Problem] = []
-    for path, source in spec.sources().items():
-        try:
-            digests.append(_fill(model, source))
-        except SpecError as error:
-            problems += error.problems
-        except UsageError as error:
-            problems.append(spec.problem(path, str(error)))
-    if problems:
-        raise SpecError(problems)
-    return as_parents(digests)
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._opened: dict[str, tuple[Path, Header]] = {}
 
+    def fill(self, model: Model) -> Parents:
+        """Fill a model, or parts of it, from the files; the digests of these files.
 
-def _fill(model: Model, source: InitFrom) -> str:
-    path = _found(source.file)
-    header = read_header(path)
-    restore_some(model, path, header, source.match, source.into)
-    _require_same_data(model, source, header.event)
-    return str(header.meta["digest"])
+        `zoo.SpecError` with the line of each file in ``init_from`` that is not there or does not fit.
+        """
+        digests: list[str] = []
+        problems: list[Problem] = []
+        for path, source in self.spec.sources().items():
+            try:
+                digests.append(self._fill_from(model, source))
+            except SpecError as error:
+                problems += error.problems
+            except UsageError as error:
+                problems.append(self.spec.problem(path, str(error)))
+        if problems:
+            raise SpecError(problems)
+        return as_parents(digests)
+
+    def _fill_from(self, model: Model, source: InitFrom) -> str:
+        if source.file not in self._opened:
+            path = _found(source.file)
+            self._opened[source.file] = path, read_header(path)
+        path, header = self._opened[source.file]
+        restore_some(model, path, header, source.match, source.into)
+        _require_same_data(model, source, header.event)
+        return str(header.meta["digest"])
 
 
 def _require_same_data(model: Model, start: InitFrom, event: Event) -> None:

@@ -62,12 +62,14 @@ class Trainer:
         processes: Processes,
         since: int | None = None,
         splits: Splits | None = None,
+        weights: initialization.Sources | None = None,
     ) -> None:
         """A run from its start, or from its checkpoint of the step ``since``, on splits that may be open already."""
         self.spec, self.directory, self.progress, self.processes = spec, directory, progress, processes
         model = build(spec)
         # Later the checkpoint has all weights, and the file that they came from may be gone.
-        self.parent = initialization.start_from(model, spec) if since is None else parent_of(directory, since)
+        weights = weights or initialization.Sources(spec)
+        self.parent = weights.fill(model) if since is None else parent_of(directory, since)
         self.frozen = freeze(model, spec)
         prepare(spec, torch.device(processes.device(choices.device)))
         self.runtime = Runtime(model, choices, processes)
@@ -83,7 +85,7 @@ class Trainer:
         self.clocks = {name: Clock(self.now, spec.train.steps, name) for name in names}
         if since is None and not initialization.starts_whole(self.model, spec):
             initialization.initialize(self.runtime, self.train_source, spec, self.clocks.values())
-            initialization.start_from(self.model, spec)
+            weights.fill(self.model)
         if self.runtime.divided and (carried := training_state(model)):
             text = f"fsdp2 cannot save the training state '{next(iter(carried))}' of each process: choose ddp"
             raise SpecError(spec.problem("engine.strategy", text))
