@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-import platform
 import sys
 import time
 import traceback
@@ -21,8 +20,6 @@ from types import TracebackType
 
 from .. import __version__
 from ..errors import PluginError, UsageError, ZooError, of_system, without_addresses
-from ..registry.discovery import found
-from ..storage.cache import cache_home
 
 DEBUG = "ZOO_DEBUG"
 """The environment's word for: show tracebacks."""
@@ -91,6 +88,8 @@ def _plugin_in(trace: TracebackType | None) -> str | None:
     """The plugin whose code ran last before the error; None for zoo's own code."""
     plugins = {"": ""}
     with suppress(Exception):
+        from ..registry.discovery import found  # takes as long as all the rest of zoo --help
+
         plugins |= {one.module.partition(".")[0]: f"'{one.name}' ({one.distribution} {one.version})" for one in found()}
     own = __name__.partition(".")[0]
     for name, file in reversed(list(_frames(trace))):
@@ -111,6 +110,10 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
 
 def _report(error: BaseException) -> Path | None:
     """Write a file with the details for a maintainer; None if it cannot be written."""
+    import platform
+
+    from ..storage.cache import cache_home
+
     torch = getattr(sys.modules.get("torch"), "__version__", "not imported")
     head = [
         f"zoo {__version__}, torch {torch}, Python {platform.python_version()}, {platform.platform()}",
