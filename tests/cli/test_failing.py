@@ -24,6 +24,7 @@ from zoo.cli import failures
 from zoo.cli.app import app, command
 from zoo.engine.distributed import launched
 from zoo.errors import Interrupted, UsageError, ZooError
+from zoo.registry import discovery
 from zoo.registry.discovery import found
 
 LONG = "n" * 300
@@ -253,7 +254,7 @@ def test_a_plugin_that_fails_is_named(here: Path) -> None:
 
 def test_a_package_that_fails_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with plugin(here, OURS, "1.0") as registry:
-        monkeypatch.setattr(failures, "found", lambda: found([point("acme", "acme_1_0", "acme-zoo")]))
+        monkeypatch.setattr(discovery, "found", lambda: found([point("acme", "acme_1_0", "acme-zoo")]))
         cls: Any = registry.find(zoo.Bijection, "acme.odd")
         try:
             cls(zoo.Shape(2)).forward(torch.zeros(5, 2))
