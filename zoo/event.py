@@ -142,6 +142,31 @@ class Event:
             return None
         return torch.uint8 if self.levels <= 256 and len(self.shape) else torch.int64
 
+    def flaw(self, x: torch.Tensor) -> str | None:
+        """The reason why a tensor is not ``[B, *shape]`` of this entry's values, as the rest of a sentence about it;
+        None if it is.
+
+        >>> import torch
+        >>> Event("label", Shape(), levels=10).flaw(torch.tensor([3, 10]))
+        'has values from 3 to 10, expected integers from 0 to 9'
+        """
+        if tuple(x.shape[1:]) != tuple(self.shape):
+            return f"has shape {[*x.shape[1:]]}, expected {[*self.shape]}"
+        if self.levels is not None and (x.is_floating_point() or x.is_complex()):
+            return f"is {x.dtype}, expected integers from 0 to {self.levels - 1}"
+        if self.levels is None and not x.is_floating_point():
+            return f"is {x.dtype}, expected floating point numbers"
+        if not x.numel():
+            return None
+        if self.levels is None and not bool(x.isfinite().all()):
+            return "has values that are not finite"
+        low, high = self.range or (-math.inf, math.inf) if self.levels is None else (0, self.levels - 1)
+        least, most = float(x.min()), float(x.max())
+        if low <= least and most <= high:
+            return None
+        kind = "numbers" if self.levels is None else "integers"
+        return f"has values from {least:g} to {most:g}, expected {kind} from {low:g} to {high:g}"
+
     def mask(self, x: torch.Tensor) -> torch.Tensor:
         """The positions before the end of each example, ``[B, L, ...] -> [B, L]``; all of them without a padding.
 

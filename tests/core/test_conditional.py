@@ -249,7 +249,10 @@ def test_draws_are_of_the_class_that_is_asked_for(run: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--label", "10"), "'10' is not a value of 'label': expected whole numbers from 0 to 9"),
+        (
+            ("--label", "10"),
+            "'10' is not a value of 'label': it has values from 10 to 10, expected integers from 0 to 9",
+        ),
         (("--features", "f.npy"), "'features' has no effect: this model is conditioned on label"),
         (("--given", "labels=1"), "'labels' has no effect: this model is conditioned on label"),
         (("--given", "label"), "--given label: expected KEY=VALUE or KEY=FILE"),

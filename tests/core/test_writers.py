@@ -176,8 +176,12 @@ def test_a_value_is_read(event: zoo.Event, text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("event", "text", "said"),
     [
-        (zoo.Event("label", zoo.Shape(), levels=10), "10", "whole numbers from 0 to 9"),
-        (zoo.Event("label", zoo.Shape(), levels=10), "1.5", "whole numbers from 0 to 9"),
+        (
+            zoo.Event("label", zoo.Shape(), levels=10),
+            "10",
+            "it has values from 10 to 10, expected integers from 0 to 9",
+        ),
+        (zoo.Event("label", zoo.Shape(), levels=10), "1.5", r"it is torch\.float32, expected integers from 0 to 9"),
         (zoo.Event("label", zoo.Shape(), levels=10), "cat", "expected a whole number, or a file"),
         (zoo.Event("row", zoo.Shape(2)), "1,2,3", "expected 2 numbers with commas between them"),
         (TEXT, "b", "the vocabulary of 'text' has no 'b'"),

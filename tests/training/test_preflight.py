@@ -180,7 +180,7 @@ def test_values_of_a_range() -> None:
     event = zoo.Event("x", zoo.Shape(1), range=(-1.0, 1.0))
     assert list(misfits(event, {"x": torch.tensor([[-1.0], [1.0]])})) == []
     assert list(misfits(event, {"x": torch.tensor([[-1.0], [1.5]])})) == [
-        "'x' has values from -1 to 1.5, expected (-1.0, 1.0)"
+        "'x' has values from -1 to 1.5, expected numbers from -1 to 1"
     ]
 
 

@@ -75,13 +75,15 @@ def _numbers(entry: Event, text: str) -> Tensor:
 
 
 def _valued(entry: Event, x: Tensor, text: str) -> Tensor:
-    """The values in the entry's type, once all of them are in its range."""
-    low, high = (0, entry.levels - 1) if entry.levels is not None else entry.range or (-torch.inf, torch.inf)
-    whole = entry.levels is None or not x.is_floating_point() or bool((x == x.round()).all())
-    if not (bool(x.isfinite().all()) and whole and low <= float(x.min()) <= float(x.max()) <= high):
-        kind = "numbers" if entry.levels is None else "whole numbers"
-        raise UsageError(f"'{text}' is not a value of '{entry.name}': expected {kind} from {low:g} to {high:g}")
-    return x.to(entry.dtype or torch.get_default_dtype())
+    """The values in the entry's type; whole numbers may be written as floating point numbers."""
+    if entry.dtype is None:
+        x = x.to(torch.get_default_dtype())
+    elif x.is_floating_point() and bool((x == x.round()).all()):
+        x = x.long()
+    flaw = entry.flaw(x)
+    if flaw is not None:
+        raise UsageError(f"'{text}' is not a value of '{entry.name}': it {flaw}")
+    return x if entry.dtype is None else x.to(entry.dtype)
 
 
 def _expected(entry: Event) -> str:

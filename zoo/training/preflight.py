@@ -79,30 +79,10 @@ def check_metric_data(metric: Part[Metric], examples: Examples, numbers: Tensor,
 def misfits(event: Event, batch: Batch) -> Iterator[str]:
     """The differences of a batch from an event: missing entries, shapes, types and values."""
     for name, entry in event.entries.items():
-        if name in batch:
-            yield from _values(name, batch[name], entry)
-        else:
+        if name not in batch:
             yield f"a batch has no '{name}': it has {', '.join(batch)}"
-
-
-def _values(name: str, x: Tensor, event: Event) -> Iterator[str]:
-    if tuple(x.shape[1:]) != tuple(event.shape):
-        yield f"'{name}' has shape {[*x.shape[1:]]}, expected {[*event.shape]}"
-    elif event.levels is not None:
-        yield from _numbers_below(name, x, event.levels)
-    elif not x.is_floating_point():
-        yield f"'{name}' is {x.dtype}, expected floating point numbers"
-    elif not bool(x.isfinite().all()):
-        yield f"'{name}' has values that are not finite"
-    elif event.range is not None and not event.range[0] <= float(x.min()) <= float(x.max()) <= event.range[1]:
-        yield f"'{name}' has values from {float(x.min()):g} to {float(x.max()):g}, expected {event.range}"
-
-
-def _numbers_below(name: str, x: Tensor, count: int) -> Iterator[str]:
-    if x.is_floating_point() or x.is_complex():
-        yield f"'{name}' is {x.dtype}, expected integers from 0 to {count - 1}"
-    elif x.numel() and not 0 <= int(x.min()) <= int(x.max()) < count:
-        yield f"'{name}' has values from {int(x.min())} to {int(x.max())}, expected integers from 0 to {count - 1}"
+        elif (flaw := entry.flaw(batch[name])) is not None:
+            yield f"'{name}' {flaw}"
 
 
 def _check_split(what: str, examples: Examples, event: Event) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ...event import Event
 from ...interfaces.dataset import Dataset, Examples, Split
 from ...interfaces.model import Batch
 from ..errors import require
@@ -31,7 +30,8 @@ def examples_are_as_described(dataset: Dataset) -> None:
         lengths = {name: len(x) for name, x in batch.items()}
         require(len(set(lengths.values())) == 1, f"the entries of a batch differ in length: {lengths}")
         for name, entry in event.entries.items():
-            _check_values(entry, batch[name], split)
+            flaw = entry.flaw(batch[name])
+            require(flaw is None, f"'{name}' of the {split} split {flaw}")
 
 
 def reading_is_a_function(dataset: Dataset) -> None:
@@ -72,29 +72,6 @@ def examples_lie_on_the_cpu(dataset: Dataset) -> None:
 def _some(examples: Examples) -> Tensor:
     count = min(len(examples), 16)
     return torch.arange(count) * (len(examples) // count)
-
-
-def _check_values(event: Event, x: Tensor, split: Split) -> None:
-    shape = tuple(x.shape[1:])
-    require(
-        shape == tuple(event.shape), f"'{event.name}' of the {split} split is {list(shape)}, not {list(event.shape)}"
-    )
-    if event.levels is not None:
-        _check_levels(event.name, x, event.levels, split)
-        return
-    require(x.is_floating_point(), f"'{event.name}' has no levels, so its numbers are floating, not {x.dtype}")
-    require(x.isfinite().all(), f"'{event.name}' of the {split} split has numbers that are not finite")
-    if event.range is not None:
-        low, high = event.range
-        require((x >= low).all() & (x <= high).all(), f"'{event.name}' of the {split} split leaves its range")
-
-
-def _check_levels(name: str, x: Tensor, levels: int, split: Split) -> None:
-    require(not x.is_floating_point(), f"'{name}' has {levels} levels, so it is of integers, not of {x.dtype}")
-    low, high = int(x.min()), int(x.max())
-    require(
-        low >= 0 and high < levels, f"'{name}' of the {split} split has levels {low} to {high}, not 0 to {levels - 1}"
-    )
 
 
 def _rendered(examples: Examples) -> Batch:
