@@ -100,7 +100,7 @@ class ZooError(Exception):
     """A failure with a message for the user, not for the programmer."""
 
     exit_code = 1
-    told = False
+    reported = False
     """Whether another process of the same run has reported the error already."""
     agreed = False
     """Whether every process of the same run raises it, at the same place."""
@@ -138,9 +138,9 @@ class Diverged(ZooError):
     exit_code = 3
 
     def __init__(
-        self, step: int, terms: Sequence[str], told: bool = False, first: str = "", advice: str | None = None
+        self, step: int, terms: Sequence[str], reported: bool = False, first: str = "", advice: str | None = None
     ) -> None:
-        self.step, self.terms, self.told = step, tuple(terms), told
+        self.step, self.terms, self.reported = step, tuple(terms), reported
         names = ", ".join(f"'{term}'" for term in terms)
         advice = advice or (UNTRAINED if step == 0 else SLOWER)
         super().__init__(
@@ -150,14 +150,14 @@ class Diverged(ZooError):
 
     def since(self, first: str, advice: str | None = None) -> Diverged:
         """The same error with the cause: the first part of the model, or row of the batch, with NaN or infinity."""
-        return Diverged(self.step, self.terms, self.told, first, advice)
+        return Diverged(self.step, self.terms, self.reported, first, advice)
 
 
 class NeverFinite(Diverged):
     """No validation gave a finite figure to choose weights by."""
 
-    def __init__(self, step: int, figure: str, validations: int, told: bool = False) -> None:
-        super().__init__(step, [figure], told)
+    def __init__(self, step: int, figure: str, validations: int, reported: bool = False) -> None:
+        super().__init__(step, [figure], reported)
         self.args = (
             f"none of {validations} validations up to step {step} gave a finite '{figure}', by which train.best "
             "chooses the weights. Try a lower learning rate, or choose by another figure",
@@ -179,8 +179,8 @@ class DamagedFile(ZooError):
 class Interrupted(ZooError):
     """A signal asked the run to stop; its state is saved."""
 
-    def __init__(self, signal: int, run: str, step: int, told: bool = False) -> None:
-        self.exit_code, self.told = 128 + signal, told
+    def __init__(self, signal: int, run: str, step: int, reported: bool = False) -> None:
+        self.exit_code, self.reported = 128 + signal, reported
         super().__init__(f"stopped at step {step}, saved; go on with: zoo train --resume {run}")
 
 

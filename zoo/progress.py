@@ -55,7 +55,7 @@ class Silent(Progress):
     def done(self) -> None: ...
 
 
-class Heard(Progress):
+class Guarded(Progress):
     """Listener that forwards to another until that fails: a closed terminal or a broken pipe must not end a run."""
 
     def __init__(self, listener: Progress) -> None:
@@ -104,7 +104,7 @@ _activity: ContextVar[str] = ContextVar("activity", default="drawing")
 def advanced(done: int, of: int) -> None:
     """Report that so much of a long computation is done; nothing that is computed depends on it.
 
-    >>> with hearing(print):
+    >>> with listening(print):
     ...     advanced(3, 28)
     3 28
     """
@@ -120,7 +120,7 @@ def counted(items: Iterable[T], of: int) -> Iterator[T]:
 
     A loop of one turn within another reports nothing of its own.
 
-    >>> with hearing(print):
+    >>> with listening(print):
     ...     for _ in counted("ab", 2):
     ...         advanced(1, 3)
     0 2
@@ -162,7 +162,7 @@ def activity() -> str:
 
 
 @contextmanager
-def hearing(listener: Listener) -> Iterator[None]:
+def listening(listener: Listener) -> Iterator[None]:
     """Context manager in which ``listener`` receives progress."""
     token = _receiver.set(_Receiver(listener))
     try:

@@ -174,7 +174,7 @@ def test_what_is_foreseen_has_its_sentence(
 
 
 @pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), BrokenPipeError(), Interrupted(15, "x", 3, told=True)], ids=repr
+    "error", [KeyboardInterrupt(), BrokenPipeError(), Interrupted(15, "x", 3, reported=True)], ids=repr
 )
 def test_what_is_known_already_is_not_said(error: BaseException, fail: Callable[[BaseException], Result]) -> None:
     result = fail(error)

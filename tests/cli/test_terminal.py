@@ -17,7 +17,7 @@ from zoo.cli import terminal
 from zoo.cli.terminal import Bar, Lines, Meter, Pace, following
 from zoo.inference.evaluate import measure
 from zoo.inference.sample import sample
-from zoo.progress import Progress, Silent, activity, advanced, counted, doing, hearing
+from zoo.progress import Progress, Silent, activity, advanced, counted, doing, listening
 
 
 class Time:
@@ -91,7 +91,7 @@ def test_lines_say_how_long_it_takes_at_the_pace_of_late(clock: Time, capsys: py
 @pytest.mark.parametrize("live", [True, False])
 def test_a_meter_says_what_and_how_far(live: bool, clock: Time, capsys: pytest.CaptureFixture[str]) -> None:
     meter = Meter(live)
-    with hearing(meter), doing("scoring nll"):
+    with listening(meter), doing("scoring nll"):
         for _ in counted(range(4), 4):
             clock.now += 20
     said = capsys.readouterr().err
@@ -103,7 +103,7 @@ def test_a_meter_says_what_and_how_far(live: bool, clock: Time, capsys: pytest.C
 def test_what_is_short_leaves_no_line(clock: Time, capsys: pytest.CaptureFixture[str]) -> None:
     meter = Meter(live=False)
     clock.now += 60
-    with hearing(meter), doing("scoring nll"):
+    with listening(meter), doing("scoring nll"):
         for _ in counted(range(4), 4):
             clock.now += 1
     assert capsys.readouterr().err == ""
@@ -112,7 +112,7 @@ def test_what_is_short_leaves_no_line(clock: Time, capsys: pytest.CaptureFixture
 def test_after_the_steps_the_bar_says_what_is_scored(clock: Time, capsys: pytest.CaptureFixture[str]) -> None:
     bar = Bar(Console(file=io.StringIO(), width=80, force_terminal=True))
     bar.start("flow", Path("runs/x"), 0, 10, "cpu")
-    with hearing(bar.advanced), doing("scoring nll"):
+    with listening(bar.advanced), doing("scoring nll"):
         clock.now += 1
         advanced(1, 4)
         assert bar._bar.tasks[0].description == "scoring nll 25 %"
@@ -125,7 +125,7 @@ def test_after_the_steps_the_bar_says_what_is_scored(clock: Time, capsys: pytest
 
 def test_a_loop_within_a_loop_is_part_of_it() -> None:
     heard: list[float] = []
-    with hearing(lambda done, of: heard.append(done / of)):
+    with listening(lambda done, of: heard.append(done / of)):
         for _ in counted(range(3), 3):
             for _ in counted(range(2), 2):
                 advanced(1, 2)
@@ -151,7 +151,7 @@ class Hears(Silent):
 
 def test_a_loop_of_one_turn_within_another_and_one_of_none_report_nothing() -> None:
     heard: list[tuple[int, int]] = []
-    with hearing(lambda done, of: heard.append((done, of))):
+    with listening(lambda done, of: heard.append((done, of))):
         assert list(counted("ab", 2)) == ["a", "b"]
         alone = heard.copy()
         heard.clear()
@@ -180,14 +180,14 @@ def test_everything_that_takes_long_is_heard(tmp_path: Path) -> None:
 def test_draws_and_scores_in_many_batches_are_heard() -> None:
     spec = zoo.load_spec("realnvp-2d", ["data.test_size=1200"], small=True)
     model, heard = zoo.build(spec).eval(), Hears()
-    with hearing(heard.advanced):
+    with listening(heard.advanced):
         sample(model, 2500, temperature=1.0, seed=0)
     parts = [round(part, 2) for _, part in heard.said]
     # Of three batches, and within each of the layers.
     assert parts == sorted(parts) and {0.0, 0.33, 0.67, 1.0} < set(parts)
     from zoo.data.batches import held_out
 
-    with hearing(heard.advanced):
+    with listening(heard.advanced):
         measure(model, spec.evaluate.metrics, held_out(spec.data(), torch.device("cpu")), 0)
     assert heard.said[-3:] == [("scoring nll", 1 / 3), ("scoring nll", 2 / 3), ("scoring nll", 1.0)]
 

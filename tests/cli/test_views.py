@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 import zoo
 from zoo.assembly import build as assembly
 from zoo.cli.app import app
-from zoo.inference.views import beside
+from zoo.inference.views import first_examples
 from zoo.plot.images import image_grid
 from zoo.share.file import export
 from zoo.spec import load_spec
@@ -288,7 +288,7 @@ def test_a_view_is_of_what_was_held_out_or_else_trained_on(validation: float, tm
 
     spec = tiny_spec(**DRAWN, validation=validation)
     kept, held = sources(spec.data().split("train"), validation, torch.device("cpu"))
-    shown = beside(held if validation else kept, 12)
+    shown = first_examples(held if validation else kept, 12)
     assert shown is not None
     alone = image_grid(torch.cat([shown["image"]] * 2) / 16, tiny_flow().event, 12)
     drawn = pixels(zoo.train(spec, runs=tmp_path).directory / "samples" / "reconstruct-step-4.png")

@@ -14,7 +14,7 @@ import torch
 import zoo
 from zoo.data.batches import Source
 from zoo.inference.evaluate import measure
-from zoo.progress import hearing
+from zoo.progress import listening
 from zoo.registry.part import Part, example_of
 from zoo.registry.registry import installed
 from zoo.spec import chosen, load_spec
@@ -74,7 +74,7 @@ def test_a_long_metric_reports_how_far_it_is_within_one_batch(name: str, monkeyp
     model, data = fitting(part)
     source = Source(data.split("test"), torch.arange(100), torch.device("cpu"))
     said: list[float] = []
-    with hearing(lambda done, of: said.append(done / of)):
+    with listening(lambda done, of: said.append(done / of)):
         measure(model, [part], source, 0)
     assert len({part for part in said if 0 < part < 1}) >= 2, said
 

@@ -19,7 +19,7 @@ from zoo.data.batches import divided, held_out
 from zoo.format.header import read_header
 from zoo.inference.evaluate import evaluate_file, measure
 from zoo.interfaces.boundary import trusted
-from zoo.progress import activity, hearing
+from zoo.progress import activity, listening
 from zoo.share.file import export_again, open_share
 
 ACME = '''
@@ -276,7 +276,7 @@ def test_fitting_and_scoring_report_progress() -> None:
     model, source = small()
     said: list[tuple[str, float]] = []
     metrics = [zoo.declare(zoo.Metric, {"type": "acme.frechet", "draws": 4}), zoo.declare(zoo.Metric, "acme.probe")]
-    with hearing(lambda done, of: said.append((activity(), done / of))):
+    with listening(lambda done, of: said.append((activity(), done / of))):
         measure(model, metrics, source, 0, batch=100, trained_on=lambda: source)
     by_activity = {name: [part for told, part in said if told == name] for name, _ in said}
     assert list(by_activity) == [

@@ -12,7 +12,7 @@ import zoo
 from zoo.inference.encode import encode_file
 from zoo.inference.evaluate import evaluate_file
 from zoo.inference.sample import sample, sample_file
-from zoo.progress import activity, hearing
+from zoo.progress import activity, listening
 from zoo.report.table_spec import read_table
 from zoo.share.file import export
 from zoo.spec import Spec, load_spec
@@ -166,7 +166,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def turns(call: Any) -> list[tuple[str, int]]:
     """What is done, and in how many batches."""
     said: list[tuple[str, int]] = []
-    with hearing(lambda done, of: said.append((activity(), of))):
+    with listening(lambda done, of: said.append((activity(), of))):
         call()
     return [each for each in dict.fromkeys(said) if not each[0].startswith("reading")]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from zoo.document.diagnostics import problems_in, told
+from zoo.document.diagnostics import described, problems_in
 from zoo.document.yaml import read_yaml, write_yaml
 from zoo.interfaces.component import Component
 from zoo.registry.part import parameters_of
@@ -38,6 +38,6 @@ def test_no_word_of_the_machinery_is_said(called: tuple[str, str], cls: type[Com
 
 
 def test_a_component_that_raises_is_told_without_addresses() -> None:
-    assert told(RuntimeError(f"cannot read {object()!r}")) == "RuntimeError: cannot read <object object>"
-    assert told(ValueError("at 0x7f is where")) == "at 0x7f is where".replace(" at 0x7f", "")
-    assert told(IsADirectoryError(21, "Is a directory", "rows.csv")) == "rows.csv is a folder, expected a file"
+    assert described(RuntimeError(f"cannot read {object()!r}")) == "RuntimeError: cannot read <object object>"
+    assert described(ValueError("at 0x7f is where")) == "at 0x7f is where".replace(" at 0x7f", "")
+    assert described(IsADirectoryError(21, "Is a directory", "rows.csv")) == "rows.csv is a folder, expected a file"

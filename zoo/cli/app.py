@@ -98,7 +98,7 @@ def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], 
             except typer.Exit:
                 raise
             except BaseException as error:
-                raise typer.Exit(failures.told(error)) from None
+                raise typer.Exit(failures.report(error)) from None
 
         run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
         return of.command(name)(run)

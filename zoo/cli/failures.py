@@ -40,7 +40,7 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="zoo")
 
 
-def told(error: BaseException) -> int:
+def report(error: BaseException) -> int:
     """Print the message of an error; return the exit code."""
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
@@ -55,7 +55,7 @@ def told(error: BaseException) -> int:
 def _message_of(error: BaseException) -> tuple[str, int]:
     match error:
         case ZooError():
-            return "" if error.told else str(error), error.exit_code
+            return "" if error.reported else str(error), error.exit_code
         case KeyboardInterrupt():
             return "", 130
         case BrokenPipeError():

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..progress import Progress, activity, hearing
+from ..progress import Progress, activity, listening
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -194,7 +194,7 @@ def following() -> Iterator[None]:
     """Context manager in which long activities show their progress."""
     meter = Meter(sys.stderr.isatty())
     try:
-        with hearing(meter):
+        with listening(meter):
             yield
     finally:
         meter.clear()

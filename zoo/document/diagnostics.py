@@ -151,7 +151,7 @@ def shown(value: Any) -> str:
     return repr(str(value)) if isinstance(value, str) else repr(value)
 
 
-def told(error: Exception) -> str:
+def described(error: Exception) -> str:
     """The message of a component's exception; of one that is not meant for the user only the first line, without C++
     frames.
     """

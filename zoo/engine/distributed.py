@@ -325,7 +325,7 @@ class _Refusal:
 
     def error(self) -> ZooError:
         error = ZooError(self.message)
-        error.exit_code, error.told, error.agreed = self.exit_code, True, True
+        error.exit_code, error.reported, error.agreed = self.exit_code, True, True
         return error
 
 

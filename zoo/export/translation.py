@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..document.diagnostics import told
+from ..document.diagnostics import described
 from ..engine.randomness import seeded
 from ..errors import UsageError, ZooError, nearest
 from ..format.header import canonical
@@ -151,6 +151,6 @@ def _write(program: Program, form: Format, path: Path, about: str) -> None:
     except OSError:
         raise
     except Exception as error:
-        raise _Untranslated(told(_root(error))) from error
+        raise _Untranslated(described(_root(error))) from error
     if len(found):
         raise _Untranslated(f"{len(found)} of its numbers differ from the model's, by up to {found.max():.3g}")

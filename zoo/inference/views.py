@@ -26,7 +26,7 @@ from ..storage.atomic import write_whole
 from .outside_data import replaces_data, unagreed
 from .sample import Drawn, Opened, device_of, open_to_draw
 
-BESIDE = 10_000
+SHOWN = 10_000
 """The largest number of examples that are shown next to a picture."""
 
 Picture = Callable[[Model, int, float, Batch | None], Tensor]
@@ -97,7 +97,7 @@ def drawn_by(view: Part[View]) -> Picture:
     return draw
 
 
-def beside(source: Source, most: int = BESIDE) -> Batch | None:
+def first_examples(source: Source, most: int = SHOWN) -> Batch | None:
     """The first examples to show in a picture: the same ones at every call."""
     with seeded(source.device, 0, "beside"):
         return next(source.in_order(most), None)
@@ -137,7 +137,7 @@ def _data_of(
         return None, None
     try:
         require_data_of(opened.model, opened.spec)
-        return beside(held_out(opened.spec.data(), device_of(opened.model))), None
+        return first_examples(held_out(opened.spec.data(), device_of(opened.model))), None
     except DataError as error:
         if chosen:
             raise

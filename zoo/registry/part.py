@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from ..document.diagnostics import problems_in, raised_at, shown, told
+from ..document.diagnostics import described, problems_in, raised_at, shown
 from ..document.nodes import NOWHERE, Entries, Place, child_place, place_of
 from ..errors import PluginError, Problem, SpecError, ZooError, a
 from ..interfaces.component import Component, kind_key, kind_name, kind_of, registration_of
@@ -97,7 +97,7 @@ class Part(Generic[T]):
     def failure(self, error: Exception) -> Problem:
         """The message about an exception of a component, with the place in its code unless it is meant for the user."""
         where = raised_at(error, self.cls) if self.cls.origin and not isinstance(error, ValueError) else ""
-        return self.problem(told(error) + where)
+        return self.problem(described(error) + where)
 
     def _unfit(self, given: tuple[Any, ...]) -> str | None:
         """The reason why the class cannot be called with the parent's arguments, if it is one."""

@@ -26,7 +26,7 @@ from ..storage.atomic import write_whole
 from . import tensors
 from .budget import judge_sizes
 from .skip_init import build_unfilled
-from .stored_spec import WithAbsent, needs, spec_of, told_of
+from .stored_spec import WithAbsent, naming, needs, spec_of
 from .tensors import restore
 
 ENDING = ".safetensors"
@@ -104,7 +104,7 @@ class Share:
     def model(self) -> Model:
         """The model with the file's weights, in evaluation mode."""
         spec = self.spec
-        with told_of(self.path):
+        with naming(self.path):
             model = build_unfilled(spec, self.header)
         with doing(f"reading {self.path.name}"):
             restore(model, self.path, self.header)

@@ -14,7 +14,7 @@ from packaging.version import Version
 from pydantic import ValidationError
 
 from ..distribution import requirement
-from ..document.diagnostics import problems_in, told
+from ..document.diagnostics import described, problems_in
 from ..document.nodes import Entries, Items, Place, Text, place_of, plain
 from ..errors import DamagedFile, PluginError, Problem, SpecError
 from ..format.header import Header
@@ -141,7 +141,7 @@ def spec_of(header: Header, path: Path) -> Spec:
 
 
 @contextmanager
-def told_of(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Context manager that adds the share file to errors of its spec."""
     try:
         yield
@@ -244,7 +244,7 @@ def _migrate(node: Entries, step: Callable[[dict[str, Any]], Mapping[str, Any]],
     try:
         new = _as_node({**step(old), "type": node["type"]}, node.place)
     except Exception as error:
-        raise DamagedFile(f"{name} failed: {told(error)}") from error
+        raise DamagedFile(f"{name} failed: {described(error)}") from error
     node.clear()
     node.update(new)
 

@@ -72,7 +72,7 @@ def verify(run_or_file: str | Path, *, trust: bool = False) -> Verification:
     check_seal(file, header, hash_file(file, header))
 
     from .skip_init import build_unfilled
-    from .stored_spec import needs, require, spec_of, told_of
+    from .stored_spec import naming, needs, require, spec_of
     from .tensors import compare
 
     components = tuple(needs(header, Path(run_or_file) if file != Path(run_or_file) else None))
@@ -84,7 +84,7 @@ def verify(run_or_file: str | Path, *, trust: bool = False) -> Verification:
     if any(need.state == "file" for need in components):
         return Verification(file, header, None, components, missing)
     spec = spec_of(header, file)
-    with told_of(file):
+    with naming(file):
         model = build_unfilled(spec, header)
     compare(model, file, header)
     return Verification(file, header, sum(p.numel() for p in model.parameters()), components, missing)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..assembly.build import event_of
-from ..document.diagnostics import told
+from ..document.diagnostics import described
 from ..errors import Problem, SpecError
 from ..event import Event
 from ..interfaces import Causal, Model
@@ -89,5 +89,5 @@ def _broken(name: str, law: Law, part: Any, declared: Part[Any]) -> Problem | No
     except SpecError:
         raise
     except Exception as error:
-        return declared.problem(f"fails under the law {name}: {told(error)}")
+        return declared.problem(f"fails under the law {name}: {described(error)}")
     return None

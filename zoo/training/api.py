@@ -16,7 +16,7 @@ from ..engine import slurm
 from ..engine.distributed import Processes, joined
 from ..engine.runtime import Choices
 from ..errors import Interrupted, UsageError, ZooError
-from ..progress import Heard, Progress, Silent, hearing
+from ..progress import Guarded, Progress, Silent, listening
 from ..run import checkpoint
 from ..run import directory as run
 from ..run.directory import Run
@@ -148,7 +148,7 @@ def _refuse_beyond(spec: Spec, steps: int | None, remedy: str) -> None:
 
 def _listener(progress: Progress | None, processes: Processes) -> Progress:
     """The listener of the process that speaks for the run."""
-    return Heard(progress) if progress is not None and processes.first else Silent()
+    return Guarded(progress) if progress is not None and processes.first else Silent()
 
 
 def _newest(directory: Path, until: int | None, progress: Progress) -> int | None:
@@ -166,7 +166,7 @@ def _newest(directory: Path, until: int | None, progress: Progress) -> int | Non
 
 def _run(trainer: Trainer, steps: int | None) -> Run:
     try:
-        with hearing(trainer.progress.advanced):
+        with listening(trainer.progress.advanced):
             return trainer.run(steps)
     except Interrupted as stop:
         if trainer.processes.first:

@@ -42,7 +42,7 @@ class Sentinel:
             # All stop, or those that went on would wait for the one that did not.
             self._processes.worst(flag)
             if flag:
-                raise Diverged(int(step), self._named(values), told=not self._processes.first)
+                raise Diverged(int(step), self._named(values), reported=not self._processes.first)
             return
         bad = (~torch.isfinite(finite_of.detach())).to(self._bad.dtype)
         # A loss that is bad in one process is in everybody's gradients.
@@ -53,7 +53,7 @@ class Sentinel:
     def read(self, values: Mapping[str, Tensor]) -> None:
         """Raise `Diverged` if a loss was bad since the last look."""
         if self._bad is not None and self._bad.item():
-            raise Diverged(int(self._step), self._named(values), told=not self._processes.first)
+            raise Diverged(int(self._step), self._named(values), reported=not self._processes.first)
 
     def _named(self, values: Mapping[str, Tensor]) -> list[str]:
         """The terms that are not finite in any process."""

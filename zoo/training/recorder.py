@@ -14,7 +14,7 @@ from ..engine.runtime import Choices
 from ..errors import ZooError
 from ..format.metadata import Parents
 from ..inference.sample import draw
-from ..inference.views import beside, draw_picture, drawn_by
+from ..inference.views import draw_picture, drawn_by, first_examples
 from ..inference.writers import default_ending
 from ..interfaces import Batch, Model, Samples, map_condition
 from ..interfaces.capabilities import drawn_entries
@@ -89,7 +89,7 @@ class Journal:
         asked = self.spec.sample
         n, context = shown_of(asked.n, model.event), None
         if {*model.conditions} - {"label"}:  # each class in turn; anything else as in the data
-            given = map_condition(Tensor.cpu, model.given(beside(source, n) or {}))
+            given = map_condition(Tensor.cpu, model.given(first_examples(source, n) or {}))
             n, context = min(n, len(source)), given
         how: dict[str, Any] = {"n": n, "context": context, "temperature": asked.temperature, "sampler": asked.way}
         draw(model, path, seed=self.spec.train.seed, batch=asked.batch, **how)
@@ -104,7 +104,7 @@ class Journal:
     def views(self, model: Model, step: int, source: Source) -> None:
         """Draw the declared views of a model, with examples of a source."""
         asked = self.spec.sample
-        data = beside(source, VIEWED) if self.spec.train.views else None
+        data = first_examples(source, VIEWED) if self.spec.train.views else None
         for view in self.spec.train.views:
             path = self.directory / run.SAMPLES / f"{view.name}-step-{step}.png"
             n, temperature, seed = shown_of(asked.n, model.event), asked.temperature, self.spec.train.seed

@@ -25,7 +25,7 @@ from ..engine.runtime import Choices, Runtime, place, prepare, quiet_compiler
 from ..engine.signals import Abandoned, Request, stop_requests
 from ..errors import DataError, Diverged, Interrupted, NeverFinite, SpecError, UsageError, ZooError, nearest
 from ..inference.evaluate import measure, protocol
-from ..inference.views import BESIDE
+from ..inference.views import SHOWN
 from ..interfaces import AfterStep, Batch, Clock, Measurement, Model, Scores
 from ..interfaces.capabilities import training_state
 from ..plot.density import density_problem
@@ -107,7 +107,7 @@ class Trainer:
         parts = [m for m in self.model.modules() if m is not self.model]
         self.actors = [m for m in parts if isinstance(m, AfterStep)]
         self.tally = Tally()
-        self.step = self.first = self.kept = 0
+        self.step = self.first = self.saved = 0
         self.due: list[str] = []
         self.request = Request(progress.note)
         self.best: float | None = None
@@ -240,7 +240,7 @@ class Trainer:
         if stop:
             self.save()
             self.publish_if_unjudged()
-            raise Interrupted(stop, str(self.directory), self.step, told=not self.processes.first)
+            raise Interrupted(stop, str(self.directory), self.step, reported=not self.processes.first)
         return figures
 
     def data_ready(self) -> None:
@@ -253,7 +253,7 @@ class Trainer:
         if faults:
             self.save_if_possible()
             other = DataError(faults[0])
-            other.told = True
+            other.reported = True
             raise mine or other
 
     def save_if_due(self, until: int) -> None:
@@ -362,7 +362,7 @@ class Trainer:
         else:
             self.since_best += 1
             if self.best is None and self.stalled():
-                raise NeverFinite(self.step, name, self.since_best, told=not self.processes.first)
+                raise NeverFinite(self.step, name, self.since_best, reported=not self.processes.first)
             if not math.isfinite(value):
                 self.progress.note(f"warning: '{name}' is not finite at step {self.step}: it chooses no weights")
 
@@ -397,17 +397,17 @@ class Trainer:
             self.processes.once(lambda: self.draw(model))
 
     def draw(self, model: Model) -> None:
-        self.journal.picture(model, self.step, self.beside())
-        self.journal.views(model, self.step, self.beside())
+        self.journal.picture(model, self.step, self.shown_examples())
+        self.journal.views(model, self.step, self.shown_examples())
         self.journal.curves()
 
     def draw_density(self) -> None:
         """Draw the density of the averaged weights next to data."""
-        model, data = self.evaluated(), next(self.beside().in_order(BESIDE))
+        model, data = self.evaluated(), next(self.shown_examples().in_order(SHOWN))
         if self.processes.first:
             self.journal.density(model, self.step, data)
 
-    def beside(self) -> Source:
+    def shown_examples(self) -> Source:
         """The examples for pictures: held-out ones, or else training examples."""
         return self.held_source if len(self.held_source) else self.train_source
 
@@ -424,8 +424,8 @@ class Trainer:
         """Note of the last saved step and of how to resume, after something has ended the run."""
         saved = checkpoint.steps(self.directory / run.CHECKPOINTS)
         if not run.is_run(self.directory):
-            kept = f"its checkpoint of step {self.kept}" if self.kept else "what it held"
-            return f"That was noticed at step {self.step}; {kept} went with it"
+            lost = f"its checkpoint of step {self.saved}" if self.saved else "what it held"
+            return f"That was noticed at step {self.step}; {lost} went with it"
         if self.finished() and self.step in saved:
             return f"The run {self.directory} is trained and saved; score it with: zoo evaluate {self.directory}"
         safe = f"is saved up to step {saved[-1]}" if saved else "has no checkpoint yet"
@@ -447,7 +447,7 @@ class Trainer:
         self.sentinel.read(self.tally.sums)
         self.processes.once(self.sync_rows)
         self.keeper.keep(self.step, self.state(), set() if self.best_step is None else {self.best_step})
-        self.kept = self.step
+        self.saved = self.step
 
     def sync_rows(self) -> None:
         self.journal.sync()
@@ -510,7 +510,7 @@ class Trainer:
         self.tally.restore(state["tally"][self.processes.rank], self.runtime.device)
         self.best, self.best_step, self.since_best = state["best"], state["best_step"], state["since_best"]
         self.step, self.due = state["step"], [duty for duty in DUTIES if duty in state.get("due", ())]
-        self.kept = self.step
+        self.saved = self.step
         self.now.fill_(self.step)
 
 

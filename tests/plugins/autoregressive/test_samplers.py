@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import zoo
 from zoo.assembly import build as assembly
 from zoo.cli.app import app
-from zoo.progress import hearing
+from zoo.progress import listening
 from zoo.share.file import export
 from zoo.spec import load_spec
 
@@ -132,7 +132,7 @@ def test_draws_that_do_not_settle_are_told() -> None:
 def test_it_says_how_far_it_is(way: str) -> None:
     of = model(NETS["gated"], IMAGE)
     heard: list[tuple[int, int]] = []
-    with hearing(lambda done, total: heard.append((done, total))):
+    with listening(lambda done, total: heard.append((done, total))):
         sampler(way, of).sample(6)
     assert heard[-1][0] == heard[-1][1]
     assert [done for done, _ in heard] == sorted(done for done, _ in heard)

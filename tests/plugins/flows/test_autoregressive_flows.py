@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
-from zoo.progress import hearing
+from zoo.progress import listening
 from zoo.testing import BIJECTION_LAWS, inputs, liven, perturb
 
 AutoregressiveNet: Any = import_module("zoo.plugins.nets.masked.net").AutoregressiveNet
@@ -151,7 +151,7 @@ def test_draws_report_progress_by_layers_and_numbers() -> None:
     layer = {"type": "autoregressive", "net": {"type": "made", "width": 8}}
     chain = zoo.declare(zoo.Bijection, {"type": "chain", "of": [layer, layer]})(zoo.Shape(4))
     said: list[float] = []
-    with hearing(lambda done, of: said.append(done / of)):
+    with listening(lambda done, of: said.append(done / of)):
         chain.decode(torch.randn(3, 4))
     assert said == sorted(said) and {0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0} == set(said)
 
