@@ -272,7 +272,7 @@ def require_same_event(
 
     >>> require_same_event(Event("row", Shape(2)), Event("row", Shape(1)))
     Traceback (most recent call last):
-    zoo.errors.UsageError: the data is not what the model is of: different shape
+    zoo.errors.UsageError: the data does not fit the model: different shape
         the model  row 2
         the data   row 1
     """
@@ -280,7 +280,7 @@ def require_same_event(
     if differences:
         width = max(map(len, names))
         raise UsageError(
-            f"{names[1]} is not what {names[0]} is of: different {listed(differences)}\n"
+            f"{names[1]} does not fit {names[0]}: different {listed(differences)}\n"
             + "\n".join(f"    {name:{width}}  {event}" for name, event in zip(names, (expected, got), strict=True))
         )
 

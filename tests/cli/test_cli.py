@@ -217,8 +217,8 @@ def test_schema(tmp_path: Path) -> None:
 
 
 USAGE: list[tuple[list[str], str]] = [
-    (["train"], "name a spec to train, or a run to --resume"),
-    (["train", "realnvp-2d", "--resume", "RUN"], "name a spec to train, or a run to --resume"),
+    (["train"], "expected either a spec to train or a run to --resume"),
+    (["train", "realnvp-2d", "--resume", "RUN"], "expected either a spec to train or a run to --resume"),
     (["train", "--resume", "RUN", "--set", "train.steps=3"], "--set does not go with --resume"),
     (["train", "--resume", "RUN", "--seed", "3"], "--seed does not go with --resume"),
     (["train", "--resume", "RUN", "--seed", "0"], "--seed does not go with --resume"),

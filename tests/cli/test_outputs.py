@@ -141,7 +141,8 @@ class Dots(zoo.Model, zoo.Samples):
 def test_a_picture_has_room_for_so_many_images(tmp_path: Path) -> None:
     model = Dots(zoo.Event("image", zoo.Shape(1, 4, 4), levels=2))
     with pytest.warns(
-        Thinned, match=rf"x\.png shows {MOST_IMAGES} of 20000 draws: a \.npy, \.pt or \.csv file has all"
+        Thinned,
+        match=rf"x\.png shows {MOST_IMAGES} of 20000 draws: a \.npy, \.npz, \.pt, \.csv or \.jsonl file has all",
     ):
         drawn = draw(model, tmp_path / "x.png", n=20_000, temperature=1.0, seed=0)
     assert len(drawn["image"]) == MOST_IMAGES

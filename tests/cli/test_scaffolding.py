@@ -189,9 +189,9 @@ def test_a_new_spec_bears_the_shipped_name_unless_told(tmp_path: Path, monkeypat
     ("file", "like", "message"),
     [
         ("mine.yaml", "realnvp2d", "there is no spec 'realnvp2d'; did you mean 'realnvp-2d'?"),
-        ("my spec.yaml", "realnvp", "a spec's file is called by letters"),
-        ("mine.txt", "realnvp", "and ends in .yaml"),
-        (".yaml", "realnvp", "and ends in .yaml"),
+        ("my spec.yaml", "realnvp", "invalid file name of a spec: use letters"),
+        ("mine.txt", "realnvp", "ending in .yaml"),
+        (".yaml", "realnvp", "ending in .yaml"),
     ],
 )
 def test_refuses_a_spec_that_nobody_could_read(file: str, like: str, message: str, tmp_path: Path) -> None:

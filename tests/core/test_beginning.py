@@ -106,7 +106,7 @@ def test_a_model_that_does_not_fit_is_a_mistake_of_the_spec(first: zoo.Run, tmp_
 
 
 def test_a_pattern_that_freezes_nothing_is_refused() -> None:
-    with pytest.raises(zoo.SpecError, match=r"train\.freeze  'transfroms\.\*' matches the name of no parameter"):
+    with pytest.raises(zoo.SpecError, match=r"train\.freeze  no parameter name matches 'transfroms\.\*'"):
         assembly.check(spec(["act_norm"], train={"freeze": ["transfroms.*"]}))
 
 

@@ -262,9 +262,9 @@ def test_a_run_whose_data_is_gone_is_drawn_alone(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--density", "--view", "density"], "one of the two"),
+        (["--density", "--view", "density"], "cannot be combined"),
         (["--density", "-o", "x.jpg"], "should end in .png"),
-        (["--density", "--set", "data=digits"], "data 'digits' is not what model 'flow' is of"),
+        (["--density", "--set", "data=digits"], "data 'digits' does not fit model 'flow'"),
     ],
     ids=["two pictures", "no picture", "other data"],
 )

@@ -87,7 +87,7 @@ def test_codes_with_noise_are_the_same_each_time(tmp_path: Path) -> None:
     [
         (("-o", "z.png"), "should end in one of .npy, .pt, .csv"),
         (("--split", "validation"), "there is no split 'validation': test or train"),
-        (("--set", "data=digits"), "data 'digits' is not what model 'flow' is of"),
+        (("--set", "data=digits"), "data 'digits' does not fit model 'flow'"),
     ],
 )
 def test_what_cannot_be_is_said(file: Path, args: tuple[str, ...], message: str) -> None:

@@ -14,8 +14,10 @@ from torch import Tensor
 
 import zoo
 from zoo.inference.given import read_entry
+from zoo.inference.sample import draw
 from zoo.inference.writers import FORMS, default_ending, possible, writer
 from zoo.plot.entries import entries_picture
+from zoo.plot.images import shown_of
 from zoo.storage.atomic import write_whole
 
 IMAGE = zoo.Event("image", zoo.Shape(1, 4, 4), levels=2)
@@ -80,6 +82,40 @@ def test_every_form_that_can_hold_it_is_written(
             with pytest.raises(zoo.UsageError, match=r"; write \.") as refused:
                 writer(path, held)
             assert all(ending in str(refused.value).partition("; write")[2] for ending in endings)
+
+
+class Pair(zoo.Model, zoo.SamplesEntries):
+    """Black images with empty texts."""
+
+    def __init__(self) -> None:
+        super().__init__(zoo.Event("image", IMAGE.shape, levels=2, also=(TEXT,)))
+
+    def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
+        raise NotImplementedError
+
+    def sample_entries(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> zoo.Batch:
+        return {name: torch.zeros(n, *self.event.entries[name].shape, dtype=torch.uint8) for name in self.drawn}
+
+
+class White(zoo.Sampler):
+    """White images."""
+
+    def sample(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
+        return torch.ones(n, *self.model.event.shape, dtype=torch.uint8)
+
+
+def test_a_sampler_draws_the_modelled_entry_alone(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"n": 2, "temperature": 1.0, "seed": 0}
+    draw(Pair(), tmp_path / "both.jsonl", **how)
+    assert json.loads((tmp_path / "both.jsonl").read_text().splitlines()[0]).keys() == {"image", "text"}
+    draw(Pair(), tmp_path / "one.jsonl", sampler=White, **how)
+    assert json.loads((tmp_path / "one.jsonl").read_text().splitlines()[0]).keys() == {"image"}
+    assert set(draw(Pair(), tmp_path / "one.npy", sampler=White, **how)) == {"image"}
+
+
+@pytest.mark.parametrize(("event", "shown"), [(IMAGE, 1024), (CLIP, 1024), (BOXES, 1024), (TABLE, 5000), (TEXT, 5000)])
+def test_a_picture_has_room_for_so_many(event: zoo.Event, shown: int) -> None:
+    assert shown_of(5000, event) == shown
 
 
 def test_texts_come_back(tmp_path: Path) -> None:

@@ -423,4 +423,4 @@ def test_build_refuses_statistics_of_batches_in_causal_models(tmp_path: Path) ->
     done = build(tmp_path, SPEC.replace("LAYER", "astray.normed_by_batch"))
     assert done.exit_code == 2
     at = "spec.yaml:13:9  model.net.layers[1]  causal_layer 'astray.normed_by_batch' of stranger 1.0: "
-    assert f"{at}BatchNorm2d takes statistics of a batch, by which examples see each other" in done.stderr
+    assert f"{at}BatchNorm2d computes batch statistics, so examples affect each other" in done.stderr

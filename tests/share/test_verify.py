@@ -244,8 +244,8 @@ PLUGIN = '''
     ("version", "state", "problem"),
     [
         ("1.2", "ok", []),
-        ("1.10", "older", ["bijection 'acme.norm' of acme-zoo 1.2: here is the newer 1.10"]),
-        ("1.2rc1", "newer", ["bijection 'acme.norm' of acme-zoo 1.2: here is the older 1.2rc1"]),
+        ("1.10", "older", ["bijection 'acme.norm' of acme-zoo 1.2: the installed version 1.10 is newer"]),
+        ("1.2rc1", "newer", ["bijection 'acme.norm' of acme-zoo 1.2: the installed version 1.2rc1"]),
     ],
 )
 def test_other_versions_are_told(version: str, state: str, problem: list[str], file: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ WRONG = {
         "by: float = BY",
         "by: Tensor = BY",
         4,
-        rf"{BRINGER}.*'by' of Scale is a Tensor, which no spec can write\n  in .*mine\.py",
+        rf"{BRINGER}.*'by' of Scale has type Tensor, which cannot be written in YAML\n  in .*mine\.py",
     ),
     "has a wrong default": (
         "by: float = BY",

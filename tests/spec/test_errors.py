@@ -58,7 +58,7 @@ BLAMED = {
     "misfits.raises_in_forward": f"bijection 'misfits.raises_in_forward'{OF}: RuntimeError: ",
     "{type: misfits.raises_at_build, size: 3}": f"bijection 'misfits.raises_at_build'{OF}: KeyError: 'size 3'",
     "{type: misfits.bad_parent, conditioner: mlp}": (
-        f"bijection 'misfits.bad_parent'{OF}: gives conditioner 'mlp' what it was not declared for: "
+        f"bijection 'misfits.bad_parent'{OF}: passes conditioner 'mlp' an input of the wrong form: "
         "the input is [2, 4], not [B, 2]"
     ),
     "{type: chain, of: [misfits.wrong_shape]}": f"bijection 'misfits.wrong_shape'{OF}: its z is [2, 1], not [B, 2]",

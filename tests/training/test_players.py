@@ -156,8 +156,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a group of another player's": (
         {"players": {"generator": {"optimizer": {"type": "sgd", "lr": 1.0, "groups": [{"match": "discriminator.*"}]}}}},
-        r"train\.players\.generator\.optimizer\.groups\[0\]  'discriminator\.\*' matches the name of no parameter "
-        "of player 'generator'",
+        r"train\.players\.generator\.optimizer\.groups\[0\]  no parameter name of player 'generator' "
+        r"matches 'discriminator\.\*'",
     ),
     "nobody's step": (
         {"players": {"generator": {"every": 2}, "discriminator": {"every": 3}}},

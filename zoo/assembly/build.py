@@ -254,8 +254,8 @@ def check_batch_statistics(model: nn.Module) -> Iterator[Problem]:
         modules = dict(causal.named_modules())
         for path, module in modules.items():
             if isinstance(module, (_BatchNorm, RunningStatistics)):
-                text = f"{type(module).__name__} takes statistics of a batch, by which examples see each other"
-                yield _declared_above(modules, path).problem(f"{text}: no part of a causal model may")
+                text = f"{type(module).__name__} computes batch statistics, so examples affect each other"
+                yield _declared_above(modules, path).problem(f"{text}; not allowed in a causal model")
 
 
 def check_batch_size(model: nn.Module, batch: int) -> Iterator[Problem]:
@@ -300,7 +300,7 @@ def _held(
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         if args and (complaint := contract.takes(module, args)):
-            raise _Misfit(f"gives {declared.kind} '{declared.name}' what it was not declared for: {complaint}")
+            raise _Misfit(f"passes {declared.kind} '{declared.name}' an input of the wrong form: {complaint}")
         try:
             result = method(*args, **kwargs)
         except ZooError:

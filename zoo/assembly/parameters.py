@@ -161,7 +161,7 @@ def check_frozen(model: Model, spec: Spec) -> Iterator[Problem]:
     for match in spec.train.freeze:
         if not any(fnmatchcase(name, match) for name in names):
             hint = nearest(match.strip("*."), {name.partition(".")[0] for name in names})
-            yield spec.problem("train.freeze", f"'{match}' matches the name of no parameter{hint}")
+            yield spec.problem("train.freeze", f"no parameter name matches '{match}'{hint}")
 
 
 def names_of(model: Model, player: Player) -> list[str]:
@@ -197,7 +197,7 @@ def check_groups(model: Model, spec: Spec) -> Iterator[Problem]:
             if not any(fnmatchcase(name, group.match) for name in names):
                 place = optimizer.place.under("groups", None).under(index, None)
                 hint = nearest(group.match.strip("*."), {name.rpartition(".")[2] for name in names})
-                text = f"'{group.match}' matches the name of no parameter{whose}{hint}"
+                text = f"no parameter name{whose} matches '{group.match}'{hint}"
                 yield Problem(place.mark, place.path, text)
 
 

@@ -103,7 +103,7 @@ def sample(
 ) -> None:
     """Draw from a model."""
     if density and view is not None:
-        raise UsageError("--density is a picture and --view is another: one of the two")
+        raise UsageError("--density and --view cannot be combined")
     short = {"label": label, "features": features}
     said = [*(given or []), *(f"{name}={value}" for name, value in short.items() if value is not None)]
     if (density or view is not None) and (said or mean):

@@ -111,7 +111,7 @@ def new_spec(like: str, path: Path | None = None) -> Path:
         raise UsageError(f"there is no spec '{like}'{nearest(like, shipped)}")
     path = path or Path(f"{like}.yaml")
     if path.suffix not in (".yaml", ".yml") or not is_spec_name(path.stem):
-        raise UsageError(f"{path}: a spec's file is called by letters, digits, '.', '_' and '-', and ends in .yaml")
+        raise UsageError(f"{path}: invalid file name of a spec: use letters, digits, '.', '_' and '-', ending in .yaml")
     text = shipped[like].read_text(encoding="utf-8")
     if path.exists():
         raise UsageError(f"{path} is there already")

@@ -105,7 +105,7 @@ def train(
 ) -> None:
     """Train a spec in a new run directory, or go on with a run."""
     if (spec is None) == (resume is None):
-        raise UsageError("name a spec to train, or a run to --resume: one of the two")
+        raise UsageError("expected either a spec to train or a run to --resume")
     given = {"--set": sets or None, "--seed": seed, "--device": device, "--name": name, "--small": small or None}
     for option, value in given.items():
         if resume is not None and value is not None:

@@ -12,9 +12,8 @@ from ..errors import DamagedFile
 from ..format.header import Header
 from ..hub import client as hub
 from ..hub.address import Address
-from ..inference.sample import draw
+from ..inference.sample import draw, entries_by
 from ..interfaces import Model, Samples
-from ..interfaces.capabilities import drawn_entries
 from ..plot.entries import picture_problem
 from ..plot.images import shown_of
 from ..run.directory import file_to_open
@@ -66,7 +65,11 @@ def push(
 
 def _draw(model: Model, spec: Spec, path: Path) -> bool:
     """Draws as a picture, where the model samples and they have one."""
-    if not isinstance(model, Samples) or picture_problem(drawn_entries(model)) or {*model.conditions} - {"label"}:
+    if (
+        not isinstance(model, Samples)
+        or picture_problem(entries_by(model, spec.sample.way))
+        or {*model.conditions} - {"label"}
+    ):
         return False
     on = find_device("auto")
     prepare(spec, on)

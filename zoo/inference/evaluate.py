@@ -47,7 +47,7 @@ def measure(
     """
     found: dict[str, Measurement] = {}
     for part in metrics:
-        with trusted(), seeded(source.device, seed, "evaluate", part.name), _needs_named(part):
+        with trusted(), seeded(source.device, seed, "evaluate", part.name), _needs_named(part, model):
             metric, taken = part(), None
             if needs_training_data(metric):
                 taken = _fit(metric, part.name, model, trained_on, seed, batch)
@@ -81,12 +81,12 @@ def _in_order(source: Source, batch: int) -> Iterator[Batch]:
 
 
 @contextmanager
-def _needs_named(part: Part[Metric]) -> Iterator[None]:
+def _needs_named(part: Part[Metric], model: Model) -> Iterator[None]:
     """UsageError where a batch lacks an entry: a metric of a plugin may not say what it needs."""
     try:
         yield
     except KeyError as error:
-        if error.args[0] not in ENTRIES:
+        if error.args[0] not in {*ENTRIES, *model.event.entries}:
             raise
         raise UsageError(f"metric '{part.name}' needs the {error.args[0]} of each example") from error
 

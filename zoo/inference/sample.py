@@ -16,6 +16,7 @@ from torch import Tensor
 from ..engine.randomness import seeded
 from ..engine.runtime import find_device, place, prepare
 from ..errors import SpecError, UsageError
+from ..event import Event
 from ..interfaces import Batch, Condition, Model, Sampler, Samples, SamplesEntries, SamplesMeans, map_condition
 from ..interfaces.boundary import trusted
 from ..interfaces.capabilities import drawn_entries
@@ -28,7 +29,7 @@ from ..share.file import Share, read_share
 from ..spec import Sample, Spec
 from ..storage.atomic import write_whole
 from .conditions import condition
-from .writers import FORMS, PICTURES, default_ending, writer
+from .writers import FORMS, PICTURES, default_ending, either, possible, writer
 
 BATCH = Sample().batch
 
@@ -52,9 +53,11 @@ def draw(
     batch: int = BATCH,
 ) -> Batch:
     """``n`` draws of a model in a file of the form that its ending names; the same seed gives the same file."""
-    write = writer(path, drawn_entries(model))
+    entries = entries_by(model, sampler)
+    write = writer(path, entries)
     if ending(path) in PICTURES and (shown := shown_of(n, model.event)) < n:
-        warnings.warn(f"{path} shows {shown} of {n} draws: a .npy, .pt or .csv file has all", Thinned, stacklevel=2)
+        others = either([end for end in possible(entries) if end not in PICTURES])
+        warnings.warn(f"{path} shows {shown} of {n} draws: a {others} file has all", Thinned, stacklevel=2)
         n, context = shown, map_condition(lambda x: x[:shown], context)
     drawn = sample_entries(model, n, temperature=temperature, seed=seed, context=context, sampler=sampler, batch=batch)
     write_whole(path, lambda aside: write(drawn, aside))
@@ -93,6 +96,12 @@ def sample_entries(
             part = _some(context, slice(start, start + batch), device)
             pieces.append(draw_some(min(batch, n - start), part, temperature))
     return {name: torch.cat([piece[name].cpu() for piece in pieces]) for name in pieces[0]}
+
+
+def entries_by(model: Model, sampler: Way | None) -> Mapping[str, Event]:
+    """The entries of draws: all that the model draws, or the modelled one where a sampler draws."""
+    own = drawn_entries(model)
+    return own if sampler is None else {model.event.name: own[model.event.name]}
 
 
 def _entries_of(way: Samples | Sampler, name: str) -> Callable[[int, Condition | None, float], Batch]:
@@ -175,10 +184,10 @@ def sample_file(
     """
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     context = condition(opened.model, opened.n, given)
-    began = time.monotonic()
-    how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": way or opened.spec.sample.way}
+    began, sampler = time.monotonic(), way or opened.spec.sample.way
+    how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": sampler}
     how["batch"] = opened.spec.sample.batch
-    where = output or to_write(Path(f"samples{default_ending(drawn_entries(opened.model))}"), FORMS)
+    where = output or to_write(Path(f"samples{default_ending(entries_by(opened.model, sampler))}"), FORMS)
     drawn = draw(opened.model, where, seed=seed, context=context, **how)
     return Drawn(len(drawn[opened.model.event.name]), where, time.monotonic() - began)
 

@@ -45,7 +45,7 @@ def writer(path: Path, entries: Entries) -> Callable[[Batch, Path], None]:
         raise UsageError(f"'{path}' should end in one of {', '.join(FORMS)}")
     problem = form.problem(entries)
     if problem is not None:
-        raise UsageError(f"{problem}; write {_either(possible(entries))}")
+        raise UsageError(f"{problem}; write {either(possible(entries))}")
     return lambda batch, aside: form.write(batch, entries, aside)
 
 
@@ -67,7 +67,8 @@ def array_writer(path: Path) -> Callable[[Tensor, Path], None]:
     return lambda x, aside: write({"x": x}, {"x": Event("x", Shape(*x.shape[1:]))}, aside)
 
 
-def _either(endings: Sequence[str]) -> str:
+def either(endings: Sequence[str]) -> str:
+    """Endings as a sentence offers them."""
     return " or ".join(filter(None, (", ".join(endings[:-1]), endings[-1])))
 
 

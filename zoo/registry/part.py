@@ -211,7 +211,9 @@ def _check_annotation(cls: type, name: str, hint: Any) -> None:
         TypeAdapter(hint)
     except PydanticSchemaGenerationError:
         called = getattr(hint, "__name__", hint)
-        raise TypeError(f"parameter '{name}' of {cls.__qualname__} is a {called}, which no spec can write") from None
+        raise TypeError(
+            f"parameter '{name}' of {cls.__qualname__} has type {called}, which cannot be written in YAML"
+        ) from None
 
 
 def declare_node(lookup: Lookup, kind: type[Component], node: Any, place: Place = NOWHERE) -> Part[Any]:

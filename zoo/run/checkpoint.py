@@ -121,7 +121,7 @@ def verify(path: Path) -> None:
             raise DamagedFile(f"{path}: {MANIFEST} does not name what a checkpoint holds")
         for name, facts in manifest.items():
             if _facts(path / name) != facts:
-                raise DamagedFile(f"{path}: {name} is not what was written")
+                raise DamagedFile(f"{path}: checksum mismatch in {name}")
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedFile(f"{path}: {type(error).__name__}: {error}") from None
 

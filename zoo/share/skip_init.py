@@ -1,4 +1,4 @@
-"""A model for a file to fill: built as declared, but without drawing weights that the file overwrites."""
+"""Models without random initialisation: built as declared, for a file to provide the weights."""
 
 from __future__ import annotations
 

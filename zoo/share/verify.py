@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 PROBLEMS = {
-    "older": "here is the newer {}",
-    "newer": "here is the older {}",
-    "unknown": "that version has none",
+    "older": "the installed version {} is newer",
+    "newer": "the installed version {} is older",
+    "unknown": "not in the installed version",
     "missing": "not installed",
     "file": "a Python file of the run, which is not executed; read it, and add --trust to compare the tensors as well",
 }

@@ -13,11 +13,10 @@ from ..data.batches import Source
 from ..engine.runtime import Choices
 from ..errors import ZooError
 from ..format.metadata import Parents
-from ..inference.sample import draw
+from ..inference.sample import draw, entries_by
 from ..inference.views import draw_picture, drawn_by, first_examples
 from ..inference.writers import default_ending
 from ..interfaces import Batch, Model, Samples, map_condition
-from ..interfaces.capabilities import drawn_entries
 from ..plot.curves import changing, curves, weights_in
 from ..plot.density import density_picture
 from ..plot.images import shown_of, write_png
@@ -85,7 +84,7 @@ class Journal:
         """Samples of a model, if it samples, under the conditions of examples of a source."""
         if not isinstance(model, Samples):
             return
-        path = self.directory / run.SAMPLES / f"step-{step}{default_ending(drawn_entries(model))}"
+        path = self.directory / run.SAMPLES / f"step-{step}{default_ending(entries_by(model, self.spec.sample.way))}"
         asked = self.spec.sample
         n, context = shown_of(asked.n, model.event), None
         if {*model.conditions} - {"label"}:  # each class in turn; anything else as in the data

@@ -383,7 +383,7 @@ class Trainer:
         return self._evaluated[1]
 
     def publish_if_unjudged(self) -> None:
-        """Without a judge the latest weights are the run's model."""
+        """Without train.best, publish the latest weights."""
         if self.best is not None:
             return
         model = self.evaluated()
