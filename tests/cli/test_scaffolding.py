@@ -136,7 +136,7 @@ REFUSED = {
     "a path": (["../mine"], "letters, digits, '-' and '_', not '../mine'"),
     "nothing": ([""], "letters, digits, '-' and '_', not ''"),
     "an end": (["mine-"], "ends in a letter or a digit, not as 'mine-'"),
-    "a name of zoo's": (["flows"], "the plugin name 'flows' is that of zoo, which is installed: take another"),
+    "a name of zoo's": (["flows"], "the plugin name 'flows' is already used by zoo; choose another"),
     "a near kind": (["mine", "--kind", "bijektion"], "kind 'bijektion' to start from; did you mean 'bijection'?"),
     "no kind": (["mine", "--kind", "zzz"], "kind 'zzz' to start from; known: bijection, conditioner, dataset"),
     "a licence": (["mine", "--licence", "Do what you want"], "'Do what you want' is not an SPDX licence identifier"),

@@ -165,7 +165,7 @@ def test_damaged_record_is_not_guessed(text: str, sound: Path, whole: Path, tmp_
     shutil.copytree(sound, where(tmp_path))
     record = where(tmp_path) / run.RUN
     record.write_text(text)
-    with pytest.raises(zoo.DamagedFile, match=r"run\.json does not say any more what the run is computed on"):
+    with pytest.raises(zoo.DamagedFile, match=r"run\.json no longer records the runtime of the run"):
         zoo.resume(where(tmp_path))
     record.unlink()
     assert_survived(tmp_path, whole)

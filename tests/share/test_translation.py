@@ -461,7 +461,7 @@ def test_a_scorer_of_integers_is_translated(form: str, tmp_path: Path) -> None:
 def test_a_stochastic_bound_is_no_function() -> None:
     model = assembly.build(load_spec("realnvp-mnist", small=True))
     assert isinstance(program_of(model), Sampling)
-    with pytest.raises(zoo.UsageError, match=r"model 'flow' gives no .* \(score: it draws random"):
+    with pytest.raises(zoo.UsageError, match=r"model 'flow' has no function .* \(score: it draws random"):
         program_of(model, "score")
 
 
@@ -495,7 +495,7 @@ def test_export_writes_programs(share: Maker, tmp_path: Path, monkeypatch: pytes
     [
         (["--format", "onx"], 2, "there is no format 'onx'; did you mean 'onnx'?"),
         (["--format", "pt2", "--function", "scor"], 2, "there is no function 'scor'; did you mean 'score'?"),
-        (["--function", "score"], 2, "--function goes with --format onnx, torchscript or pt2"),
+        (["--function", "score"], 2, "--function requires --format onnx, torchscript or pt2"),
     ],
 )
 def test_export_refuses(options: list[str], code: int, message: str, share: Maker) -> None:

@@ -245,7 +245,7 @@ PLUGIN = '''
     [
         ("1.2", "ok", []),
         ("1.10", "older", ["bijection 'acme.norm' of acme-zoo 1.2: the installed version 1.10 is newer"]),
-        ("1.2rc1", "newer", ["bijection 'acme.norm' of acme-zoo 1.2: the installed version 1.2rc1"]),
+        ("1.2rc1", "newer", ["bijection 'acme.norm' of acme-zoo 1.2: the installed version 1.2rc1 is older"]),
     ],
 )
 def test_other_versions_are_told(version: str, state: str, problem: list[str], file: Path, tmp_path: Path) -> None:

@@ -313,7 +313,7 @@ def test_a_file_of_before_a_plugin_had_a_name_of_both_opens(registry: Registry, 
         "CosineNoise"
     ]
     recorded["kind"] = "beta.schedule"
-    with pytest.raises(zoo.DamagedFile, match=r"does not record who brings schedule 'gamma\.cosine'"):
+    with pytest.raises(zoo.DamagedFile, match=r"does not record the plugin of schedule 'gamma\.cosine'"):
         spec_of(header, file)
 
 

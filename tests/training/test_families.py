@@ -143,7 +143,7 @@ def test_the_shared_file_is_what_was_trained(family: Family) -> None:
 
 @each
 def test_needs_its_plugin(family: Family) -> None:
-    with pytest.raises(zoo.PluginError, match=r"needs what is not installed here: .*zoo-toys"):
+    with pytest.raises(zoo.PluginError, match=r"needs components that are not installed: .*zoo-toys"):
         zoo.load(family.file)
 
 

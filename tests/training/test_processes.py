@@ -193,7 +193,7 @@ def test_how_many_are_to_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", "29400")
     assert launcher.to_start(2, 2) == launcher.to_start(None, 2) == 0
-    with pytest.raises(zoo.UsageError, match="--processes 3 stands against the 2"):
+    with pytest.raises(zoo.UsageError, match="--processes 3 does not match the 2"):
         launcher.to_start(3, 2)
 
 

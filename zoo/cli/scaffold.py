@@ -127,7 +127,7 @@ def _check_name(name: str) -> None:
         raise UsageError(f"the name of a package ends in a letter or a digit, not as {name!r}")
     claimed = [plugin.distribution for plugin in found() if plugin.name == name]
     if claimed:
-        raise UsageError(f"the plugin name '{name}' is that of {listed(claimed)}, which is installed: take another")
+        raise UsageError(f"the plugin name '{name}' is already used by {listed(claimed)}; choose another")
 
 
 def _spdx(licence: str) -> str:

@@ -46,7 +46,7 @@ def export(
         file, digest = reexport(Path(target), where, licence, trust=trust)
         answer = {"output": str(output or file), "digest": digest}
     else:
-        raise UsageError("--function goes with --format onnx, torchscript or pt2: a share file holds the whole model")
+        raise UsageError("--function requires --format onnx, torchscript or pt2: a share file has the whole model")
     if as_json:
         print_json(answer)
     else:

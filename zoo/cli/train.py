@@ -109,7 +109,7 @@ def train(
     given = {"--set": sets or None, "--seed": seed, "--device": device, "--name": name, "--small": small or None}
     for option, value in given.items():
         if resume is not None and value is not None:
-            raise UsageError(f"{option} does not go with --resume: a run goes on with its own resolved spec")
+            raise UsageError(f"{option} cannot be combined with --resume: a run resumes with its own resolved spec")
 
     from ..assembly import build as assembly
     from ..engine import launcher

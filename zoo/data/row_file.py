@@ -179,7 +179,7 @@ class CsvFile(RowFile):
             for number, cell in enumerate(cells):
                 if not _is_number(cell) or not _fits(np.float64(cell)):
                     return DataError(f"{self.path}:{line} {self.title(number)} {_wrong(cell)}")
-        return DataError(f"{self.path} is not read as rows of numbers: save it anew as plain csv")
+        return DataError(f"{self.path} cannot be read as rows of numbers; save it as plain csv")
 
     @cached_property
     def _first(self) -> tuple[int, list[str]]:

@@ -33,7 +33,7 @@ def to_start(asked: int | None, recorded: int) -> int:
     if started is None:
         return asked or recorded
     if asked not in (None, started):
-        raise UsageError(f"--processes {asked} stands against the {started} that the launcher has started")
+        raise UsageError(f"--processes {asked} does not match the {started} processes that the launcher has started")
     return 0
 
 

@@ -123,7 +123,7 @@ class Runtime:
         self.device = torch.device(processes.device(choices.device))
         self.processes = processes
         if choices.compile and not can_compile(self.device):
-            raise UsageError(f"engine.compile is on, but there is no compiler for {self.device} here")
+            raise UsageError(f"engine.compile is on, but no compiler for {self.device} is installed")
         self.model = place(model, self.device, choices.channels_last)
         self._forward: Callable[[Batch, Clock], Terms] = self.model
         self._replica: DistributedDataParallel | None = None

@@ -100,7 +100,7 @@ def program_of(model: Model, name: str | None = None) -> Program:
         if reason is None:
             return program
         reasons.append(f"{kind.name}: {reason}")
-    raise UsageError(f"model '{called}' gives no function for other runtimes ({'; '.join(reasons)})")
+    raise UsageError(f"model '{called}' has no function that other runtimes can run ({'; '.join(reasons)})")
 
 
 def _draws(program: Program) -> bool:

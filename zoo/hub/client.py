@@ -76,12 +76,12 @@ def _look_up(address: Address) -> tuple[str, RepoSibling]:
     info = _api().model_info(address.repository, revision=address.revision, files_metadata=True, timeout=TIMEOUT)
     commit = str(info.sha)
     if not is_commit(commit) or (address.pinned and commit != address.revision):
-        raise DamagedFile(f"{address}: {host()} tells no commit of it")
+        raise DamagedFile(f"{address}: {host()} did not return a commit")
     file = next((file for file in info.siblings or () if file.rfilename == FILE), None)
     if file is None:
         raise UsageError(f"{address.at(commit)} holds no {FILE}: it is not a model of zoo")
     if file.size is None or _announced_hash(file) is None:
-        raise DamagedFile(f"{address.at(commit)}: {host()} tells no size and hash of its {FILE}")
+        raise DamagedFile(f"{address.at(commit)}: {host()} did not return the size and hash of its {FILE}")
     if file.size > MAX_BYTES:
         message = f"its {FILE} has {file.size:,} bytes, of at most {MAX_BYTES:,} that are fetched"
         raise DamagedFile(f"{address.at(commit)}: {message}; download it yourself and name the file")
@@ -108,7 +108,7 @@ def _download(address: Address, pinned: Address, file: RepoSibling) -> Path:
     if _hash(path, file) != _announced_hash(file):
         for place in (path.resolve(), path):
             place.unlink(missing_ok=True)
-        raise DamagedFile(f"{pinned}: what {host()} sent is not the {FILE} whose hash it tells; it was removed")
+        raise DamagedFile(f"{pinned}: checksum mismatch in the {FILE} that {host()} sent; it was removed")
     return path
 
 

@@ -58,7 +58,7 @@ def _refusal(what: str, error: HfHubHTTPError) -> ZooError:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if isinstance(error, GatedRepoError):
-        return UsageError(f"{what} is open only to those whom its owner admits: ask there, and {LOGIN}")
+        return UsageError(f"{what} has restricted access: request it from the owner, and {LOGIN}")
     if isinstance(error, RepositoryNotFoundError):
         return UsageError(f"{what}: {host()} has no such repository, or it is private: {LOGIN}")
     if isinstance(error, RevisionNotFoundError):

@@ -317,7 +317,9 @@ class Registry:
     def _add_migration(self, plugin: Plugin, migration: Migration) -> None:
         cls = migration.component
         if cls not in plugin.components:
-            raise ValueError(f"{migration.step.__qualname__} migrates {cls.__qualname__}, no component of this plugin")
+            raise ValueError(
+                f"{migration.step.__qualname__} migrates {cls.__qualname__}, which is not a component of this plugin"
+            )
         steps = self._migrations.setdefault(cls, [])
         if any(step.before == migration.before for step in steps):
             raise ValueError(f"two steps migrate {cls.__qualname__} to {migration.before}")

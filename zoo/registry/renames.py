@@ -26,7 +26,7 @@ def former_keys(renamed: Mapping[str, str], node: Mapping[str, Any]) -> list[str
         if renamed[key] in node:
             at = key_place(node, key)
             raise SpecError(
-                Problem(at.mark, at.path, f"'{key}' is the former name of '{renamed[key]}': say one of them")
+                Problem(at.mark, at.path, f"'{key}' is the former name of '{renamed[key]}': use only one of them")
             )
     return found
 

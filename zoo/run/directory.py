@@ -208,7 +208,7 @@ def choices_of(directory: Path) -> Choices | None:
         raise UsageError(f"{file} could not be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFile(
-            f"{file} does not say any more what the run is computed on ({type(error).__name__}: {error}); remove it to "
+            f"{file} no longer records the runtime of the run ({type(error).__name__}: {error}); remove it to "
             "choose anew, maybe to other bits"
         ) from None
 

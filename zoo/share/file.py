@@ -117,7 +117,7 @@ class Share:
         """
         for override in overrides:
             if override.startswith("model"):
-                raise UsageError(f"--set {override}: the model of a share file is what it is; train another")
+                raise UsageError(f"--set {override}: the model of a share file cannot be changed; train another one")
         if not overrides and not metrics:
             return self.spec
         node = self.spec.resolved()

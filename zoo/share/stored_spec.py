@@ -104,7 +104,7 @@ def require_all(path: Path, found: Sequence[Need]) -> None:
     if missing:
         wanted = " ".join(sorted({need.requirement for need in missing}))
         raise PluginError(
-            f"{path} needs what is not installed here: {', '.join(map(str, missing))}; if you trust who brings it:\n"
+            f"{path} needs components that are not installed: {', '.join(map(str, missing))}; if you trust them:\n"
             f"pip install {wanted}"
         )
 
@@ -136,7 +136,7 @@ def spec_of(header: Header, path: Path) -> Spec:
             text = f"{what} has a parameter '{key}' that the file does not set, and no default comes in{_remedy(found)}"
             raise SpecError(Problem(None, f"{path}: {part.place.path}", text))
         if part.cls not in recorded and not issubclass(part.cls, Absent):
-            raise DamagedFile(f"{path} does not record who brings {part.kind} '{part.name}'")
+            raise DamagedFile(f"{path} does not record the plugin of {part.kind} '{part.name}'")
     return spec
 
 
