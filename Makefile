@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOWEST := .venv-lowest
 
-.PHONY: install train test test-slow test-lowest lint types tests durations schema clean
+.PHONY: install train test test-slow test-lowest lint types tests durations figures reached pictures schema clean
 
 train: install
 	$(BIN)/zoo train $(SPEC)
@@ -42,6 +42,17 @@ test-lowest: install
 	$(LOWEST)/bin/pip install --no-deps --no-build-isolation --editable .
 	$(BIN)/python tests/helpers/lowest_versions.py share $(LOWEST)
 	$(LOWEST)/bin/python -m pytest -n auto $$($(BIN)/python tests/helpers/lowest_versions.py tests)
+
+# Every figure of the shipped weights, measured again.
+figures: install
+	$(BIN)/zoo figures
+
+# Figures from the weights into the specs and README.md, and the pictures of docs.
+reached: install
+	$(BIN)/python weights/release.py reached
+
+pictures: install
+	$(BIN)/python weights/release.py pictures
 
 # What editors check specs/ against: it depends on what is installed.
 schema: install

@@ -6,6 +6,8 @@ import shlex
 
 DISTRIBUTION = "generative-zoo"
 """What package indexes call zoo: there ``zoo`` is another project. It is imported, and called, as ``zoo``."""
+WEIGHTS = f"{DISTRIBUTION}-weights"
+"""The distribution of trained weights of zoo's own specs; an extra, ``weights``, installs it."""
 HOME = "zoo"
 """How zoo itself is recorded among the distributions that bring components, whatever a package index calls it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from operator import itemgetter
 from typing import Literal
 
@@ -76,12 +77,13 @@ class EvidenceLowerBound(Metric):
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         spread = Spread()
         parts = per_example(batches, lambda batch: self._parts(model, batch, spread))
-        nll, kl = parts.mean(1).tolist()
+        nll, kl = parts
         found = {"elbo": -(nll + kl), "reconstruction": nll, "kl": kl}
+        means = {name: Measurement.mean_of(values) for name, values in found.items()}
         if spread.n:
-            found["active"] = float((spread.variance > ACTIVE).sum())
+            means["active"] = Measurement(float((spread.variance > ACTIVE).sum()), len(nll))
         lost = int((~parts.isfinite()).any(0).sum())
-        return {name: Measurement(value, parts.shape[1], not_finite=lost) for name, value in found.items()}
+        return {name: replace(mean, not_finite=lost) for name, mean in means.items()}
 
     def _parts(self, model: Model, batch: Batch, spread: Spread) -> Tensor:
         """The two terms of the bound, ``[2, B]``; the codes are added to ``spread``."""

@@ -170,4 +170,6 @@ class BitsPerDim(Metric):
         self.check(model)
         found = negative_log_likelihood(model, batches, self.draws, "bits_per_dim")
         nll = found["nll"]
-        return {"bits_per_dim": replace(nll, value=model.event.bits_per_dim(nll.value)), **found}
+        bits, error = model.event.bits_per_dim, nll.standard_error
+        each = replace(nll, value=bits(nll.value), standard_error=None if error is None else bits(error))
+        return {"bits_per_dim": each, **found}

@@ -234,7 +234,7 @@ USAGE: list[tuple[list[str], str]] = [
     (["export", "RUN", "-o", "RUN/resolved.yaml"], "should end in"),
     (["train", "realnvp-2d", "--small", "--device", "abacus"], "abacus"),
     (["train", "realnvp-2e"], "there is no spec 'realnvp-2e'; did you mean 'realnvp-2d'?"),
-    (["evaluate", "nowhere"], "there is no run or file nowhere"),
+    (["evaluate", "nowhere"], "run or file not found: nowhere"),
     (["evaluate", "."], ". is not a run"),
     (["evaluate", "RUN", "--set", "model.base=logistic"], "the model of a share file cannot be changed"),
     (["sample", "RUN", "--temperature", "0"], "the temperature is above 0, not 0.0"),

@@ -15,8 +15,8 @@ from run_cli import tab
 from zoo.catalogue import queries
 from zoo.cli import completion
 from zoo.cli.scaffold import EXAMPLES
-from zoo.document.shipped import shipped_specs, shipped_tables
 from zoo.registry.registry import installed
+from zoo.registry.shipped import shipped_specs, shipped_tables, shipped_weights
 
 ZOO = str(Path(sys.executable).parent / "zoo")
 RUN, SHARE, OWN = "runs/plane/first", "shared/model.safetensors", "mine.yaml"
@@ -67,7 +67,8 @@ def test_names(here: Path, cache: Path) -> None:
 
 
 def test_files(here: Path, cache: Path) -> None:
-    assert offered("zoo sample ", here, cache) == [SHARE, RUN]
+    assert offered("zoo sample ", here, cache) == [SHARE, RUN, *sorted(shipped_weights())]
+    assert offered("zoo sample realnvp-2", here, cache) == ["realnvp-2d"]
     assert offered("zoo train --resume ", here, cache) == [RUN]
     assert offered("zoo evaluate ./sh", here, cache) == [f"./{SHARE}"]
     assert offered(f"zoo export {here}/runs/", here, cache) == [f"{here}/{RUN}"]

@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 
 from zoo.cli.app import app
 from zoo.cli.scaffold import EXAMPLES, component_of
-from zoo.document.shipped import shipped_specs
+from zoo.registry.shipped import shipped_specs
 from zoo.spec.load import read_merged
 
 ROOT = Path(__file__).parents[2]

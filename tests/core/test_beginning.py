@@ -85,7 +85,7 @@ def test_a_part_that_does_not_fit_is_refused(
 
 
 def test_a_file_that_is_not_there_is_told_how_to_make(tmp_path: Path) -> None:
-    told = r"init_from  there is no run or file runs/realnvp-2d/first; it is made by: zoo train realnvp-2d --name first"
+    told = r"init_from  run or file not found: runs/realnvp-2d/first; it is made by: zoo train realnvp-2d --name first"
     with pytest.raises(zoo.UsageError, match=told):
         zoo.train(spec(["act_norm"], init_from="runs/realnvp-2d/first"), runs=tmp_path)
     with pytest.raises(zoo.UsageError, match=r"no run or file nowhere\.safetensors\n"):

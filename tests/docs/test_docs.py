@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from zoo.catalogue.entries import Shelf
 from zoo.catalogue.queries import catalogue
 from zoo.cli.app import app
-from zoo.document.shipped import shipped_specs
-from zoo.registry.discovery import GROUP, found
+from zoo.registry.discovery import PLUGINS, found
 from zoo.registry.registry import Registry
+from zoo.registry.shipped import shipped_specs
 from zoo.site.build import pages
 from zoo.site.component_pages import path_of, path_of_kind
 
@@ -70,7 +70,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Documented:
     """The whole site, once: half a minute on a busy core. Two plugins of strangers are installed beside zoo's."""
     home = tmp_path_factory.mktemp("docs")
     (home / "documented_masks.py").write_text(STRANGER)
-    points = [*entry_points(group=GROUP), point("acme", "documented_masks"), point("toys", "zoo_toys", "zoo-toys")]
+    points = [*entry_points(group=PLUGINS), point("acme", "documented_masks"), point("toys", "zoo_toys", "zoo-toys")]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(TOYS)
         patch.syspath_prepend(home)

@@ -16,20 +16,20 @@ from types import ModuleType, SimpleNamespace
 from pytest import MonkeyPatch
 
 import zoo
-from zoo.registry.discovery import GROUP, found
+from zoo.registry.discovery import PLUGINS, found
 from zoo.registry.registry import Registry
 
 
 def point(name: str, module: str, distribution: str = "stranger", version: str = "1.0") -> EntryPoint:
     """An entry point as an installed distribution would bring it."""
-    made = EntryPoint(name, module, GROUP)
+    made = EntryPoint(name, module, PLUGINS)
     vars(made)["dist"] = SimpleNamespace(name=distribution, version=version)
     return made
 
 
 def registry_with(*points: EntryPoint) -> Registry:
     """What is installed, and these."""
-    return Registry(found([*entry_points(group=GROUP), *points]))
+    return Registry(found([*entry_points(group=PLUGINS), *points]))
 
 
 @contextmanager

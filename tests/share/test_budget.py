@@ -18,11 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo
 from zoo.assembly import build as assembly
-from zoo.document.shipped import shipped_specs
 from zoo.format.header import Header, TensorEntry
 from zoo.interfaces.component import Component, kind_name, kind_of
 from zoo.registry.part import Part, example_of, parameters_of, part_of
 from zoo.registry.registry import declare, installed
+from zoo.registry.shipped import shipped_specs
 from zoo.share import budget, tensors
 from zoo.share.budget import Bounded, Budget, judge_sizes, tensors_in
 from zoo.share.skip_init import build_unfilled

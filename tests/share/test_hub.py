@@ -477,7 +477,7 @@ def test_a_branch_that_moves_meanwhile(file: Path, other: Path, hub: HubServer) 
         (["FILE", "acme/moons@v1"], 2, "'acme/moons@v1' is not a repository of a hub"),
         (["FILE", "hf://acme/moons"], 2, "is not a repository of a hub"),
         (["FILE", "acme/moons", "--revision", "a..b"], 2, "'a..b' is not a revision"),
-        (["nowhere", "acme/moons"], 2, "there is no run or file nowhere"),
+        (["nowhere", "acme/moons"], 2, "run or file not found: nowhere"),
         (["DAMAGED", "acme/moons"], 5, "is damaged"),
         (["FILE", "others/moons"], 2, "does not allow it (You have no rights [31mthere.): log in"),
     ],

@@ -85,6 +85,7 @@ NEEDING = {
     "encode": ["encode RUN -o x.npy"],
     "export": ["export RUN -o x.safetensors", "export RUN --format torchscript -o x.pt"],
     "push": ["push RUN acme/try"],
+    "figures": ["figures RUN"],
     "train": [
         "train --resume RUN",
         "train RUN/resolved.yaml --steps 1",

@@ -19,10 +19,10 @@ from zoo.catalogue.docstrings import first_sentence
 from zoo.catalogue.entries import Shelf
 from zoo.catalogue.queries import catalogue
 from zoo.cli.app import app
-from zoo.document.shipped import shipped_specs
 from zoo.registry import discovery
 from zoo.registry.discovery import Found, found
 from zoo.registry.registry import Registry
+from zoo.registry.shipped import shipped_specs
 from zoo.spec.load import read_merged
 
 MASK = '''

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 import zoo
 from zoo.cli.app import app
 from zoo.document import shipped
-from zoo.document.shipped import shipped_specs
 from zoo.errors import Interrupted, SpecError, UsageError
+from zoo.registry.shipped import shipped_specs
 from zoo.report.table_format import latex, markdown, plain, separated
 from zoo.report.table_runs import Figure, TabledRow
 from zoo.report.table_spec import read_table

@@ -11,14 +11,15 @@ import yaml
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from ..document.shipped import shipped_specs
 from ..interfaces import Component
 from ..interfaces.component import kind_key, kind_of, registration_of
 from ..registry.discovery import Found
 from ..registry.part import Part, example_of, parameters_of
 from ..registry.registry import installed
+from ..registry.shipped import shipped_specs
 from ..settings import Settings
 from ..spec import Spec
+from ..spec.spec import Reached
 from .docstrings import about, description, first_sentence, plain, summary, text
 from .entries import Entry, Parameter, Shelf
 from .json_schema import either, of_record, with_former_keys
@@ -50,6 +51,13 @@ def describe_spec(path: Path) -> tuple[str, str]:
     """The model's name and the description of a shipped spec."""
     model, description = _glanced_at(path)
     return model, first_sentence(description)
+
+
+def reached_by(path: Path) -> list[dict[str, Any]]:
+    """The figures that a shipped spec says its model has reached."""
+    node = _children(yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)).get("reached")
+    figures = yaml.load(yaml.serialize(node), Loader=_Loader) if node else []
+    return [Reached(**figure).model_dump() for figure in figures]
 
 
 def _glanced_at(path: Path) -> tuple[str, str]:

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ..document.shipped import shipped_specs
 from ..registry.discovery import Found, environment, found, sources, stamp_of
 from ..registry.kinds import bare_name
+from ..registry.shipped import shipped_specs, shipped_weights
 from ..storage.cache import keep, recalled
 from .docstrings import plain
 from .entries import Entry, Shelf, keep_shelf, shelf_kept
@@ -25,6 +26,10 @@ class SpecLine:
     name: str
     family: str
     description: str
+    reached: list[dict[str, Any]]
+    """The figures that its model has reached, the first one first: metric, value, standard error, n, kind, file."""
+    weights: Path | None
+    """The share file of its trained model, if that is installed."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +87,21 @@ def specs(shelves: Iterable[Shelf]) -> list[SpecLine]:
     families = {entry.name: shelf.title for shelf in shelves for entry in shelf.entries if entry.kind == "model"}
     rows = recalled("specs", [_specs_stamp()])
     if rows is None:
-        from .describe import describe_spec
+        from .describe import describe_spec, reached_by
 
-        rows = [[name, *describe_spec(path)] for name, path in shipped_specs().items()]
+        rows = [[name, *describe_spec(path), reached_by(path)] for name, path in shipped_specs().items()]
         keep("specs", _specs_stamp(), rows)
-    return [SpecLine(name, families.get(model, "Unknown"), description) for name, model, description in rows]
+    weights = shipped_weights()
+    return [
+        SpecLine(name, families.get(model, "Unknown"), description, reached, weights.get(name))
+        for name, model, description, reached in rows
+    ]
 
 
 def specs_kept() -> dict[str, str]:
     """The names of the shipped specs, with their descriptions as far as those are remembered."""
     rows = recalled("specs", [_specs_stamp()]) or []
-    return dict.fromkeys(shipped_specs(), "") | {name: description for name, _, description in rows}
+    return dict.fromkeys(shipped_specs(), "") | {name: description for name, _, description, _ in rows}
 
 
 def _specs_stamp() -> str:
@@ -108,7 +117,7 @@ def resolved(name: str) -> Resolved:
         from ..spec import load_spec
 
         # As it will be recalled, whether it is now or not.
-        node = json.loads(json.dumps(load_spec(name).resolved()))
+        node = json.loads(json.dumps(load_spec(name).described()))
         kept = {"node": node, "text": write_yaml(node)}
         keep(f"resolved/{name}", stamp, kept)
     return Resolved(**kept)

@@ -27,7 +27,7 @@ atexit.register(gc.freeze)
 
 JOURNEY = (
     "list", "show", "build", "train", "evaluate", "sample", "encode", "compare", "table", "diff",
-    "export", "verify", "push", "data", "new", "plugins", "schema", "docs",
+    "export", "verify", "figures", "push", "data", "new", "plugins", "schema", "docs",
 )  # fmt: skip
 """The commands in the order in which a user meets them."""
 

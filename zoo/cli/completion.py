@@ -61,7 +61,7 @@ def specs(incomplete: str) -> list[Offer]:
 
 def tables(incomplete: str) -> list[Offer]:
     """Names of shipped tables, and table files."""
-    from ..document.shipped import shipped_tables
+    from ..registry.shipped import shipped_tables
 
     return [*_offered(((name, "") for name in shipped_tables()), incomplete), *_files(incomplete, _is_spec)]
 
@@ -72,13 +72,15 @@ def runs(incomplete: str) -> list[Offer]:
 
 
 def targets(incomplete: str) -> list[Offer]:
-    """Runs and share files."""
-    return _files(incomplete, lambda path: _is_run(path) or _is_share(path))
+    """Runs, share files, and specs with trained weights."""
+    from ..registry.shipped import shipped_weights
+
+    return [*_with_models(incomplete), *_offered(((name, "") for name in shipped_weights()), incomplete)]
 
 
 def declarations(incomplete: str) -> list[Offer]:
     """Whatever declares a model: specs, runs and share files."""
-    return [*specs(incomplete), *targets(incomplete)]
+    return [*specs(incomplete), *_with_models(incomplete)]
 
 
 def examples(incomplete: str) -> list[Offer]:
@@ -105,6 +107,10 @@ def _offered(words: Iterable[Offer], incomplete: str) -> list[Offer]:
     for word, line in words:
         first.setdefault(word, line)
     return [(word, line) for word, line in sorted(first.items()) if word.startswith(incomplete)]
+
+
+def _with_models(incomplete: str) -> list[Offer]:
+    return _files(incomplete, lambda path: _is_run(path) or _is_share(path))
 
 
 def _files(incomplete: str, wanted: Callable[[Path], bool]) -> list[Offer]:

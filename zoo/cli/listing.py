@@ -24,7 +24,7 @@ from .app import (
 
 if TYPE_CHECKING:
     from ..catalogue.entries import Parameter
-    from ..catalogue.queries import Resolved
+    from ..catalogue.queries import Resolved, SpecLine
 
 
 @command("list")
@@ -34,7 +34,7 @@ def list_(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List specs, kinds and components, with one line each."""
+    """List specs, kinds and components, with one line each; specs after a star have trained weights here."""
     from ..catalogue import queries
     from ..errors import nearest
 
@@ -44,12 +44,12 @@ def list_(
         raise UsageError(f"there is no kind '{kind}'{nearest(kind, queries.components(shelves))}")
     shipped = [] if kind else queries.specs(shelves)
     if as_json:
-        specs = [{"name": s.name, "family": s.family, "description": s.description} for s in shipped]
+        specs = [vars(s) | {"weights": s.weights and str(s.weights)} for s in shipped]
         print_json({"specs": specs, "components": found})
         return
     width = max([len(s.name) for s in shipped] + [len(name) for names in found.values() for name in names])
     families = dict.fromkeys(line.family for line in shipped)
-    groups = {f"Specs: {f}": {s.name: s.description for s in shipped if s.family == f} for f in families}
+    groups = {f"Specs: {f}": {s.name: _spec_line(s) for s in shipped if s.family == f} for f in families}
     for title, entries in (groups | {f"Components: {of}": names for of, names in found.items()}).items():
         print(title)
         for name, line in entries.items():
@@ -66,8 +66,8 @@ def show(
 ) -> None:
     """Show a component: formula, reference, parameters; or a spec, resolved."""
     from ..catalogue import queries
-    from ..document.shipped import shipped_specs
     from ..errors import nearest
+    from ..registry.shipped import shipped_specs
 
     shelves, shipped = queries.catalogue(), shipped_specs()
     found = queries.pages(shelves, name)
@@ -150,6 +150,15 @@ def docs(
         print(output / "index.html")
 
 
+def _spec_line(spec: SpecLine) -> str:
+    """A description, before the figure that the spec's model has reached; starred where its weights are installed."""
+    from ..catalogue.figures import figure
+
+    star = "* " if spec.weights else "  "
+    reached = f"; {figure(spec.reached[0])}" if spec.reached else ""
+    return f"{star}{spec.description.removesuffix('.')}{reached}"
+
+
 def _parameter(row: Parameter) -> str:
     """A parameter with its type, default and description, on a line and those below it."""
     from ..catalogue.docstrings import plain
@@ -160,7 +169,7 @@ def _parameter(row: Parameter) -> str:
 
 def _resolved(name: str, overrides: list[str], trust: bool) -> Resolved:
     from ..catalogue.queries import Resolved, resolved
-    from ..document.shipped import shipped_specs
+    from ..registry.shipped import shipped_specs
 
     if name in shipped_specs() and not overrides and not Path(name).exists():
         return resolved(name)
@@ -172,7 +181,8 @@ def _resolved(name: str, overrides: list[str], trust: bool) -> Resolved:
         node = as_written(path)
     else:
         refuse_python_files(name, trust)
-        node = load_spec(path, overrides, trust=trust).resolved()
+        declared = load_spec(path, overrides, trust=trust)
+        node = declared.resolved() if overrides else declared.described()
     return Resolved(node, write_yaml(node))
 
 

@@ -24,6 +24,7 @@ from .app import (
 
 if TYPE_CHECKING:
     from ..interfaces import Measurement
+    from ..report.figures import Check
 
 
 @command("evaluate")
@@ -55,12 +56,58 @@ def evaluate(
         rows = {name: m.not_finite for name, m in measured.items() if m.not_finite}
         counted: dict[str, Any] = {"rows_not_finite": rows} if rows else {}
         counted |= {"fitted_on": fitted} if fitted else {}
+        errors = {name: m.standard_error for name, m in measured.items() if m.standard_error is not None}
+        counted |= {"standard_errors": errors} if errors else {}
         print_json({"metrics": values, "split": "test", "n": n, "kinds": kinds, "data": data, **counted})
     else:
         say(f"on the test split of {json.dumps(data)}")
         for name, n in fitted.items():
             say(f"{name}: fitted on {n:,} training examples")
-        print(columns([_measurement_row(k, m) for k, m in measured.items()], ["metric", "value", "n", "kind"]))
+        heads = ["metric", "value", "standard error", "n", "kind"]
+        print(columns([_measurement_row(name, m) for name, m in measured.items()], heads))
+
+
+@command("figures")
+def figures(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN_OR_FILE]...",
+            help="Share files, runs, or names of specs with weights; by default all weights that are installed.",
+            autocompletion=completion.targets,
+        ),
+    ] = None,
+    device: Device = None,
+    data_of_file: DataOfFile = False,
+    trust: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Measure recorded figures again; fail where one is not met within its standard error."""
+    from dataclasses import asdict
+
+    from ..distribution import install_hint
+    from ..registry.shipped import shipped_weights
+    from ..report.figures import check
+    from ..report.text_table import columns
+
+    names = targets or sorted(shipped_weights())
+    if not names:
+        raise UsageError(f"no trained weights are installed; get them by: {install_hint('weights')}")
+    how = {"data_of_file": data_of_file, "trust": trust}
+    checks = [one for name in names for one in check(name, device or "auto", **how)]
+    if as_json:
+        rows = [asdict(one) | {"met": one.met} for one in checks]
+        print_json({"figures": rows, "met": all(one.met for one in checks)})
+    else:
+        heads = ["model", "metric", "recorded", "standard error", "measured", ""]
+        print(columns([_check_row(one) for one in checks], heads))
+    if not all(one.met for one in checks):
+        raise typer.Exit(1)
+
+
+def _check_row(one: Check) -> list[str]:
+    values = ("" if value is None else f"{value:.5g}" for value in (one.recorded, one.standard_error, one.measured))
+    return [one.name, one.metric, *values, "ok" if one.met else one.problem or "NOT MET"]
 
 
 @command("sample")
@@ -231,4 +278,5 @@ def diff(
 
 def _measurement_row(name: str, measured: Measurement) -> list[str]:
     rows = f" ({measured.not_finite} of {measured.n} rows are not finite)" if measured.not_finite else ""
-    return [name, f"{measured.value:.4f}{rows}", str(measured.n), measured.kind]
+    error = "" if measured.standard_error is None else f"{measured.standard_error:.4f}"
+    return [name, f"{measured.value:.4f}{rows}", error, str(measured.n), measured.kind]

@@ -12,10 +12,10 @@ from string import Template
 
 from .. import API_VERSION, __version__
 from ..distribution import DISTRIBUTION
-from ..document.shipped import shipped_specs
 from ..errors import UsageError, listed, nearest
 from ..format.metadata import is_plugin_name, is_spec_name
 from ..registry.discovery import found
+from ..registry.shipped import shipped_specs
 from ..storage.atomic import make_directory, write_new
 
 EXAMPLES = {
@@ -85,6 +85,7 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
         ".github/workflows/tests.yaml": _template("plugin", "tests.yaml"),
         f"{package}/__init__.py": _template("plugin", "init.py.txt"),
         f"{package}/{component}.py": _template("kinds", f"{kind}.py.txt"),
+        "specs/__init__.py": _template("plugin", "specs_init.py.txt"),
         f"specs/{words['spec']}.yaml": "$modeline\n" + _template("kinds", f"{kind}.yaml"),
         "tests/test_laws.py": _template("plugin", "test_laws.py.txt"),
         "tests/test_specs.py": _template("plugin", "test_specs.py.txt"),

@@ -29,6 +29,10 @@ def export(
         str | None, typer.Option(help="What a program for other runtimes does: sample or score.")
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Terms under which the weights are shared.")] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="Store the weights as float16 or bfloat16, in half the size; figures are left out."),
+    ] = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
@@ -39,11 +43,13 @@ def export(
 
     chosen = format_named(form, output)
     where = None if output is None else to_write(output, ENDINGS.values() if form is None else [ENDINGS[chosen]])
+    if chosen != SHARE and dtype is not None:
+        raise UsageError("--dtype requires --format safetensors: a program computes with the model's own precision")
     if chosen != SHARE:
         written = translate(target, where, form=chosen, function=function, licence=licence, trust=trust)
         answer = {**vars(written), "output": str(output or written.output)}
     elif function is None:
-        file, digest = reexport(Path(target), where, licence, trust=trust)
+        file, digest = reexport(Path(target), where, licence, dtype=dtype, trust=trust)
         answer = {"output": str(output or file), "digest": digest}
     else:
         raise UsageError("--function requires --format onnx, torchscript or pt2: a share file has the whole model")

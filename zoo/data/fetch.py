@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ..document.merge import assign
 from ..document.nodes import Entries
-from ..document.shipped import shipped_specs
 from ..errors import UsageError, nearest
 from ..interfaces import Dataset
 from ..interfaces.component import kind_name
 from ..registry.part import Part
 from ..registry.registry import declare, installed
+from ..registry.shipped import shipped_specs
 from ..spec import load_spec, parts_in
 
 KIND = kind_name(Dataset)

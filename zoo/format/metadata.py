@@ -15,6 +15,8 @@ from .migrations import FORMAT, upgraded, version_of
 KEYS = {
     "format", "spec", "event", "components", "data", "seed", "step", "metrics", "ties", "parent", "licence", "digest"
 }  # fmt: skip
+FIGURE_DETAILS = ("fitted_on", "standard_error")
+"""What a figure records where it is known."""
 MAX_DEPTH = 64
 MAX_EVENT = 1 << 28
 """Numbers of one example, in all of its entries."""
@@ -217,9 +219,11 @@ def _judge_spec(spec: Any, recorded: Collection[str]) -> None:
 def _judge_metrics(metrics: Any) -> None:
     _require(isinstance(metrics, dict) and isinstance(metrics.get("figures", {}), dict), "metrics")
     for name, figure in metrics.get("figures", {}).items():
-        sound = isinstance(figure, dict) and figure.keys() - {"fitted_on"} == {"value", "n", "kind"} and is_line(name)
+        known = figure.keys() - FIGURE_DETAILS if isinstance(figure, dict) else None
+        sound = known == {"value", "n", "kind"} and is_line(name)
         sound = sound and (figure["value"] is None or type(figure["value"]) in (int, float))
         sound = sound and all(type(figure[key]) is int for key in figure.keys() & {"n", "fitted_on"})
+        sound = sound and type(figure.get("standard_error", 0.0)) in (int, float)
         _require(sound and is_line(figure["kind"]), "metrics")
 
 

@@ -18,6 +18,7 @@ from ..engine.randomness import seeded
 from ..engine.runtime import find_device, place, prepare
 from ..errors import DataError, SpecError, UsageError
 from ..event import ENTRIES
+from ..format.metadata import FIGURE_DETAILS
 from ..interfaces import Batch, Measurement, Metric, Model
 from ..interfaces.boundary import trusted
 from ..interfaces.metric import needs_training_data
@@ -134,17 +135,18 @@ def evaluate_file(
 
 
 def protocol(measured: Mapping[str, Measurement], spec: Spec, split: str) -> dict[str, Any]:
-    """Figures as a share file records them, with their data and protocol.
+    """Figures as a share file records them, with all that they depend on: split, data, metrics, seed.
 
     Where a metric was fitted, ``fitted_on`` is the number of training examples.
     """
     return {
         "split": split,
+        "seed": spec.train.seed,
         "data": spec.data.resolved(),
         "declared": [part.resolved() for part in spec.evaluate.metrics],
         "figures": {
             name: {"value": m.value if math.isfinite(m.value) else None, "n": m.n, "kind": m.kind}
-            | ({} if m.fitted_on is None else {"fitted_on": m.fitted_on})
+            | {key: value for key in FIGURE_DETAILS if (value := getattr(m, key)) is not None}
             for name, m in measured.items()
         },
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..registry.part import Absent, Part, parameters
+from ..registry.shipped import shipped_weights
 from ..registry.trust import remembers
 from ..run.directory import data_named
 from ..share.file import Share
@@ -36,8 +37,12 @@ def replaces_data(overrides: Sequence[str]) -> bool:
 
 
 def unagreed(share: Share) -> list[str]:
-    """The places that a share file's data would read; none where this user has trained on that data here."""
-    return [] if remembers(data_named(share.spec)) else list(places_in(share.spec))
+    """The places that a share file's data would read.
+
+    None where this user has trained on that data here, or the file came with an installed distribution.
+    """
+    agreed = share.path in shipped_weights().values() or remembers(data_named(share.spec))
+    return [] if agreed else list(places_in(share.spec))
 
 
 def places_in(spec: Spec) -> Iterator[str]:

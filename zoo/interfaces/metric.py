@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from .model import Batch, Model
 class Measurement:
     """One figure: its value, over how many examples, whether it is exact or a bound, and how many were not finite.
 
+    ``standard_error`` is that of the value as an estimate over all possible examples, None where it is not known.
     ``fitted_on`` is the number of training examples that a metric which overrides `Metric.fit` has taken; the
     caller of ``fit`` sets it.
     """
@@ -28,16 +30,22 @@ class Measurement:
     kind: str = "exact"
     not_finite: int = 0
     fitted_on: int | None = field(default=None, repr=False)
+    standard_error: float | None = field(default=None, repr=False)
 
     @classmethod
     def mean_of(cls, values: Tensor, kind: str = "exact") -> Self:
-        """The mean of one value an example, ``[N]``.
+        r"""The mean of one value an example, ``[N]``, and its standard error :math:`s / \sqrt N`.
 
         >>> import torch
         >>> Measurement.mean_of(torch.tensor([1.0, torch.inf]), "bound")
         Measurement(value=inf, n=2, kind='bound', not_finite=1)
+        >>> Measurement.mean_of(torch.tensor([1.0, 3.0])).standard_error
+        1.0
         """
-        return cls(values.mean().item(), len(values), kind, int((~values.isfinite()).sum()))
+        not_finite = int((~values.isfinite()).sum())
+        error = (values.std() / math.sqrt(len(values))).item() if len(values) > 1 else math.nan
+        known = error if math.isfinite(error) else None
+        return cls(values.mean().item(), len(values), kind, not_finite, standard_error=known)
 
 
 Goal = Literal["min", "max"]

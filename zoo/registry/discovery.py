@@ -18,9 +18,12 @@ from .. import __version__
 from ..distribution import DISTRIBUTION, HOME
 from ..format.metadata import is_plugin_name
 
-GROUP = "zoo.plugins"
+PLUGINS, SPECS, WEIGHTS = "zoo.plugins", "zoo.specs", "zoo.weights"
+"""The groups of entry points: packages of components, folders of specs, folders of share files."""
 OWN = "zoo.plugins"
 """The package of the plugins that zoo itself brings."""
+OWN_WEIGHTS = "zoo_weights"
+"""The package of the weights of zoo's own specs, a distribution of its own."""
 
 
 @dataclass(frozen=True)
@@ -44,29 +47,29 @@ class Found:
         return hashlib.sha256("\n".join([*seen, sources(self.module)]).encode()).hexdigest()
 
 
-def found(points: Iterable[EntryPoint] | None = None) -> list[Found]:
-    """The installed plugins, including broken ones.
+def found(points: Iterable[EntryPoint] | None = None, group: str = PLUGINS) -> list[Found]:
+    """The installed plugins, or entry points of another group, including broken ones.
 
     A name that several distributions claim is an error in each of them, but zoo's names stay valid.
     """
-    return list(_found_on(tuple(sys.path)) if points is None else _settled(points))
+    return list(_found_on(tuple(sys.path), group) if points is None else _settled(points))
 
 
 @cache
-def _found_on(path: tuple[str, ...]) -> tuple[Found, ...]:
-    """The plugins installed in these folders of ``sys.path``."""
+def _found_on(path: tuple[str, ...], group: str) -> tuple[Found, ...]:
+    """The entry points installed in these folders of ``sys.path``."""
     try:
-        return tuple(_settled(entry_points(group=GROUP)))
+        return tuple(_settled(entry_points(group=group)))
     except (OSError, ValueError):  # one distribution's entry points cannot be read, and those of all are asked for
-        return tuple(_one_by_one())
+        return tuple(_one_by_one(group))
 
 
-def _one_by_one() -> Iterator[Found]:
-    """The plugins of each distribution separately: an unreadable one does not affect the others."""
+def _one_by_one(group: str) -> Iterator[Found]:
+    """The entry points of each distribution separately: an unreadable one does not affect the others."""
     points: list[EntryPoint] = []
     for distribution in distributions():
         try:
-            points += distribution.entry_points.select(group=GROUP)
+            points += distribution.entry_points.select(group=group)
         except (OSError, ValueError) as error:
             name, version = _folder_of(distribution)
             yield Found(name, name, name, version, f"its entry points cannot be read: {error}")
@@ -84,7 +87,7 @@ def environment() -> str:
 def _described(point: EntryPoint) -> Found:
     # By its module, not by the name of a distribution: who packages zoo may call it otherwise, and others may call
     # themselves zoo.
-    if point.value == f"{OWN}.{point.name}":
+    if point.value in (f"{OWN}.{point.name}", OWN_WEIGHTS):
         return Found(point.name, point.value, HOME, __version__)
     fault = None
     try:
@@ -165,6 +168,16 @@ def _located(module: str) -> ModuleSpec | None:
             return None
         path = spec.submodule_search_locations
     return spec
+
+
+def folder_of(module: str) -> Path | None:
+    """The folder of a package, which is not imported; None where no finder can look for it."""
+    try:
+        spec = _located(module)
+    except (Exception, SystemExit):
+        return None
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    return Path(folders[0]) if folders else None
 
 
 def _files(spec: ModuleSpec | None) -> Iterator[str]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..document.shipped import shipped_specs
 from ..errors import UsageError, nearest
 from ..format.header import read_header
 from ..hub.address import is_address
+from ..registry.shipped import shipped_specs
 from ..run.directory import RESOLVED, is_run, model_file
 from ..spec import as_written, find_spec, load_spec, python_files_of
 

@@ -14,11 +14,11 @@ from pydantic import Field, ValidationError
 from ..document.diagnostics import problems_in
 from ..document.merge import Marks, Say, assign, put
 from ..document.nodes import Entries, child_place
-from ..document.shipped import shipped_tables
 from ..errors import Problem, SpecError, UsageError, nearest
 from ..interfaces import Metric
 from ..registry.part import Part
 from ..registry.registry import installed
+from ..registry.shipped import shipped_tables
 from ..settings import Settings
 from ..spec import Spec, find_spec
 from ..spec.load import read_mapping, read_merged, shrunk, validate

@@ -17,16 +17,17 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..document.shipped import shipped_specs
+from ..distribution import install_hint
 from ..document.yaml import write_yaml
 from ..engine.runtime import Choices
-from ..errors import DamagedFile, UsageError, ZooError
+from ..errors import DamagedFile, UsageError, ZooError, nearest
 from ..format.header import canonical, read_header
 from ..hub.address import is_address
 from ..hub.client import fetch
 from ..registry import trust
 from ..registry.python_file import PythonFile, is_python_file
 from ..registry.registry import installed
+from ..registry.shipped import has_own_weights, shipped_specs, shipped_weights
 from ..spec import Spec, bring_python_files, load_spec
 from ..storage.atomic import remove, sync, write_new, write_whole
 from ..storage.lock import is_held
@@ -241,14 +242,17 @@ def file_to_open(target: str | Path, *, trust: bool = False) -> Path:
 
 
 def model_file(target: str | Path) -> Path:
-    """The share file of a run directory, the one at an ``hf://`` address, or the share file itself, to look at."""
+    """The share file of a run directory, at an ``hf://`` address, or of a shipped spec's name; or the file itself.
+
+    Nothing of it is executed. A run or a file comes before the name of a spec.
+    """
     if is_address(target):
         return fetch(str(target))
     run_or_file = Path(target)
     if not run_or_file.exists():
-        if str(target) in shipped_specs():
-            raise UsageError(f"{target} is a spec, not a run or a share file: 'zoo train {target}' makes a run of it")
-        raise UsageError(f"there is no run or file {run_or_file}")
+        if file := shipped_weights().get(str(target)):
+            return file
+        raise UsageError(_nothing_called(str(target)))
     if not run_or_file.is_dir():
         return run_or_file
     if not (run_or_file / MODEL).is_file():
@@ -257,6 +261,16 @@ def model_file(target: str | Path) -> Path:
         hint = f"; it holds runs, such as {newest.parent}" if newest else ""
         raise UsageError(f"{run_or_file} {what}: it has no {MODEL}{hint}")
     return run_or_file / MODEL
+
+
+def _nothing_called(target: str) -> str:
+    """Message for a target that exists neither as a run nor as a file, and has no weights here."""
+    if target not in shipped_specs():
+        return f"run or file not found: {target}{nearest(target, shipped_specs())}"
+    remedies = [f"train it by: zoo train {target}"]
+    if "." not in target and not has_own_weights():
+        remedies.insert(0, f"get trained weights by: {install_hint('weights')}")
+    return f"'{target}' is a spec, and no trained weights of it are installed; {', or '.join(remedies)}"
 
 
 class MetricsLog:

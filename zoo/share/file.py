@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..errors import DamagedFile, UsageError, listed
@@ -44,10 +45,14 @@ def export(
     metrics: Mapping[str, Any] | None = None,
     parent: Parents = None,
     licence: str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Path:
-    """Write a model's share file. The same weights and spec give the same bytes."""
+    """Write a model's share file. The same weights and spec give the same bytes.
+
+    With a half ``dtype`` weights of 32 bits are rounded to it in the file.
+    """
     made_of = {"data": data, "metrics": dict(metrics or {}), "parent": parent, "licence": licence}
-    held, head = _judged(path, spec, model, step=step, **made_of)
+    held, head = _judged(path, spec, model, step=step, dtype=dtype, **made_of)
     with doing(f"writing {path.name}"):
         write_whole(path, lambda aside: tensors.write(aside, held, tensors.lay_out(held), head))
     return path
@@ -60,10 +65,11 @@ def check_shareable(spec: Spec, model: Model, *, data: str | None, parent: Paren
 
 
 def _judged(
-    path: Path, spec: Spec, model: Model, **facts: Any
+    path: Path, spec: Spec, model: Model, dtype: torch.dtype | None = None, **facts: Any
 ) -> tuple[dict[str, Tensor], Callable[[Mapping[str, str]], bytes]]:
     """A share file's tensors, and the bytes before them from their hashes; UsageError if the file would be refused."""
     held, ties = tensors.untied(model)
+    held = held if dtype is None else tensors.halved(held, dtype)
     entries = tensors.lay_out(held)
     about = {"format": FORMAT, "spec": _shared(spec), "event": model.event.to_dict(), "components": _components(spec)}
     meta = {"licence": None, "seed": spec.train.seed, "ties": ties, **about, **facts}
@@ -142,15 +148,31 @@ def open_share(path: Path) -> tuple[Model, Spec, Header]:
     return share.model(), share.spec, share.header
 
 
-def reexport(run: Path, output: Path | None, licence: str | None, *, trust: bool = False) -> tuple[Path, str]:
-    """Rewrite a run's share file, verified, with its licence terms; return its path and digest."""
+def reexport(
+    run: Path, output: Path | None, licence: str | None, *, dtype: str | None = None, trust: bool = False
+) -> tuple[Path, str]:
+    """Rewrite a run's share file, verified, with its licence terms; return its path and digest.
+
+    With a ``dtype``, ``float16`` or ``bfloat16``, the weights are rounded to it, and figures that were measured before
+    are left out.
+    """
     if not run.is_dir():
         raise UsageError(f"{run} is not a run directory")
     model, spec, header = open_share(file_to_open(run, trust=trust))
     _refuse_files(run, header)
     target = output or Path(f"{spec.name}.safetensors")
-    export_again(target, model, spec, header, licence=licence or header.meta["licence"])
+    changes: dict[str, Any] = {"licence": licence or header.meta["licence"]}
+    if dtype is not None:
+        changes |= {"dtype": half(dtype), "metrics": {}}
+    export_again(target, model, spec, header, **changes)
     return target, str(read_header(target).meta["digest"])
+
+
+def half(dtype: str) -> torch.dtype:
+    """The half type of a name; UsageError for another."""
+    if dtype not in tensors.HALVES:
+        raise UsageError(f"unknown dtype '{dtype}'; expected {' or '.join(tensors.HALVES)}")
+    return tensors.HALVES[dtype]
 
 
 def _refuse_files(run: Path, header: Header) -> None:

@@ -21,6 +21,8 @@ DTYPES = {
     "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
+HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+"""What numbers of 32 bits may be stored as; the model that a file opens as has 32 bits again."""
 
 
 def untied(model: Model) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -37,6 +39,22 @@ def untied(model: Model) -> tuple[dict[str, Tensor], dict[str, str]]:
             first[id(tensor)] = name
             tensors[name] = tensor.detach()
     return tensors, ties
+
+
+def halved(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Tensors with those of 32-bit floats rounded to a half type; UsageError where a value is beyond its range."""
+    stored = {name: tensor.to(dtype) if tensor.dtype == torch.float32 else tensor for name, tensor in tensors.items()}
+    for name, tensor in stored.items():
+        if tensor.dtype == dtype and not torch.equal(tensor.isfinite(), tensors[name].isfinite()):
+            raise UsageError(f"the tensor '{name}' has values beyond the range of {NAMES[dtype]}: use bfloat16")
+    return stored
+
+
+def _holds(entry: TensorEntry, tensor: Tensor) -> bool:
+    """Whether an entry of a file can fill a tensor: the same shape and dtype, or halves of its 32-bit floats."""
+    dtype = DTYPES[entry.dtype]
+    same = dtype == tensor.dtype or (tensor.dtype == torch.float32 and dtype in HALVES.values())
+    return same and entry.shape == tuple(tensor.shape)
 
 
 def lay_out(tensors: Mapping[str, Tensor]) -> dict[str, TensorEntry]:
@@ -70,7 +88,7 @@ HeadOf = Callable[[Mapping[str, str]], bytes]
 
 
 def compare(model: Model, path: Path, header: Header) -> dict[str, Tensor]:
-    """The model's tensors, where a share file has the very same names, shapes, dtypes and ties."""
+    """The model's tensors, where a share file has the same names, shapes and ties, and dtypes that can fill them."""
     expected, ties = untied(model)
     for name in sorted(expected.keys() | header.tensors.keys()):
         if name not in header.tensors:
@@ -78,7 +96,7 @@ def compare(model: Model, path: Path, header: Header) -> dict[str, Tensor]:
         if name not in expected:
             raise DamagedFile(f"{path} has a tensor '{name}' that its spec does not declare")
         entry, tensor = header.tensors[name], expected[name]
-        if entry.shape != tuple(tensor.shape) or entry.dtype != NAMES.get(tensor.dtype):
+        if not _holds(entry, tensor):
             raise DamagedFile(
                 f"{path}: the tensor '{name}' is {entry.dtype} {list(entry.shape)} where its spec declares "
                 f"{NAMES.get(tensor.dtype)} {list(tensor.shape)}"
@@ -97,7 +115,8 @@ def restore(model: Model, path: Path, header: Header) -> None:
     tensors = compare(model, path, header)
     with opened(path, header) as handle:
         hashes = in_threads(
-            header.tensors, lambda name, entry: _fill(tensors[name], name, handle, header.data_start + entry.start)
+            header.tensors,
+            lambda name, entry: _fill(tensors[name], name, entry, handle, header.data_start + entry.start),
         )
     check_seal(path, header, hashes)
 
@@ -120,7 +139,7 @@ def restore_some(model: Model, path: Path, header: Header, match: str, into: str
     rest = {n: torch.empty(e.shape, dtype=DTYPES[e.dtype]) for n, e in header.tensors.items() if n not in theirs}
     with opened(path, header) as handle:
         hashes = in_threads(
-            header.tensors, lambda name, e: _fill((mine | rest)[name], name, handle, header.data_start + e.start)
+            header.tensors, lambda name, e: _fill((mine | rest)[name], name, e, handle, header.data_start + e.start)
         )
     check_seal(path, header, hashes)
 
@@ -138,9 +157,9 @@ def _mismatch(mine: Mapping[str, Tensor], theirs: Mapping[str, TensorEntry]) -> 
     if odd := sorted(mine.keys() ^ theirs.keys()):
         return f"the tensor '{odd[0]}' is in the {'model' if odd[0] in mine else 'file'} alone"
     for name, entry in theirs.items():
-        here, there = _form(mine[name]), f"{entry.dtype} {list(entry.shape)}"
-        if here != there:
-            return f"the tensor '{name}' is {there} in the file and {here} in the model"
+        if not _holds(entry, mine[name]):
+            there = f"{entry.dtype} {list(entry.shape)}"
+            return f"the tensor '{name}' is {there} in the file and {_form(mine[name])} in the model"
     return None
 
 
@@ -169,8 +188,10 @@ def _form(tensor: Tensor) -> str:
     return f"{NAMES.get(tensor.dtype)} {list(tensor.shape)}"
 
 
-def _fill(tensor: Tensor, name: str, handle: int, at: int) -> str:
-    memory = tensor if _rests(tensor) else torch.empty(tensor.shape, dtype=tensor.dtype)
+def _fill(tensor: Tensor, name: str, entry: TensorEntry, handle: int, at: int) -> str:
+    dtype = DTYPES[entry.dtype]
+    in_place = _rests(tensor) and tensor.dtype == dtype
+    memory = tensor if in_place else torch.empty(tensor.shape, dtype=dtype)
     digest = read_into(_bytes(memory), handle, at)
     if memory.dtype == torch.bool and memory.numel() and int(memory.view(torch.uint8).max()) > 1:
         raise DamagedFile(f"the tensor '{name}' has truth values other than 0 and 1")

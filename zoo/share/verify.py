@@ -46,6 +46,7 @@ class Verification:
         written = self.header.written["format"]
         rows = {"spec": meta["spec"]["name"], "format": written, "step": meta["step"], "parameters": count}
         rows |= {"digest": f"{meta['digest']}, sound"} | {key: meta[key] for key in ("data", "licence")}
+        rows["stored as"] = ", ".join(sorted({entry.dtype for entry in self.header.tensors.values()}))
         rows["parent"] = ", ".join(parents_in(meta["parent"]))
         return {key: str(value) for key, value in rows.items() if value not in (None, "")}
 

@@ -10,10 +10,10 @@ from textwrap import indent
 
 from ..catalogue.markdown import fenced, line
 from ..catalogue.queries import SpecLine
-from ..document.shipped import shipped_specs
 from ..document.yaml import write_yaml
 from ..interfaces.component import kind_of
 from ..registry.registry import installed
+from ..registry.shipped import shipped_specs
 from ..spec import Spec, load_spec
 from .component_pages import Key, link, path_of
 

@@ -1,7 +1,7 @@
 """Specs from YAML: merged with what they extend, overridden, and validated."""
 
-from ..document.shipped import shipped_specs
 from ..document.yaml import read_yaml
+from ..registry.shipped import shipped_specs
 from .load import as_written, bring_python_files, find_spec, load_spec, python_files_of
 from .spec import DEVICES, Evaluate, InitFrom, Sample, Spec, chosen, parts_in
 

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from ..document.diagnostics import problems_in
 from ..document.merge import Say, assign, merge, put
 from ..document.nodes import Entries, Items, Place, child_place, key_place, place_of, plain
-from ..document.shipped import shipped_specs
 from ..document.yaml import read_yaml, write_yaml
 from ..errors import PluginError, Problem, SpecError, UsageError, nearest
 from ..format.header import fits
@@ -23,6 +22,7 @@ from ..format.metadata import MAX_PARTS, flaws_in, flaws_of_spec
 from ..registry.part import Lookup
 from ..registry.python_file import PythonFile, is_python_file, read_python_file
 from ..registry.registry import Registry, installed
+from ..registry.shipped import shipped_specs
 from ..registry.trust import in_run
 from ..registry.trust import require as require_trained_with
 from .spec import Spec, contradictions
@@ -154,7 +154,8 @@ def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
         raise SpecError(Problem(at.mark, at.path, f"{parent} extends itself"))
     if len(chain) > MAX_EXTENDS:
         raise SpecError(Problem(at.mark, at.path, f"extends more than {MAX_EXTENDS} specs in a row"))
-    merged: Entries = merge(_read(base_path, say, chain), node.without("extends"), say)
+    base = _read(base_path, say, chain).without("published", "reached")  # figures of the base's own model
+    merged: Entries = merge(base, node.without("extends"), say)
     merged.place = node.place
     return merged
 

@@ -47,6 +47,22 @@ class Published(Described):
     note: str = ""
 
 
+class Reached(Described):
+    """A figure that was measured of this spec's model, and the share file that proves it."""
+
+    metric: str
+    value: float
+    standard_error: float | None = None
+    n: PositiveInt | None = None
+    """Number of examples, or draws, that it was measured on."""
+    kind: str = "exact"
+    """``exact``, a ``bound`` or an ``estimate``."""
+    file: str | None = None
+    """The share file that has this figure, among the weights that come with the spec; null if none comes with it."""
+    protocol: str
+    """How it was measured: metric, split, seed; where no file proves it, on what machine."""
+
+
 class Best(Described):
     """The validation figure by which the exported weights are chosen."""
 
@@ -245,6 +261,8 @@ class Spec(Described):
     """Description in one line, for listings."""
     published: list[Published] = []
     """Figures that others published for this model."""
+    reached: list[Reached] = []
+    """Figures that were measured of this model; not inherited by specs that extend this one."""
     plugins: list[str] = []
     """Required plugins."""
     data: Part[Dataset]
@@ -268,8 +286,12 @@ class Spec(Described):
     _origin: _Origin = PrivateAttr(default_factory=_Origin)
 
     def resolved(self) -> dict[str, Any]:
-        """Plain values with every default written out; loads to an equal spec."""
-        return self.model_dump(mode="json", exclude={"small"})
+        """Plain values with every default written out, of what decides the model; loads to an equal spec."""
+        return self.model_dump(mode="json", exclude={"small", "reached"})
+
+    def described(self) -> dict[str, Any]:
+        """Plain values as `resolved` gives them, with the figures that were reached."""
+        return self.model_dump(mode="json", exclude={"small"} if self.reached else {"small", "reached"})
 
     @property
     def text(self) -> str | None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 import zoo
 from zoo.cli.app import app
 from zoo.data.fetch import fetch
-from zoo.document.shipped import shipped_specs
+from zoo.registry.shipped import shipped_specs
 from zoo.spec import load_spec, parts_in
 
 SETS = ("mnist", "fashion_mnist", "kmnist", "cifar10")

@@ -1,0 +1,67 @@
+"""Figures of share files, measured again and compared with those that the files record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UsageError, ZooError
+from ..format.header import read_header
+from ..inference.evaluate import evaluate_file
+from ..run.directory import file_to_open
+
+CLOSE = 1e-3
+"""The relative difference that is allowed where the standard error of a figure is not recorded."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A recorded figure, and the same one measured now; or why it could not be measured."""
+
+    name: str
+    metric: str
+    recorded: float | None
+    standard_error: float | None
+    measured: float | None
+    problem: str | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the figure is the recorded one, within its standard error."""
+        if self.recorded is None or self.measured is None:
+            return self.problem is None and self.recorded is self.measured
+        allowed = CLOSE * abs(self.recorded) if self.standard_error is None else self.standard_error
+        return math.isclose(self.measured, self.recorded, rel_tol=1e-6, abs_tol=max(allowed, 1e-6))
+
+
+def check(name: str, device: str = "auto", *, data_of_file: bool = False, trust: bool = False) -> Iterator[Check]:
+    """Measure a share file's recorded figures again, as they were measured: by the same metrics, data and seed.
+
+    Details of a figure, such as ``mig.shape``, are left out. What cannot be measured here is a `Check` with a
+    problem; UsageError for a file without figures on a test split.
+    """
+    how = {"data_of_file": data_of_file, "trust": trust}
+    recorded = recorded_figures(file_to_open(name, trust=trust))
+    try:
+        now, _ = evaluate_file(name, [], [], device, **how)
+        measured: Mapping[str, float] = {metric: each.value for metric, each in now.items()}
+        problem = None
+    except ZooError as error:
+        measured, problem = {}, str(error)
+    for metric, figure in recorded.items():
+        value = measured.get(metric)
+        lost = problem or (None if metric in measured else f"no metric gives '{metric}' any more")
+        finite = value if value is not None and math.isfinite(value) else None
+        yield Check(name, metric, figure["value"], figure.get("standard_error"), finite, lost)
+
+
+def recorded_figures(file: Path) -> Mapping[str, Mapping[str, Any]]:
+    """The figures on the test split that a share file records, without details."""
+    metrics = read_header(file).meta["metrics"]
+    figures = {k: figure for k, figure in metrics.get("figures", {}).items() if "." not in k}
+    if not figures or metrics.get("split") != "test":
+        raise UsageError(f"{file} records no figures on a test split: train it to its end, or score its run")
+    return figures
