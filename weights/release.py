@@ -124,7 +124,7 @@ def figures_of(name: str) -> list[dict[str, Any]]:
     recorded = read_header(file).meta["metrics"]
     metrics = {metric: part for part in load_spec(name).evaluate.metrics for metric in part().figures()}
     entries = []
-    ranks = {metric: rank for rank, metric in enumerate([*HEADLINES, *metrics])}
+    ranks = {metric: rank for rank, metric in enumerate(dict.fromkeys([*HEADLINES, *metrics]))}
     for metric, measured in sorted(recorded["figures"].items(), key=lambda item: ranks.get(item[0], len(ranks))):
         if "." in metric:
             continue
