@@ -181,7 +181,7 @@ def test_what_a_view_is_not_of(name: str, model: zoo.Model, message: str) -> Non
 
 
 def test_points_are_no_images() -> None:
-    with pytest.raises(zoo.SpecError, match="needs images of one or three channels, not 'point' of shape 2"):
+    with pytest.raises(zoo.SpecError, match="needs images of one or three channels, got 'point' of shape 2"):
         view("reconstruct", flow_of("realnvp-2d"))
 
 
@@ -326,7 +326,7 @@ def test_a_run_without_its_data_says_why(run: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("zoo.inference.views.held_out", gone)
     result = invoke("sample", run, "--view", "reconstruct", "-o", tmp_path / "x.png")
     assert result.exit_code == 2
-    assert "or name data; the run's own data is not here: there is no 'digits' here: set ZOO_DATA" in result.stderr
+    assert "or name data; the run's own data is not available: there is no 'digits' here: set ZOO_DATA" in result.stderr
     assert invoke("sample", run, "--view", "traverse", "-o", tmp_path / "x.png").exit_code == 0  # it needs none
 
 

@@ -412,13 +412,13 @@ def test_columns_are_chosen_by_name_or_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n3\n", r"x\.csv:3 has 1 columns, not 2"),
-        ("a,b\n1,2\n\n3,4,5\n", r"x\.csv:4 has 3 columns, not 2"),
+        ("a,b\n1,2\n3\n", r"x\.csv:3 has 1 columns, expected 2"),
+        ("a,b\n1,2\n\n3,4,5\n", r"x\.csv:4 has 3 columns, expected 2"),
         ("a,b\n1,2\n3,wet\n", r"x\.csv:3 column 1 'b' is not a number$"),
         ("a,b\n1,2\nnan,4\n", r"x\.csv:3 column 0 'a' is not a finite number$"),
         ("a,b\n1,2\n1e60,4\n", r"x\.csv:3 column 0 'a' is beyond 3.4e\+38: rescale it$"),
         ("a,b\n1,2\n,4\n", r"x\.csv:3 column 0 'a' is empty"),
-        ("1,2\n3,4\n", r"x\.csv:1 is numbers.*header: false"),
+        ("1,2\n3,4\n", r"x\.csv:1 has numbers.*header: false"),
         ("a,b\n", r"x\.csv has no rows"),
         ("", r"x\.csv is empty"),
     ],
@@ -433,12 +433,12 @@ def test_faults_of_other_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(zoo.DataError, match="row 1, column 1 is not a finite number"):
         table(tmp_path / "nan.npy").split("train")
     np.save(tmp_path / "cube.npy", np.zeros((2, 2, 2)))
-    with pytest.raises(zoo.DataError, match=r"float64 \[2, 2, 2\], not real numbers"):
+    with pytest.raises(zoo.DataError, match=r"float64 \[2, 2, 2\], expected real numbers"):
         _ = table(tmp_path / "cube.npy").event
     np.save(tmp_path / "objects.npy", np.array([[{}]]), allow_pickle=True)
     with pytest.raises(zoo.DataError, match="not an array of numbers"):
         _ = table(tmp_path / "objects.npy").event
-    with pytest.raises(zoo.DataError, match=r"must end in \.csv, \.tsv or \.npy"):
+    with pytest.raises(zoo.DataError, match=r"expected a name ending in \.csv, \.tsv or \.npy"):
         _ = table(saved(tmp_path / "x.txt", "")).event
     with pytest.raises(zoo.DataError, match="there is no"):
         _ = table(tmp_path / "absent.csv").event

@@ -251,7 +251,7 @@ def test_training_examples_are_opened_only_for_metrics_that_ask() -> None:
         raise AssertionError("the train split was opened")
 
     assert "draw" in measure(model, [zoo.declare(zoo.Metric, "acme.draw")], source, 0, trained_on=refuse)
-    with pytest.raises(zoo.DataError, match="metric 'knn' needs training examples, and there are none"):
+    with pytest.raises(zoo.DataError, match="metric 'knn' needs training examples, got none"):
         measure(model, [zoo.declare(zoo.Metric, "knn")], source, 0)
 
 

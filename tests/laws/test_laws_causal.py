@@ -407,7 +407,7 @@ def test_build_says_whose_line_breaks_a_law(tmp_path: Path, monkeypatch: pytest.
 def test_build_of_a_model_without_laws(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["build", "realnvp-2d", "--laws"])
     assert done.exit_code == 0
-    assert done.stdout.endswith("\nnothing that the model can do has laws\n")
+    assert done.stdout.endswith("\nno capability of the model has laws\n")
     done = CliRunner().invoke(app, ["build", "realnvp-2d", "--laws", "--json"])
     assert json.loads(done.stdout)["laws"] == {}
 
@@ -423,4 +423,4 @@ def test_build_refuses_statistics_of_batches_in_causal_models(tmp_path: Path) ->
     done = build(tmp_path, SPEC.replace("LAYER", "astray.normed_by_batch"))
     assert done.exit_code == 2
     at = "spec.yaml:13:9  model.net.layers[1]  causal_layer 'astray.normed_by_batch' of stranger 1.0: "
-    assert f"{at}BatchNorm2d computes batch statistics, so examples affect each other" in done.stderr
+    assert f"{at}BatchNorm2d computes batch statistics, so examples depend on each other" in done.stderr

@@ -33,7 +33,7 @@ WRONG = {
         rf"{BRINGER}.*mine\.py\", line 13.*'int' object is not callable",
     ),
     "is of no kind": ("class Scale(Bijection):", "class Scale:", 4, rf"{BRINGER}.*line 12.*Scale is of no kind"),
-    "bears a name that cannot be": ('"scale"', '"Sc-ale"', 4, rf"{BRINGER}.*line 12.*is in snake_case, not 'Sc-ale'"),
+    "bears a name that cannot be": ('"scale"', '"Sc-ale"', 4, rf"{BRINGER}.*line 12.*must be snake_case, got 'Sc-ale'"),
     "has no annotation": (
         "by: float = BY",
         "by=BY",
@@ -64,14 +64,14 @@ WRONG = {
         HEAD,
         "(self, shape: Shape, width: int, *, by: float = BY)",
         2,
-        rf"{PART} its __init__ does not fit what a bijection is given, 1 by position .*'width'",
+        rf"{PART} its __init__ must take the 1 positional arguments of a bijection .*'width'",
     ),
     "lacks a method": ("def inverse", "def inverted", 2, rf"{PART} TypeError: .*abstract method '?inverse"),
     "forgets its base": ("super().__init__(shape)", "pass", 2, rf"{PART} its __init__ does not call super\(\)"),
     "raises in forward": (LEFT, "return x @ self.by, x", 2, rf"{PART} TypeError: .* @.*\(.*mine\.py, line 21\)"),
-    "returns a wrong shape": (LEFT, "return x[:, :1], x.sum(1)", 2, rf"{PART} its z is \[2, 1\], not \[B, 2\]"),
+    "returns a wrong shape": (LEFT, "return x[:, :1], x.sum(1)", 2, rf"{PART} its z is \[2, 1\], expected \[B, 2\]"),
     "returns a wrong log-determinant": (LEFT, "return x, x", 2, rf"{PART} its log_det is \[2, 2\], not \[B\]"),
-    "returns no pair": (LEFT, "return x", 2, rf"{PART} its result is Tensor, not a pair"),
+    "returns no pair": (LEFT, "return x", 2, rf"{PART} its result is Tensor, expected a pair"),
 }
 
 

@@ -65,8 +65,8 @@ def test_a_spec_with_former_names_is_that_with_the_present_ones(tmp_path: Path) 
             former = zoo.load_spec(spec_with(tmp_path, FORMER))
     assert former.resolved() == present.resolved()
     said = "\n".join(str(warning.message) for warning in told)
-    assert re.search(r"renamed\.yaml:4:\d+ .*a bijection 'acme\.stretch' is called 'acme\.scale' now", said)
-    assert re.search(r"renamed\.yaml:4:\d+ .*'factor' of 'acme\.scale' is called 'by' now", said)
+    assert re.search(r"renamed\.yaml:4:\d+ .*bijection 'acme\.stretch' was renamed 'acme\.scale'", said)
+    assert re.search(r"renamed\.yaml:4:\d+ .*'factor' of 'acme\.scale' was renamed 'by'", said)
 
 
 def test_the_command_line_warns_and_goes_on(tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ CASES = {
         "realnvp-2d", "train.optimizer.groups", [{"match": "*", "rate": 1}], [{"match": "*"}], "'rate'"
     ),
     "key of a repetition": Case("realnvp-2d", "model.transforms.0.times", 2, GONE, "no 'times'"),
-    "unknown name": Case("realnvp-2d", "model.base", "norman", "logistic", "no distribution is called 'norman'"),
-    "unknown name of a mapping": Case("vae", "model.encoder.type", "mpl", "mlp", "no encoder is called 'mpl'"),
-    "unknown name in a list": Case("realnvp-2d", "evaluate.0", "nil", "nll", "no metric is called 'nil'"),
+    "unknown name": Case("realnvp-2d", "model.base", "norman", "logistic", "unknown distribution 'norman'"),
+    "unknown name of a mapping": Case("vae", "model.encoder.type", "mpl", "mlp", "unknown encoder 'mpl'"),
+    "unknown name in a list": Case("realnvp-2d", "evaluate.0", "nil", "nll", "unknown metric 'nil'"),
     "plugin that is not there": Case("realnvp-2d", "model.base", "acme.normal", "uniform", "is not installed"),
     "name of another kind": Case("realnvp-2d", "model.base", "mlp", "standard_normal", "not a distribution"),
     "mapping of another kind": Case(
@@ -56,7 +56,7 @@ CASES = {
     ),
     "name of what needs parameters": Case("realnvp-2d", "data", "toy2d", "digits", "dataset 'toy2d' needs 'figure'"),
     "no type": Case("realnvp-2d", "model.transforms.0.of.0.conditioner", {"width": 8}, MLP, "a mapping with a 'type'"),
-    "type of a number": Case("realnvp-2d", "train.optimizer.type", 3, "sgd", "the name of an optimizer, not 3"),
+    "type of a number": Case("realnvp-2d", "train.optimizer.type", 3, "sgd", "the name of an optimizer, got 3"),
     "number for a part": Case("realnvp-2d", "model.base", 3, {"type": "standard_normal"}, "should be a distribution"),
     "list for a part": Case("realnvp-2d", "model.base", ["standard_normal"], "standard_normal", "not a list"),
     "part for a list": Case("realnvp-2d", "evaluate", "nll", ["nll"], "a list"),

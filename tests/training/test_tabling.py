@@ -286,9 +286,12 @@ def test_every_spec_is_checked_before_any_is_trained(tmp_path: Path) -> None:
         (("seeds: 2", "seed: 2"), r"tiny.yaml:2:1  seed  'seed' is not a parameter of the table; did you mean 'seeds'"),
         (("seeds: 2", "seeds: 0"), r"tiny.yaml:2:8  seeds  should be"),
         (("spec: deep.yaml, set", "sepc: deep.yaml, set"), r"'sepc' is not a parameter of 'rows'; did you mean 'spec'"),
-        (("deep.yaml", "deeep.yaml"), r"tiny.yaml:5:12  rows\[1\].spec  there is no file deeep.yaml"),
-        (("spec: deep.yaml", "spec: deep.yaml, name: Norm 100"), "'Norm 100' is called like 'Norm .100 %.'"),
-        (("seeds: 2", "metrics: [nil]"), r"tiny.yaml:2:11  metrics\[0\]  no metric is called 'nil'"),
+        (("deep.yaml", "deeep.yaml"), r"tiny.yaml:5:12  rows\[1\].spec  file not found: deeep.yaml"),
+        (
+            ("spec: deep.yaml", "spec: deep.yaml, name: Norm 100"),
+            "'Norm 100' has the same directory name as 'Norm .100 %.'",
+        ),
+        (("seeds: 2", "metrics: [nil]"), r"tiny.yaml:2:11  metrics\[0\]  unknown metric 'nil'"),
         (("nll: 1.5", "nll: low"), "tiny.yaml:4:.*should be a number"),
         (("train.batch: 16", "train.bach: 16"), r"tiny.yaml:5:29  train.bach  'bach' is not a parameter of 'train'"),
     ],
@@ -315,7 +318,7 @@ def test_shipped_tables_go_by_name_and_are_no_specs(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(shipped, "_home", lambda: tmp_path)
     assert read_table("tiny").path == tmp_path / "tables" / "tiny.yaml"
     assert list(shipped_specs()) == ["norm"]
-    with pytest.raises(UsageError, match="there is no table 'tinny'; did you mean 'tiny'"):
+    with pytest.raises(UsageError, match="unknown table 'tinny'; did you mean 'tiny'"):
         read_table("tinny")
 
 
@@ -376,5 +379,5 @@ def test_the_ending_names_the_form(made: tuple[Path, dict[str, Any]], tmp_path: 
         assert invoke("table", folder / "tiny.yaml", "--runs", folder / "runs", "-o", output).exit_code == 0
         assert output.read_text().startswith(start)
     result = invoke("table", folder / "tiny.yaml", "--runs", tmp_path / "none", "-o", "x.html")
-    assert result.exit_code == 2 and "should end in one of .csv, .md, .tex" in result.stderr
+    assert result.exit_code == 2 and "must end in one of .csv, .md, .tex" in result.stderr
     assert not (tmp_path / "none").exists()

@@ -84,7 +84,7 @@ class Posterior(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(posterior: Any, args: tuple[Any, ...]) -> str | None:
-        return misshapen("the encoder's answer", args[0], posterior.encoded)
+        return misshapen("the encoder's output", args[0], posterior.encoded)
 
     @staticmethod
     def _gives_draws(posterior: Any, result: Any) -> str | None:
