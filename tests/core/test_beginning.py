@@ -68,12 +68,12 @@ def test_what_is_not_frozen_moves(first: zoo.Run, tmp_path: Path) -> None:
         (
             ["act_norm", "act_norm"],
             "transforms.of.1.*",
-            r"in the model alone; what fits: match: 'transforms\.of\.0",
+            r"is only in the model; what fits: match: 'transforms\.of\.0",
         ),
         (
             [COUPLING | {"conditioner": {"type": "mlp", "width": 5}}],
             "transforms.of.*",
-            r"alone; no part of it fits",
+            r"only in the file; no part of it fits",
         ),
     ],
 )

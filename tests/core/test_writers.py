@@ -169,7 +169,7 @@ def test_a_video_has_a_frame_for_each(tmp_path: Path) -> None:
 
 def test_without_a_codec_a_video_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoo.inference.writers.find_spec", lambda name: None)
-    with pytest.raises(zoo.UsageError, match=r"needs the package av.*generative-zoo\[video\].*; write .*\.gif"):
+    with pytest.raises(zoo.UsageError, match=r"requires the package av.*generative-zoo\[video\].*; write .*\.gif"):
         writer(tmp_path / "x.mp4", entries(CLIP))
 
 

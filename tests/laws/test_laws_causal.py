@@ -218,8 +218,8 @@ DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
         IMAGE, {**stack("gated"), "type": "astray.warm_by_steps"}, "draws_agree",
         r"^unroll and redraw, number by number, differ .* \(temperature 0.6, a part known\)",
     ),
-    "temperature": (IMAGE, stack("gated", head="astray.never_cool"), "temperature_has_effect", "makes the same draws"),
-    "never_cold": (IMAGE, stack("gated", head="astray.lukewarm"), "temperature_has_effect", "is left to chance"),
+    "temperature": (IMAGE, stack("gated", head="astray.never_cool"), "temperature_has_effect", "gives the same draws"),
+    "never_cold": (IMAGE, stack("gated", head="astray.lukewarm"), "temperature_has_effect", "are still random"),
     "frequencies": (
         FEW, stack("gated", head="astray.partial_to_zero"), "draws_follow",
         r"^frequencies of draws are \d+\.\d standard errors from the conditionals",

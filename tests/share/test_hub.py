@@ -187,7 +187,7 @@ def test_a_pinned_address_stays_and_the_other_follows(
     assert fetch("hf://acme/moons").read_bytes() == other.read_bytes()
     assert f"hf://acme/moons: fetching {second}, {other.stat().st_size:,} bytes" in capsys.readouterr().err
     assert fetch("hf://acme/moons").read_bytes() == other.read_bytes()
-    assert capsys.readouterr().err == f"hf://acme/moons: taking {second}\n"
+    assert capsys.readouterr().err == f"hf://acme/moons: using {second}\n"
     assert fetch(first).read_bytes() == file.read_bytes()
     capsys.readouterr()
     hub.requests.clear()
@@ -222,7 +222,7 @@ def test_private(file: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_private_does_not_push_to_what_is_public(file: Path, other: Path, hub: HubServer) -> None:
     invoke("push", file, "acme/moons")
-    assert "is public already" in refused("push", other, "acme/moons", "--private", code=2)
+    assert "is already public" in refused("push", other, "acme/moons", "--private", code=2)
     assert len(hub.repositories["acme/moons"].commits) == 2
 
 
@@ -264,7 +264,7 @@ def test_the_cache_does_without_network(
     assert fetch(address, said.append).read_bytes() == file.read_bytes()
     assert fetch(at_branch, said.append).read_bytes() == other.read_bytes()
     assert said[0].startswith(f"{address}: {reason}")
-    assert said[0].endswith(f"; taking {pinned} from the cache")
+    assert said[0].endswith(f"; using {pinned} from the cache")
     assert fetch(pinned, said.append).read_bytes() == file.read_bytes()
     assert len(said) == 2
     for unknown in (f"hf://acme/moons@{unseen}", "hf://acme/moons@c", "hf://acme/new"):
@@ -306,7 +306,7 @@ def test_an_address_is_its_text(address: str) -> None:
         (f"hf://acme/nothing@{COMMIT}", "has no such repository"),
         ("hf://acme/moons@v9", "the repository has no such revision"),
         (f"hf://acme/moons@{COMMIT}", "the repository has no such revision"),
-        ("hf://acme/empty", f"holds no {FILE}"),
+        ("hf://acme/empty", f"has no {FILE}"),
     ],
 )
 def test_what_is_not_there(address: str, told: str, file: Path, hub: HubServer) -> None:
@@ -327,8 +327,8 @@ def test_what_is_not_there(address: str, told: str, file: Path, hub: HubServer) 
         (Refused(403, "GatedRepo"), 2, "has restricted access: request it from the owner, and log in"),
         (Refused(404), 1, "refused the request (status 404)"),
         (Refused(429), 1, "refused the request (status 429)"),
-        (Refused(500), 1, "gives no usable answer (status 500), and it is not in the cache"),
-        (Refused(200), 1, "gives no usable answer (KeyError: 'id'), and it is not in the cache"),
+        (Refused(500), 1, "(status 500), and it is not in the cache"),
+        (Refused(200), 1, "(KeyError: 'id'), and it is not in the cache"),
     ],
 )
 def test_other_answers(answer: Refused, code: int, told: str, hub: HubServer) -> None:
@@ -551,7 +551,7 @@ def test_a_process_has_nothing_but_its_environment(file: Path, tmp_path: Path) -
     server.requests.clear()
     assert run("hf://acme/secret", HF_HUB_OFFLINE="1") == (
         path,
-        f"hf://acme/secret: HF_HUB_OFFLINE is set; taking hf://acme/secret@{commit} from the cache\n",
+        f"hf://acme/secret: HF_HUB_OFFLINE is set; using hf://acme/secret@{commit} from the cache\n",
     )
     assert server.requests == []
     server.close()

@@ -130,4 +130,4 @@ def test_places_are_what_the_declaration_sets(data: Any, named: list[str]) -> No
 def test_data_that_does_not_say_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = load_spec(SPEC | {"data": "digits"})
     monkeypatch.setattr(spec.data.cls, "places", None)
-    assert list(places_in(spec)) == ["whatever dataset 'digits' reads"]
+    assert list(places_in(spec)) == ["the data that dataset 'digits' reads"]

@@ -130,7 +130,7 @@ def test_small_reaches_both_forms(tmp_path: Path) -> None:
             "spec.yaml:5:28  evaluate.bach  'bach' is not a parameter of 'evaluate'; did you",
         ),
         ("{metrics: nll}", "spec.yaml:5:21  evaluate.metrics  should be a list, got 'nll'"),
-        ("nll", "spec.yaml:5:11  evaluate  should be a list of metrics, or a mapping with 'metrics' and 'batch', not"),
+        ("nll", "spec.yaml:5:11  evaluate  should be a list of metrics, or a mapping with 'metrics' and 'batch', got"),
     ],
 )
 def test_mistakes_are_shown_where_they_were_written(evaluate: str, message: str, tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_share_file_that_names_one_is_refused(run: Path) -> None:
     assert meta["spec"]["plugins"] == []
     meta["spec"]["plugins"] = ["./mine.py"]
     write_share(file, sealed(with_meta(header, meta), data), data)
-    with pytest.raises(DamagedFile, match=r"names '\./mine\.py' among its plugins"):
+    with pytest.raises(DamagedFile, match=r"has '\./mine\.py' among its plugins"):
         zoo.load(run)
 
 

@@ -88,7 +88,7 @@ def test_only_what_is_named_is_imported(write: Write) -> None:
 
 
 def test_wrong_kind_says_which() -> None:
-    with pytest.raises(LookupError, match="'mlp' is a conditioner, a decoder and an encoder, not a mask"):
+    with pytest.raises(LookupError, match="'mlp' is a conditioner, a decoder and an encoder, expected a mask"):
         registry_with().find(zoo.Mask, "mlp")
 
 

@@ -126,5 +126,8 @@ def test_two_components_cannot_share_a_former_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("api", "update"), [(zoo.API_VERSION + 1, "zoo"), (zoo.API_VERSION - 1, "the plugin")])
 def test_a_plugin_for_another_api_is_told(api: int, update: str, tmp_path: Path) -> None:
     text = NOW + f"\n    ZOO_API = {api}\n"
-    with plugin(tmp_path, text, "0.2"), pytest.raises(PluginError, match=rf"API {api} of zoo.*: update {update}"):
+    with (
+        plugin(tmp_path, text, "0.2"),
+        pytest.raises(PluginError, match=rf"plugin API {api}, but this zoo has .*: update {update}"),
+    ):
         zoo.load_spec(spec_with(tmp_path, PRESENT))

@@ -45,12 +45,12 @@ CASES = {
     "unknown key of a group": Case(
         "realnvp-2d", "train.optimizer.groups", [{"match": "*", "rate": 1}], [{"match": "*"}], "'rate'"
     ),
-    "key of a repetition": Case("realnvp-2d", "model.transforms.0.times", 2, GONE, "no 'times'"),
+    "key of a repetition": Case("realnvp-2d", "model.transforms.0.times", 2, GONE, "unknown key 'times'"),
     "unknown name": Case("realnvp-2d", "model.base", "norman", "logistic", "unknown distribution 'norman'"),
     "unknown name of a mapping": Case("vae", "model.encoder.type", "mpl", "mlp", "unknown encoder 'mpl'"),
     "unknown name in a list": Case("realnvp-2d", "evaluate.0", "nil", "nll", "unknown metric 'nil'"),
     "plugin that is not there": Case("realnvp-2d", "model.base", "acme.normal", "uniform", "is not installed"),
-    "name of another kind": Case("realnvp-2d", "model.base", "mlp", "standard_normal", "not a distribution"),
+    "name of another kind": Case("realnvp-2d", "model.base", "mlp", "standard_normal", "expected a distribution"),
     "mapping of another kind": Case(
         "realnvp-2d", "model.transforms.0.of.0.mask", MLP, "channel", "'mlp' is a conditioner, a decoder and an encoder"
     ),
@@ -58,12 +58,12 @@ CASES = {
     "no type": Case("realnvp-2d", "model.transforms.0.of.0.conditioner", {"width": 8}, MLP, "a mapping with a 'type'"),
     "type of a number": Case("realnvp-2d", "train.optimizer.type", 3, "sgd", "the name of an optimizer, got 3"),
     "number for a part": Case("realnvp-2d", "model.base", 3, {"type": "standard_normal"}, "should be a distribution"),
-    "list for a part": Case("realnvp-2d", "model.base", ["standard_normal"], "standard_normal", "not a list"),
+    "list for a part": Case("realnvp-2d", "model.base", ["standard_normal"], "standard_normal", "got a list"),
     "part for a list": Case("realnvp-2d", "evaluate", "nll", ["nll"], "a list"),
     "mapping for a list": Case("realnvp-2d", "plugins", {}, [], "a list"),
     "text for a record": Case("realnvp-2d", "engine", "cpu", {"device": "cpu"}, "a mapping"),
-    "text for a number": Case("realnvp-2d", "train.steps", "10", 10, "a whole number, not '10'"),
-    "true for a number": Case("realnvp-2d", "train.batch", True, 1, "a whole number, not true"),
+    "text for a number": Case("realnvp-2d", "train.steps", "10", 10, "a whole number, got '10'"),
+    "true for a number": Case("realnvp-2d", "train.batch", True, 1, "a whole number, got true"),
     "fraction for a whole number": Case("realnvp-2d", "train.steps", 1.5, 1, "a whole number"),
     "number for a boolean": Case("realnvp-2d", "engine.tf32", 1, True, "true or false"),
     "number for a text": Case("realnvp-2d", "description", 3, "3", "a text"),
@@ -87,10 +87,10 @@ CASES = {
         "realnvp-2d", "published", [{"metric": "nll", "value": 1}],
         [{"metric": "nll", "value": 1, "source": "here"}], "'source'"
     ),
-    "null for a part": Case("realnvp-2d", "model.base", None, "logistic", "not nothing"),
-    "null for a number": Case("realnvp-2d", "train.batch", None, 1, "not nothing"),
-    "null for a list": Case("realnvp-2d", "evaluate", None, ["nll"], "not nothing"),
-    "null for a record": Case("realnvp-2d", "train", None, TRAIN, "not nothing"),
+    "null for a part": Case("realnvp-2d", "model.base", None, "logistic", "got nothing"),
+    "null for a number": Case("realnvp-2d", "train.batch", None, 1, "got nothing"),
+    "null for a list": Case("realnvp-2d", "evaluate", None, ["nll"], "got nothing"),
+    "null for a record": Case("realnvp-2d", "train", None, TRAIN, "got nothing"),
     "empty list": Case("realnvp-2d", "model.transforms", [], ["act_norm"], "at least 1 item"),
     "empty mapping for a part": Case("realnvp-2d", "train.schedule", {}, None, "a mapping with a 'type'"),
 }  # fmt: skip

@@ -178,7 +178,7 @@ def test_a_run_that_exists_is_refused_once(tmp_path: Path) -> None:
     train(spec_of("ddp"), tmp_path, "x", steps=1)
     children = together(lambda rank: zoo.train(spec_of("ddp"), runs=tmp_path, name="x"))
     finish(children, 2)
-    assert all("is a run already" in child.said for child in children)
+    assert all("already exists: resume" in child.said for child in children)
 
 
 # -- the launcher ------------------------------------------------------------------------------------------------------
@@ -306,7 +306,7 @@ def test_a_job_asks_to_come_back(number: int, wanted: bool, asks: str | None, qu
 def test_a_job_that_comes_back_goes_on(queue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Interrupted):
         zoo.train(requeued(True), runs=tmp_path, progress=Stop(signal.SIGTERM))
-    with pytest.raises(zoo.UsageError, match="is a run already"):
+    with pytest.raises(zoo.UsageError, match="already exists: resume"):
         zoo.train(requeued(True), runs=tmp_path)
     monkeypatch.setenv(slurm.RESTARTS, "1")
     again = zoo.train(requeued(True), runs=tmp_path)

@@ -125,7 +125,7 @@ def test_other_versions_are_told(stopped: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(provenance, "_versions", lambda spec: {"torch": "9.9"})
     told = Told()
     zoo.resume(stopped, progress=told)
-    assert any("going on with 9.9: the bits may differ" in note for note in told.notes)
+    assert any("resumed with 9.9: the bits may differ" in note for note in told.notes)
 
 
 def test_a_checkpoint_without_a_record_goes_on(tmp_path: Path) -> None:

@@ -230,8 +230,8 @@ def test_mistakes_of_all_rows_come_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "lines"),
     [
-        (("--set", "train.optimizer.lr=0.5"), ["train.optimizer.lr: 0.01 there, 0.5 asked"]),
-        (("--set", "data.size=200"), ["data.size: 300 there, 200 asked"]),
+        (("--set", "train.optimizer.lr=0.5"), ["train.optimizer.lr: 0.01 in the run, 0.5 in the table"]),
+        (("--set", "data.size=200"), ["data.size: 300 in the run, 200 in the table"]),
         (("--set", "model.transforms=[act_norm, act_norm, reverse]"), ["model.transforms["]),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_run_of_another_spec_is_refused(
     before = times(folder)
     result = invoke("table", folder / "tiny.yaml", "--runs", folder / "runs", *args)
     assert result.exit_code == 2
-    for line in (*lines, "tiny-Norm-100-seed0 was trained otherwise", "remove that run"):
+    for line in (*lines, "tiny-Norm-100-seed0 was trained with other settings", "remove that run"):
         assert line in result.stderr
     assert times(folder) == before
 

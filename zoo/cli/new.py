@@ -57,7 +57,7 @@ def new_spec(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Copy a shipped spec, comments and all, to start from; the file's name becomes its own."""
+    """Copy a shipped spec, with its comments, as a starting point; it gets the name of the file."""
     from .scaffold import new_spec as write
 
     written = write(like, output)

@@ -106,7 +106,7 @@ def train(
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Train a spec in a new run directory, or go on with a run."""
+    """Train a spec in a new run directory, or resume a run."""
     if (spec is None) == (resume is None):
         raise UsageError("expected either a spec to train or a run to --resume")
     given = {"--set": sets or None, "--seed": seed, "--device": device, "--name": name, "--small": small or None}

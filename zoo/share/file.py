@@ -180,9 +180,8 @@ def _refuse_files(run: Path, header: Header) -> None:
              if comes_from_a_file(component["distribution"], component["version"])}  # fmt: skip
     if files:
         raise UsageError(
-            f"{run} uses components of {listed(sorted(files))}: a share file contains no code, so nobody could open "
-            "it; "
-            "move them into a package that others can install ('zoo new plugin' creates one)"
+            f"{run} uses components of {listed(sorted(files))}: a share file contains no code, so others could not "
+            "open it; move them into a package that others can install ('zoo new plugin' creates one)"
         )
 
 

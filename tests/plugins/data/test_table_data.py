@@ -80,7 +80,7 @@ def test_what_is_not_chosen_may_be_called_anything(tmp_path: Path) -> None:
 
 def test_columns_chosen_by_number_are_the_same_in_both_files(tmp_path: Path) -> None:
     train, test = saved(tmp_path / "x.csv", "a,b\n1,2\n"), saved(tmp_path / "y.csv", "b,a\n1,2\n")
-    with pytest.raises(zoo.DataError, match="are not those of"):
+    with pytest.raises(zoo.DataError, match="must be those of"):
         table(train, columns=[0], test=str(test)).split("test")
     assert rows(table(train, columns=["a"], test=str(test)), "test") == [[2.0]]
 

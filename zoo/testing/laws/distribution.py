@@ -201,7 +201,7 @@ def draws_match_jointly(distribution: Distribution) -> None:
     require(
         found <= most,
         f"draws are an energy distance of {found:.3g} from draws of the density, where chance gives {most:.3g}: sample "
-        "is not of log_prob's density",
+        "does not follow the density of log_prob",
     )
 
 

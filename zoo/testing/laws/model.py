@@ -76,7 +76,7 @@ def scores_each_example_alone(model: Model) -> None:
             alone = model.log_prob(one[model.event.name], model.given(one))
             error = distance(alone, log_p[index : index + 1])
             require(error <= 1e-3 * max(1.0, float(alone.abs())), f"the log_prob of an example is off by {error:.3g} "
-                    f"when it comes alone: it depends on the others in the batch, or on chance")  # fmt: skip
+                    f"when it is scored alone: it depends on the others in the batch, or on chance")  # fmt: skip
 
 
 def scoring_and_drawing_keep_state(model: Model) -> None:
