@@ -23,10 +23,10 @@ MAX_NAME = 120
 """How much of a file's path is shown."""
 
 _SENTENCES = {
-    errno.ENOENT: "there is no {}",
+    errno.ENOENT: "{} does not exist",
     errno.EISDIR: "{} is a folder, expected a file",
-    errno.ENOTDIR: "{} cannot be there: a part of its path is a file, expected a folder",
-    errno.EEXIST: "{} is there already",
+    errno.ENOTDIR: "{} cannot exist: a part of its path is a file, expected a folder",
+    errno.EEXIST: "{} already exists",
     errno.EACCES: "{}: no permission",
     errno.EPERM: "{}: no permission",
     errno.EROFS: "{}: its disk is read-only",
@@ -160,7 +160,7 @@ class NeverFinite(Diverged):
         super().__init__(step, [figure], reported)
         self.args = (
             f"none of {validations} validations up to step {step} gave a finite '{figure}', by which train.best "
-            "chooses the weights. Try a lower learning rate, or choose by another figure",
+            "chooses the weights. Try a lower learning rate, or choose the weights by another figure",
         )
 
 
@@ -181,7 +181,7 @@ class Interrupted(ZooError):
 
     def __init__(self, signal: int, run: str, step: int, reported: bool = False) -> None:
         self.exit_code, self.reported = 128 + signal, reported
-        super().__init__(f"stopped at step {step}, saved; go on with: zoo train --resume {run}")
+        super().__init__(f"stopped at step {step}, saved; resume with: zoo train --resume {run}")
 
 
 def nearest(word: str, among: Iterable[str], missing: Sequence[str] = ()) -> str:

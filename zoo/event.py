@@ -68,11 +68,15 @@ class Event:
         names = [self.name, *(name for name, field in ENTRIES.items() if getattr(self, field) is not None)]
         names += [entry.name for entry in self.also]
         if len({*names}) != len(names):
-            raise ValueError(f"the entries of an event have different names, got {listed(names)}")
+            raise ValueError(f"the entries of an event must have different names, got {listed(names)}")
         if any(len(entry.entries) > 1 for entry in self.also):
-            raise ValueError("an entry of an event has no entries of its own")
+            raise ValueError("an entry of an event must not have entries itself")
         if self.vocabulary is not None and len(self.vocabulary) < (self.levels or math.inf):
-            raise ValueError(f"'{self.name}' has {len(self.vocabulary)} pieces of text for {self.levels} levels")
+            pieces = len(self.vocabulary)
+            raise ValueError(
+                f"the vocabulary of '{self.name}' has {pieces} pieces of text, expected {self.levels}: "
+                "one for each level"
+            )
         if self.padding is not None and not self._has(self.padding):
             raise ValueError(f"the padding of '{self.name}' must be one of its values, got {self.padding:g}")
 
@@ -294,7 +298,7 @@ def _pieces(text: str, event: Event) -> list[int]:
     while at < len(text):
         piece = next((text[at : at + n] for n in range(longest, 0, -1) if text[at : at + n] in level_of), None)
         if piece is None:
-            raise UsageError(f"the vocabulary of '{event.name}' has no {text[at]!r}, in '{text}'")
+            raise UsageError(f"{text[at]!r} in '{text}' is not in the vocabulary of '{event.name}'")
         row.append(level_of[piece])
         at += len(piece)
     return row

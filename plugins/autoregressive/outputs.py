@@ -47,7 +47,7 @@ class Output(Component, nn.Module, ABC):
 
 
 def _wrong_channels(what: str, x: Tensor, channels: int) -> str | None:
-    return None if x.shape[1] == channels else f"{what} should have {channels} channels, not {x.shape[1]}"
+    return None if x.shape[1] == channels else f"{what} must have {channels} channels, got {x.shape[1]}"
 
 
 @component("plain")

@@ -27,8 +27,8 @@ def locate(path: str) -> Path:
         if found.exists():
             return found
     if wanted.is_absolute():
-        raise DataError(f"there is no '{wanted}'")
+        raise DataError(f"'{wanted}' not found")
     raise DataError(
-        f"there is no '{path}' in {Path.cwd()} nor in {data_home()}: set ZOO_DATA to the folder that holds it, or give "
-        "its absolute path"
+        f"'{path}' not found in {Path.cwd()} or {data_home()}: set ZOO_DATA to the folder that contains it, or use its "
+        "absolute path"
     )

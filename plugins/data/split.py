@@ -20,7 +20,7 @@ def hold_out(n: int, fraction: float, name: Literal["train", "test"]) -> list[in
     ([2, 4, 3], [0, 1])
     """
     if n < 2:
-        raise DataError(f"a test set cannot be held out of {n} example(s): give 'test'")
+        raise DataError(f"a test set cannot be held out of {n} example(s): set 'test'")
     held = min(n - 1, max(1, round(n * fraction)))
     order = np.random.default_rng(0).permutation(n)
     chosen: list[int] = (order[:-held] if name == "train" else order[-held:]).tolist()
@@ -30,5 +30,5 @@ def hold_out(n: int, fraction: float, name: Literal["train", "test"]) -> list[in
 def fraction_of(test: str | None, fraction: float | None) -> float:
     """The declared or the default fraction to hold out; ValueError if there is a test set as well."""
     if test is not None and fraction is not None:
-        raise ValueError("'test' names the test set, so there is nothing for 'test_fraction' to hold out: give one")
+        raise ValueError("'test' and 'test_fraction' cannot be combined: set one")
     return DEFAULT_FRACTION if fraction is None else fraction

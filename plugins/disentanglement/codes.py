@@ -17,7 +17,7 @@ def encodes(model: Model) -> Encodes:
     if not isinstance(model, Encodes):
         raise ValueError(f"the model {type(model).__name__} does not encode")
     if model.event.factors is None:
-        raise ValueError(f"the factors that '{model.event.name}' is made from are not known: choose data that has them")
+        raise ValueError(f"the factors that '{model.event.name}' is made from are unknown: choose data that has them")
     return model
 
 
@@ -43,10 +43,10 @@ def coded(model: Model, batches: Iterable[Batch], most: int, rng: np.random.Gene
         if len(kept[0][2]) == most:
             worst = kept[0][2][-1]
     if not kept:
-        raise DataError("there are no examples to measure on")
+        raise DataError("no examples to measure on")
     codes, factors, _ = kept[0]
     if not np.isfinite(codes).all():
-        raise DataError("the model's codes are not finite: they have no score")
+        raise DataError("the model's codes are not finite: they cannot be scored")
     return codes, factors
 
 

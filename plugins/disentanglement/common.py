@@ -64,9 +64,7 @@ def varying(factors: Factors, least: int = 1) -> NDArray[np.int64]:
     """The factors that take more than one value; `zoo.DataError` if they are fewer than ``least``."""
     kept = np.flatnonzero((factors != factors[:1]).any(axis=0))
     if len(kept) < least:
-        raise DataError(
-            f"the score needs {least} factors that vary, and of {factors.shape[1]} only {len(kept)} do here"
-        )
+        raise DataError(f"the score needs {least} factors that vary, but only {len(kept)} of {factors.shape[1]} do")
     return kept
 
 

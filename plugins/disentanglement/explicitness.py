@@ -23,7 +23,7 @@ def explicitness_score(codes: Codes, factors: Factors, rng: np.random.Generator)
     each = np.array([_area(standard, factor) for factor in counted(rows.kept, len(rows.kept))])
     finite = each[np.isfinite(each)]
     if not len(finite):
-        raise DataError("too few examples: no value of a factor is among those trained on and those judged by")
+        raise DataError("too few examples: no value of a factor is in both the training and the scoring examples")
     return Score(finite.mean(), 1.0, by_factor(each, rows.kept, factors.shape[1]))
 
 

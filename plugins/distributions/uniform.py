@@ -36,7 +36,7 @@ class UniformBase(Distribution):
     def __init__(self, shape: Shape, *, low: float = 0.0, high: float = 1.0) -> None:
         super().__init__(shape)
         if not low < high:
-            raise ValueError(f"low should be below high, not {low:g} and {high:g}")
+            raise ValueError(f"low must be below high, got {low:g} and {high:g}")
         self.support = (low, high)
         # Draws have the dtype and the device of this number; its value is of no account.
         self.register_buffer("like", torch.zeros(()), persistent=False)

@@ -27,7 +27,7 @@ DEVIATIONS = 8.0
 def require_plane(shape: Shape) -> None:
     """ValueError for other events than points in the plane."""
     if tuple(shape) != (2,):
-        raise ValueError(f"is an energy of points in the plane, not of events of shape {shape}")
+        raise ValueError(f"is an energy of points in the plane, got events of shape {shape}")
 
 
 def extent(half_width: float) -> float:

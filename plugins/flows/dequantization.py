@@ -48,7 +48,7 @@ class Dequantization(Component, nn.Module, ABC):
     def __init__(self, event: Event) -> None:
         super().__init__()
         if event.levels is None:
-            raise ValueError(f"'{event.name}' is continuous: there is nothing to dequantize")
+            raise ValueError(f"'{event.name}' is continuous: nothing to dequantize")
         self.event = event
         self.levels = event.levels
 
@@ -74,13 +74,13 @@ class Dequantization(Component, nn.Module, ABC):
     def _gives(dequantization: Any, result: Any) -> str | None:
         v, log_det = result
         if log_det.dim() != 1:
-            return f"its log_det is {list(log_det.shape)}, not [B]: one number a sample"
+            return f"its log_det is {list(log_det.shape)}, expected [B]: one number for each sample"
         return misshapen("its v", v, dequantization.event.shape)
 
     @staticmethod
     def _gives_levels(dequantization: Any, result: Any) -> str | None:
         if result.dtype not in (torch.uint8, torch.int64):
-            return f"its inverse gives {result.dtype}, not integers"
+            return f"its inverse returns {result.dtype}, expected integers"
         return misshapen("its x", result, dequantization.event.shape)
 
     contracts: ClassVar[Mapping[str, Contract]] = {

@@ -72,7 +72,7 @@ class InversionError(Metric):
             errors.append((back - x).abs().flatten(1).amax(1))
             sizes.append(x.abs().max())
         if not errors:
-            raise DataError("there are no examples to measure on")
+            raise DataError("no examples to measure on")
         error = torch.cat(errors).cpu().double()
         largest, n = error.max().item(), len(error)
         return {
@@ -84,5 +84,5 @@ class InversionError(Metric):
 
 def _flow(model: Model) -> Flow:
     if not isinstance(model, Flow):
-        raise ValueError(f"the model {type(model).__name__} is not a flow: there is nothing to invert")
+        raise ValueError(f"the model {type(model).__name__} is not a flow: it has no inverse")
     return model

@@ -51,7 +51,7 @@ class Channel(Pieces):
     def __init__(self, shape: Shape, *, swap: bool = False) -> None:
         first, second = (shape[0] + 1) // 2, shape[0] // 2
         if second == 0:
-            raise ValueError(f"needs at least two channels, not {shape}")
+            raise ValueError(f"needs at least two channels, got {shape}")
         kept, changed = (second, first) if swap else (first, second)
         super().__init__(shape, shape.with_channels(kept), shape.with_channels(changed))
         self._sizes = [first, second]
@@ -79,7 +79,7 @@ class Alternate(Pieces):
     def __init__(self, shape: Shape, *, odd: bool) -> None:
         evens, odds = (shape.size + 1) // 2, shape.size // 2
         if odds == 0:
-            raise ValueError("needs at least two elements, not one")
+            raise ValueError("needs at least two elements, got one")
         kept, changed = (odds, evens) if odd else (evens, odds)
         super().__init__(shape, Shape(kept), Shape(changed))
         self.odd = odd
@@ -113,7 +113,7 @@ class Grid(Mask):
     def __init__(self, shape: Shape, *, odd: bool) -> None:
         C, H, W = shape
         if H % 2 or W % 2:
-            raise ValueError(f"needs an even height and width, not {H}x{W}")
+            raise ValueError(f"needs an even height and width, got {H}x{W}")
         super().__init__(shape, Shape(C, H, W // 2), Shape(C, H, W // 2))
         self.odd = odd
 
@@ -172,7 +172,7 @@ class Checkerboard(Mask):
 
     def __init__(self, shape: Shape, *, odd: bool = False) -> None:
         if len(shape) not in (1, 3):
-            raise ValueError(f"needs an image [C, H, W] or a vector [D], not {shape}")
+            raise ValueError(f"needs an image [C, H, W] or a vector [D], got {shape}")
         pattern = Grid(shape, odd=odd) if len(shape) == 3 else Alternate(shape, odd=odd)
         super().__init__(shape, pattern.kept, pattern.changed)
         self.pattern: Mask = pattern

@@ -165,7 +165,7 @@ class Adaptive(OdeSolver):
 
     def _path(self, f: Dynamics, y: State, start: float, end: float, depends: Sequence[Tensor]) -> State:
         if y[0].is_meta:
-            raise NotImplementedError("steps of adaptive size need values: there are none on the meta device")
+            raise NotImplementedError("steps of adaptive size need values, which the meta device does not have")
         least = 8.0 * torch.finfo(y[0].dtype).eps
         time = torch.tensor([start, end], dtype=y[0].dtype, device=y[0].device)
         given = {
@@ -178,7 +178,7 @@ class Adaptive(OdeSolver):
         try:
             path = self._solve(f, y, time, depends, given)
         except AssertionError as error:
-            raise ZooError(f"the solver '{self.method}' gave up between t = {start:g} and {end:g}: {error}") from None
+            raise ZooError(f"the solver '{self.method}' failed between t = {start:g} and {end:g}: {error}") from None
         return tuple(values[-1] for values in path)
 
     def _solve(self, f: Dynamics, y: State, time: Tensor, depends: Sequence[Tensor], given: dict[str, Any]) -> State:

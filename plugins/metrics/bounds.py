@@ -39,7 +39,7 @@ def per_example(batches: Iterable[Batch], figures: Callable[[Batch], Tensor]) ->
     with torch.no_grad():
         values = [figures(batch) for batch in batches]
     if not values:
-        raise DataError("there are no examples to measure on")
+        raise DataError("no examples to measure on")
     return torch.cat(values, dim=-1).cpu().double()
 
 

@@ -58,7 +58,7 @@ class NearestNeighbours(Metric):
         if model.event.classes is None:
             raise ValueError(f"'{model.event.name}' has no classes to predict")
         if LABEL in model.conditions:
-            raise ValueError("the model is given the label, which the codes are to predict")
+            raise ValueError("the model is conditioned on the label, which the codes must predict")
 
     def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
         return {"knn": "max"}
@@ -67,14 +67,14 @@ class NearestNeighbours(Metric):
         self.check(model)
         found = [(codes.flatten(1), batch[LABEL]) for codes, batch in encoded(model, batches)]
         if not found:
-            raise DataError("there are no training examples to compare codes with")
+            raise DataError("no training examples to compare codes with")
         codes, labels = (torch.cat(each) for each in zip(*found, strict=True))
         self.remember(codes, labels, model.event.classes or 0)
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         hits = [self.predict(codes.flatten(1)) == batch[LABEL] for codes, batch in encoded(model, batches)]
         if not hits:
-            raise DataError("there are no examples to measure on")
+            raise DataError("no examples to measure on")
         return {"knn": Measurement.mean_of(torch.cat(hits).cpu().double())}
 
     def remember(self, codes: Tensor, labels: Tensor, classes: int) -> None:

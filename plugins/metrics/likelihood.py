@@ -72,7 +72,7 @@ def log_likelihoods(model: Model, batches: Iterable[Batch], draws: int) -> LogLi
             values.append(torch.stack(plain))  # [evaluations, B]
             shifts.append((torch.stack(fine) - values[-1]).abs())
     if not values:
-        raise DataError("there are no examples to measure on")
+        raise DataError("no examples to measure on")
     nats, error = (torch.cat(each, dim=1).cpu().double().mean(0) for each in (values, shifts))
     solver_error = error.mean().item() if solvers else None
     return LogLikelihoods(nats, _kind(model, solver_error), solver_error)
@@ -159,9 +159,7 @@ class BitsPerDim(Metric):
         if model.event.levels is None:
             raise ValueError(f"bits per dimension need discrete data: '{model.event.name}' is continuous; use 'nll'")
         if scored.density:
-            raise ValueError(
-                "bits per dimension need a probability of levels, and this likelihood is a density of them"
-            )
+            raise ValueError("bits per dimension need a probability of levels, but this likelihood is a density")
 
     def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
         return {"bits_per_dim": "min", "nll": "min"}

@@ -48,7 +48,7 @@ class OutOfDistribution(Metric):
         ours, theirs = model.event, self.data().event
         if different := [field for field in ours.differences(theirs) if field not in ("name", "columns")]:
             same = ", ".join(different)
-            raise ValueError(f"the model is of {ours}, '{self.data.name}' of {theirs}: choose data of the same {same}")
+            raise ValueError(f"the model has {ours}, '{self.data.name}' has {theirs}: choose data of the same {same}")
         if model.conditions:
             raise ValueError(
                 f"the model is conditioned on its {' and '.join(model.conditions)}, which other data does not have"

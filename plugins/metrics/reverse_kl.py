@@ -52,10 +52,10 @@ class ReverseKL(Metric):
                 f"needs an unconditional model; this one is conditioned on its {' and '.join(model.conditions)}"
             )
         if model.event.shape.size not in POINTS:
-            raise ValueError(f"log Z is an integral over one or two numbers, not over {model.event.shape.size}")
+            raise ValueError(f"log Z is an integral over one or two numbers, got {model.event.shape.size}")
         energy = self.energy(model.event.shape)
         if energy.extent is None:
-            raise ValueError(f"the energy {type(energy).__name__} has no 'extent': where its mass lies is unknown")
+            raise ValueError(f"the energy {type(energy).__name__} has no 'extent', the square that contains its mass")
 
     def figures(self) -> Mapping[str, Literal["min", "max"] | None]:
         return {"reverse_kl": "min"}
@@ -81,7 +81,7 @@ def log_partition(energy: Energy) -> float:
     True
     """
     if energy.extent is None:
-        raise ValueError(f"the energy {type(energy).__name__} has no 'extent': where its mass lies is unknown")
+        raise ValueError(f"the energy {type(energy).__name__} has no 'extent', the square that contains its mass")
     axes = energy.shape.size
     axis = torch.linspace(-energy.extent, energy.extent, POINTS[axes], dtype=torch.float64)
     x = torch.cartesian_prod(*[axis] * axes).reshape(-1, *energy.shape)

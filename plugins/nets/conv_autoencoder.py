@@ -22,13 +22,11 @@ def halved(shape: Shape, times: int) -> tuple[int, int]:
     (4, 3)
     """
     if len(shape) != 3:
-        raise ValueError(f"is for images, not for shape {shape}")
+        raise ValueError(f"needs images, got shape {shape}")
     _, H, W = shape
     # The number is checked before it is an exponent: it may come from a file.
     if times > min(H, W).bit_length() or H % 2**times or W % 2**times:
-        raise ValueError(
-            f"halves {H}x{W} images {times} times: their sides should be multiples of {2 ** min(times, 32)}"
-        )
+        raise ValueError(f"halves {H}x{W} images {times} times: their sides must be multiples of {2 ** min(times, 32)}")
     return H // 2**times, W // 2**times
 
 

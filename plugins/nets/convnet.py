@@ -22,7 +22,7 @@ def check_same_size(in_shape: Shape, out_shape: Shape) -> None:
     >>> check_same_size(Shape(3, 4, 4), Shape(6, 4, 4))
     """
     if len(in_shape) != 3 or len(out_shape) != 3:
-        raise ValueError(f"needs images [C, H, W], not {in_shape} -> {out_shape}: use mlp for vectors")
+        raise ValueError(f"needs images [C, H, W], got {in_shape} -> {out_shape}: use mlp for vectors")
     if tuple(in_shape)[1:] != tuple(out_shape)[1:]:
         raise ValueError(f"keeps height and width, so it cannot map {in_shape} to {out_shape}: use mlp")
 

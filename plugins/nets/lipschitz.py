@@ -219,7 +219,7 @@ class LipschitzConv(LipschitzNet):
     ) -> None:
         super().__init__(shape, lipschitz)
         if len(shape) != 3:
-            raise ValueError(f"needs images [C, H, W], not {shape}: use lipschitz_mlp for vectors")
+            raise ValueError(f"needs images [C, H, W], got {shape}: use lipschitz_mlp for vectors")
         sizes = pairwise(chain([shape[0]], repeat(width, depth), [shape[0]]))
         kernels = chain([kernel], repeat(1, depth - 1), [kernel])
         self.layers = nn.ModuleList(

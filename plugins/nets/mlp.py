@@ -82,7 +82,7 @@ class MLP(Conditioner, TakesContext):
         if context is not None and self.context:
             if context.dim() != 2:
                 raise ValueError(
-                    f"takes vectors as context, not {list(context.shape)}: use a convolutional conditioner"
+                    f"takes vectors as context, got {list(context.shape)}: use a convolutional conditioner"
                 )
             x = torch.cat((x, context), dim=1)  # [B, D + context]
         h: Tensor = self.layers(x)

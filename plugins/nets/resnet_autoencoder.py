@@ -34,9 +34,9 @@ def halvings(image: Shape, code: Shape, levels: int | None) -> int:
         return times
     times = (image[1] // code[1]).bit_length() - 1 if len(image) == 3 else 0
     if times < 0 or halved(image, times) != tuple(code)[1:]:
-        raise ValueError(f"halves sides, and no number of halvings is between {image} and {code}")
+        raise ValueError(f"halves sides, but no number of halvings leads from {image} to {code}")
     if levels is not None and levels != times:
-        raise ValueError(f"'levels' is {levels}, and {times} halvings lie between {image} and {code}: leave it out")
+        raise ValueError(f"'levels' is {levels}, but {image} is halved {times} times to {code}: leave it out")
     return times
 
 

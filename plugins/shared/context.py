@@ -67,10 +67,10 @@ def vectors_of(context: Context | None, given: Condition | None) -> Tensor | Non
     """The context vector for the parts of a model, ``[B, N]``; ValueError if a context is missing or not taken."""
     if context is None:
         if given is not None:
-            raise ValueError("this model is unconditional: it takes no context")
+            raise ValueError("this model is unconditional: it has no context")
         return None
     if given is None:
-        raise ValueError(f"this model is conditioned on its {' and '.join(context.sources)}: it needs that as context")
+        raise ValueError(f"this model is conditioned on its {' and '.join(context.sources)}: pass it as context")
     c: Tensor = context(given)
     return c
 
@@ -147,7 +147,7 @@ class FeatureVector(Context):
 
     def __init__(self, event: Event) -> None:
         if event.features is None:
-            raise ValueError(f"'{event.name}' comes without features")
+            raise ValueError(f"'{event.name}' has no features")
         super().__init__(event, event.features)
         # The vectors have the dtype of this number; its value is of no account.
         self.register_buffer("like", torch.zeros(()), persistent=False)

@@ -16,7 +16,7 @@ def classes_of(event: Event) -> int:
     10
     """
     if event.classes is None:
-        raise ValueError(f"'{event.name}' comes without labels")
+        raise ValueError(f"'{event.name}' has no labels")
     return event.classes
 
 
@@ -29,12 +29,12 @@ def levels_of(event: Event, at_most: int | None = None) -> int:
     """
     if event.levels is None:
         raise ValueError(
-            f"needs levels, and '{event.name}' is continuous: take a density, such as 'gaussian' or a 'flow'"
+            f"needs levels, but '{event.name}' is continuous: use a density, such as 'gaussian' or a 'flow'"
         )
     if event.levels < 2:
-        raise ValueError(f"needs two levels or more, and '{event.name}' has {event.levels}")
+        raise ValueError(f"needs two levels or more, but '{event.name}' has {event.levels}")
     if at_most is not None and event.levels > at_most:
-        raise ValueError(f"takes up to {at_most} levels, and '{event.name}' has {event.levels}")
+        raise ValueError(f"takes up to {at_most} levels, but '{event.name}' has {event.levels}")
     return event.levels
 
 

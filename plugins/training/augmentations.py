@@ -30,7 +30,7 @@ class HorizontalFlip(Augmentation):
     def __init__(self, event: Event, *, p: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5) -> None:
         super().__init__(event)
         if len(event.shape) != 3:
-            raise ValueError(f"only images [C, H, W] can be mirrored, not '{event.name}' of shape {event.shape}")
+            raise ValueError(f"only images [C, H, W] can be mirrored, got '{event.name}' of shape {event.shape}")
         self.p = p
 
     def forward(self, batch: Batch) -> Batch:
@@ -59,7 +59,7 @@ class Shift(Augmentation):
         super().__init__(event)
         if len(event.shape) != 3 or min(event.shape[1], event.shape[2]) <= pixels:
             raise ValueError(
-                f"a shift by {pixels} pixels needs an image [C, H, W] with sides above that, not '{event.name}' of "
+                f"a shift by {pixels} pixels needs an image [C, H, W] with sides above that, got '{event.name}' of "
                 f"shape {event.shape}"
             )
         self.pixels = pixels

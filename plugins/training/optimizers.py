@@ -143,7 +143,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(groups)
         if nesterov and momentum == 0.0:
-            raise ValueError("'nesterov' needs a momentum above 0")
+            raise ValueError("'nesterov' requires a momentum above 0")
         self.lr, self.momentum, self.nesterov, self.weight_decay = lr, momentum, nesterov, weight_decay
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

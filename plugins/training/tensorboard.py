@@ -42,4 +42,4 @@ def _module() -> Any:
     try:
         return import_module("torch.utils.tensorboard")
     except ImportError as error:
-        raise ZooError(f"the sink 'tensorboard' needs a package: {install_hint('tensorboard')}") from error
+        raise ZooError(f"the sink 'tensorboard' requires a package: {install_hint('tensorboard')}") from error

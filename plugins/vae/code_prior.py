@@ -66,14 +66,14 @@ class CodePrior(Model, Scores, SamplesMeans, Reconstructs):
         super().__init__(event)
         coder: Any = autoencoder(event)
         if not isinstance(coder, Quantizes):
-            raise ValueError(f"needs an autoencoder with integer codes, and '{autoencoder.name}' has none")
+            raise ValueError(f"needs an autoencoder with integer codes, but '{autoencoder.name}' has none")
         self.autoencoder: Any = coder
         self.density = coder.density
         self.codes = coder.code_event()
         density: Any = prior(self.codes)
         self.conditioned_on = density.conditioned_on
         if not (isinstance(density, Scores) and isinstance(density, Samples)):
-            raise ValueError(f"needs a prior that scores and samples, and '{prior.name}' does not")
+            raise ValueError(f"needs a prior that scores and samples, but '{prior.name}' does not")
         self.prior: Any = density
         self.train()
 

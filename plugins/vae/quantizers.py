@@ -62,12 +62,12 @@ class Quantizer(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(quantizer: Any, args: tuple[Any, ...]) -> str | None:
-        return misshapen("what is quantised", args[0], quantizer.shape)
+        return misshapen("the input", args[0], quantizer.shape)
 
     @staticmethod
     def _gives(quantizer: Any, result: Any) -> str | None:
         if not isinstance(result, Quantized):
-            return f"its answer is {type(result).__name__}, not Quantized"
+            return f"its result is {type(result).__name__}, expected Quantized"
         return misshapen("its z", result.z, quantizer.shape)
 
     contracts: ClassVar[Mapping[str, Contract]] = {"forward": Contract(_takes, _gives)}

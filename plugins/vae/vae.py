@@ -192,7 +192,7 @@ def _check(weighting: Part[Weighting], vae: VAE) -> None:
         name = vae.likelihood.declaration.name if vae.likelihood.declaration else type(vae.likelihood).__name__
         raise SpecError(
             weighting.problem(
-                f"needs a reconstruction that is never negative, and likelihood '{name}' is a density that can exceed "
+                f"needs a reconstruction that is never negative, but likelihood '{name}' is a density that can exceed "
                 "one: its nll has no lower bound at zero"
             )
         )
@@ -202,14 +202,14 @@ def _check(weighting: Part[Weighting], vae: VAE) -> None:
     if divergence is None and not built.needs_kl_dim:
         raise SpecError(
             weighting.problem(
-                "needs a divergence that is never negative, and that of these posterior and prior has no closed form: "
+                "needs a divergence that is never negative, and that of this posterior and prior has no closed form: "
                 "its estimates can be"
             )
         )
     if built.needs_kl_dim and (divergence is None or divergence.dim() != 2):
         raise SpecError(
             weighting.problem(
-                "needs a divergence that is a sum over latent dimensions: these posterior and prior have none; "
-                "take 'diagonal_normal' with 'standard_normal' or 'normal'"
+                "needs a divergence that is a sum over latent dimensions: this posterior and prior have none; "
+                "use 'diagonal_normal' with 'standard_normal' or 'normal'"
             )
         )

@@ -21,7 +21,7 @@ class Codes:
 
     def __init__(self, model: Model) -> None:
         if not isinstance(model, Reconstructs):
-            raise ValueError(f"needs a model that reconstructs, and '{_called(model)}' does not")
+            raise ValueError(f"needs a model that reconstructs, but '{_called(model)}' does not")
         problem = image_problem(model.event)
         if problem is not None:
             raise ValueError(problem)
@@ -63,7 +63,7 @@ class Codes:
 def continuous(model: Model, view: str) -> None:
     """ValueError for a model with quantized codes, which cannot be interpolated."""
     if any(isinstance(part, Quantizes) for part in model.modules()):
-        raise ValueError(f"{view} needs continuous codes, and this model's are integers: use the view 'reconstruct'")
+        raise ValueError(f"{view} needs continuous codes, but this model's are integers: use the view 'reconstruct'")
 
 
 def unconditional(model: Model, view: str) -> None:

@@ -56,7 +56,7 @@ class Complete(View):
         super().__init__(model)
         if not isinstance(model, Completes):
             name = model.declaration.name if model.declaration else type(model).__name__
-            raise ValueError(f"needs a model that completes data, and '{name}' does not")
+            raise ValueError(f"needs a model that completes data, but '{name}' does not")
         problem = image_problem(model.event)
         if problem is not None:
             raise ValueError(problem)
@@ -67,7 +67,7 @@ class Complete(View):
     @torch.no_grad()
     def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
         if data is None:
-            raise ValueError("needs data to complete: draw it of a run, or name data")
+            raise ValueError("needs data to complete: use a run, or set data")
         shown, event = first(data, n), self.model.event
         x = shown[event.name]
         mask = self.known.to(x.device).expand_as(x)

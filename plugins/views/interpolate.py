@@ -46,7 +46,7 @@ class Interpolate(View):
     @torch.no_grad()
     def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
         if data is None or data[self.model.event.name].shape[0] < 2:
-            raise ValueError("needs two examples or more to go from one to another: draw it of a run, or name data")
+            raise ValueError("needs two examples or more to interpolate: use a run, or set data")
         pairs = min(-(-n // self.steps), data[self.model.event.name].shape[0] // 2)
         z = torch.unflatten(self.codes.encode(first(data, 2 * pairs)), 0, (pairs, 2))  # [pairs, 2, L]
         t = torch.linspace(0.0, 1.0, self.steps, dtype=z.dtype, device=z.device).unsqueeze(1)

@@ -38,7 +38,7 @@ class Manifold(View):
         unconditional(model, "a manifold")
         self.codes = Codes(model)
         if self.codes.size != 2:
-            raise ValueError(f"needs codes of two numbers, not {self.codes.size}")
+            raise ValueError(f"needs codes of two numbers, got {self.codes.size}")
 
     @torch.no_grad()
     def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:

@@ -37,7 +37,7 @@ class Reconstruct(View):
     @torch.no_grad()
     def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
         if data is None:
-            raise ValueError("needs data to reconstruct: draw it of a run, or name data")
+            raise ValueError("needs data to reconstruct: use a run, or set data")
         shown, event = first(data, n), self.model.event
         x = event.unit(shown[event.name], self.codes.dtype)
         y = self.codes.expect(self.codes.encode(shown), self.model.given(shown))

@@ -93,7 +93,7 @@ def test_list() -> None:
     assert "Specs: Normalizing flows" in text
     assert "Components: bijection" in text
     wrong = invoke("list", "maks")
-    assert (wrong.exit_code, wrong.stderr) == (2, "error: there is no kind 'maks'; did you mean 'mask'?\n")
+    assert (wrong.exit_code, wrong.stderr) == (2, "error: unknown kind 'maks'; did you mean 'mask'?\n")
 
 
 def test_show_component() -> None:
@@ -225,25 +225,25 @@ USAGE: list[tuple[list[str], str]] = [
     (["train", "--resume", "RUN", "--small"], "--small cannot be combined with --resume"),
     (["train", "--resume", "RUN", "--name", "x"], "--name cannot be combined with --resume"),
     (["train", "--resume", "RUN", "--device", "cpu"], "--device cannot be combined with --resume"),
-    (["train", "--resume", "nowhere"], "there is no run nowhere"),
+    (["train", "--resume", "nowhere"], "run not found: nowhere"),
     (["train", "realnvp-2d", "--steps", "0"], "--steps"),
     (["train", "realnvp-2d", "--seed", "-1"], "--seed"),
-    (["train", "realnvp-2d", "--small", "--name", "../x"], "cannot name a run"),
-    (["train", "realnvp-2d", "--small", "--name", ".."], "cannot name a run"),
-    (["export", "RUN", "-o", "x.pth"], "'x.pth' should end in one of .safetensors, .onnx, .pt, .pt2"),
-    (["export", "RUN", "-o", "RUN/resolved.yaml"], "should end in"),
+    (["train", "realnvp-2d", "--small", "--name", "../x"], "invalid run name"),
+    (["train", "realnvp-2d", "--small", "--name", ".."], "invalid run name"),
+    (["export", "RUN", "-o", "x.pth"], "'x.pth' must end in one of .safetensors, .onnx, .pt, .pt2"),
+    (["export", "RUN", "-o", "RUN/resolved.yaml"], "must end in"),
     (["train", "realnvp-2d", "--small", "--device", "abacus"], "abacus"),
-    (["train", "realnvp-2e"], "there is no spec 'realnvp-2e'; did you mean 'realnvp-2d'?"),
+    (["train", "realnvp-2e"], "unknown spec 'realnvp-2e'; did you mean 'realnvp-2d'?"),
     (["evaluate", "nowhere"], "run or file not found: nowhere"),
     (["evaluate", "."], ". is not a run"),
     (["evaluate", "RUN", "--set", "model.base=logistic"], "the model of a share file cannot be changed"),
-    (["sample", "RUN", "--temperature", "0"], "the temperature is above 0, not 0.0"),
-    (["sample", "RUN", "--temperature", "-1"], "the temperature is above 0, not -1.0"),
-    (["sample", "RUN", "--temperature", "nan"], "the temperature is above 0, not nan"),
-    (["sample", "RUN", "--temperature", "inf"], "the temperature is above 0, not inf"),
+    (["sample", "RUN", "--temperature", "0"], "the temperature must be above 0, got 0.0"),
+    (["sample", "RUN", "--temperature", "-1"], "the temperature must be above 0, got -1.0"),
+    (["sample", "RUN", "--temperature", "nan"], "the temperature must be above 0, got nan"),
+    (["sample", "RUN", "--temperature", "inf"], "the temperature must be above 0, got inf"),
     (["sample", "RUN", "-n", "0"], "-n"),
-    (["sample", "RUN", "-o", "x.jpg"], "'x.jpg' should end in one of .png, .npy, .npz, .pt, .csv"),
-    (["sample", "RUN", "-o", "x"], "'x' should end in one of"),
+    (["sample", "RUN", "-o", "x.jpg"], "'x.jpg' must end in one of .png, .npy, .npz, .pt, .csv"),
+    (["sample", "RUN", "-o", "x"], "'x' must end in one of"),
     (["export", "nowhere"], "nowhere is not a run directory"),
     (["compare"], "RUN_OR_FILE"),
     (["build"], "SPEC"),
@@ -299,7 +299,7 @@ def test_seed_steps_and_name(tmp_path: Path) -> None:
     assert (directory / "spec.yaml").read_text() == shipped_specs()["realnvp-2d"].read_text()
     again = invoke("train", "realnvp-2d", "--small", "--name", "mine", "--runs", tmp_path, "--device", "cpu")
     assert again.exit_code == 2
-    assert "is a run already; go on with --resume" in again.stderr
+    assert "already exists: resume it with --resume" in again.stderr
     assert as_json("train", "--resume", directory, "--steps", 5)["steps"] == 5
 
 

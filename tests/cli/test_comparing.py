@@ -55,9 +55,9 @@ def test_figures_are_chosen_and_rows_sorted() -> None:
         by: [row[0][-1] for row in sheets(ROWS[:2], sort=by)[0].rows] for by in ("nll", "-nll", "-training s", None)
     }
     assert orders == {"nll": ["b", "a"], "-nll": ["a", "b"], "-training s": ["a", "b"], None: ["a", "b"]}
-    with pytest.raises(UsageError, match="none of these has a figure 'nl'; did you mean 'nll'"):
+    with pytest.raises(UsageError, match="no row has the figure 'nl'; did you mean 'nll'"):
         sheets(ROWS, ["nl"])
-    with pytest.raises(UsageError, match="there is no column 'stepp' to sort by; did you mean 'step'"):
+    with pytest.raises(UsageError, match="cannot sort by the unknown column 'stepp'; did you mean 'step'"):
         sheets(ROWS, sort="-stepp")
 
 

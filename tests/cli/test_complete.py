@@ -113,7 +113,7 @@ def test_it_needs_data_and_a_model_that_completes() -> None:
     with pytest.raises(ValueError, match="needs data to complete"):
         zoo.declare(zoo.View, "complete")(Filled()).draw(2, 1.0)
     flow = zoo.build("realnvp-2d")
-    with pytest.raises(zoo.SpecError, match="needs a model that completes data, and 'flow' does not"):
+    with pytest.raises(zoo.SpecError, match="needs a model that completes data, but 'flow' does not"):
         zoo.declare(zoo.View, "complete")(flow)
     row = zoo.Event("row", zoo.Shape(4), levels=2)
     with pytest.raises(zoo.SpecError, match="needs images of one or three channels"):

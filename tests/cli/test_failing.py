@@ -147,14 +147,14 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], Result]:
 
 
 SENTENCES = [
-    (OSError(errno.ENOENT, "", "x.csv"), 1, "there is no x.csv"),
+    (OSError(errno.ENOENT, "", "x.csv"), 1, "x.csv does not exist"),
     (OSError(errno.EISDIR, "", "x.csv"), 2, "x.csv is a folder, expected a file"),
     (OSError(errno.EACCES, "", "x.csv"), 2, "x.csv: no permission"),
     (OSError(errno.ENAMETOOLONG, "", LONG), 2, f"{LONG[:120]}...: the name is too long"),
     (OSError(errno.ENOSPC, "", "x.csv"), 1, "x.csv: no space left on its disk"),
     (OSError(errno.ENOSPC, ""), 1, "standard output: no space left on its disk"),
     (OSError(errno.EIO, "Input/output error", "x.csv"), 1, "x.csv: Input/output error"),
-    (OSError(errno.ENOENT, "", "x", None, b"y"), 1, "there is no x -> y"),
+    (OSError(errno.ENOENT, "", "x", None, b"y"), 1, "x -> y does not exist"),
     (MemoryError(), 1, "out of memory: lower train.batch, or the sizes of the model"),
     (torch.OutOfMemoryError("CUDA out of memory. Tried"), 1, "out of memory: lower train.batch, or the sizes"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: 4e12 bytes"), 1, "out of memory: lower train.batch"),
@@ -216,7 +216,7 @@ def test_reports_are_kept_within_a_bound_and_need_no_place(
     assert len(list(Path("cache/reports").iterdir())) == failures.KEPT
     monkeypatch.setenv("ZOO_CACHE", "a_file")
     assert fail(TypeError("no")).stderr == (
-        "error: internal error: TypeError: no; please report it with what ZOO_DEBUG=1 shows\n"
+        "error: internal error: TypeError: no; please report it with the output of ZOO_DEBUG=1\n"
     )
 
 
@@ -249,7 +249,7 @@ def test_a_plugin_that_fails_is_named(here: Path) -> None:
     with installed():
         result = invoke("train", "toy.yaml")
     assert result.exit_code == 4, result.stderr
-    assert "the plugin mine.py failed: KeyError: 'no such key'; report it to its authors with" in result.stderr
+    assert "the plugin mine.py failed: KeyError: 'no such key'; please report it to its authors with" in result.stderr
 
 
 def test_a_package_that_fails_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,4 +336,4 @@ def test_processes_that_do_not_meet_say_where(run: str, monkeypatch: pytest.Monk
         monkeypatch.setenv(name, word)
     result = invoke("train", "--resume", run)
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: the processes of this run did not meet at localhost:no: ")
+    assert result.stderr.startswith("error: the processes of this run could not connect at localhost:no: ")

@@ -132,15 +132,18 @@ def test_a_terminal_is_asked_for_the_licence(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "a space": (["a b"], "letters, digits, '-' and '_', not 'a b'"),
-    "a path": (["../mine"], "letters, digits, '-' and '_', not '../mine'"),
-    "nothing": ([""], "letters, digits, '-' and '_', not ''"),
-    "an end": (["mine-"], "ends in a letter or a digit, not as 'mine-'"),
+    "a space": (["a b"], "invalid plugin name 'a b': use letters, digits"),
+    "a path": (["../mine"], "invalid plugin name '../mine'"),
+    "nothing": ([""], "invalid plugin name ''"),
+    "an end": (["mine-"], "invalid package name 'mine-': it must end in a letter"),
     "a name of zoo's": (["flows"], "the plugin name 'flows' is already used by zoo; choose another"),
-    "a near kind": (["mine", "--kind", "bijektion"], "kind 'bijektion' to start from; did you mean 'bijection'?"),
-    "no kind": (["mine", "--kind", "zzz"], "kind 'zzz' to start from; known: bijection, conditioner, dataset"),
-    "a licence": (["mine", "--licence", "Do what you want"], "'Do what you want' is not an SPDX licence identifier"),
-    "quotes": (["mine", "--licence", 'MIT"\nx = "'], "is not an SPDX licence identifier"),
+    "a near kind": (["mine", "--kind", "bijektion"], "no template for kind 'bijektion'; did you mean 'bijection'?"),
+    "no kind": (["mine", "--kind", "zzz"], "no template for kind 'zzz'; known: bijection, conditioner, dataset"),
+    "a licence": (
+        ["mine", "--licence", "Do what you want"],
+        "invalid licence 'Do what you want': expected an SPDX identifier",
+    ),
+    "quotes": (["mine", "--licence", 'MIT"\nx = "'], ": expected an SPDX identifier"),
 }
 
 
@@ -157,7 +160,7 @@ def test_overwrites_no_folder(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     refused = invoke("new", "plugin", "mine", "-o", tmp_path / "mine")
     assert (refused.exit_code, list((tmp_path / "mine").iterdir())) == (2, [])
-    assert "is there already" in refused.stderr
+    assert "already exists" in refused.stderr
 
 
 def test_says_what_it_wrote(tmp_path: Path) -> None:
@@ -182,14 +185,14 @@ def test_a_new_spec_bears_the_shipped_name_unless_told(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert invoke("new", "spec", "--like", "realnvp-2d").stdout == "realnvp-2d.yaml\n"
     again = invoke("new", "spec", "--like", "realnvp-2d")
-    assert (again.exit_code, again.stderr) == (2, "error: realnvp-2d.yaml is there already\n")
+    assert (again.exit_code, again.stderr) == (2, "error: realnvp-2d.yaml already exists\n")
 
 
 @pytest.mark.parametrize(
     ("file", "like", "message"),
     [
-        ("mine.yaml", "realnvp2d", "there is no spec 'realnvp2d'; did you mean 'realnvp-2d'?"),
-        ("my spec.yaml", "realnvp", "invalid file name of a spec: use letters"),
+        ("mine.yaml", "realnvp2d", "unknown spec 'realnvp2d'; did you mean 'realnvp-2d'?"),
+        ("my spec.yaml", "realnvp", "invalid file name for a spec: use letters"),
         ("mine.txt", "realnvp", "ending in .yaml"),
         (".yaml", "realnvp", "ending in .yaml"),
     ],

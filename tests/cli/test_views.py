@@ -169,7 +169,7 @@ def test_a_conditional_model_is_told_what_its_data_is_given(unit: zoo.Event) -> 
 @pytest.mark.parametrize(
     ("name", "model", "message"),
     [
-        ("reconstruct", Bare(EVENT), "needs a model that reconstructs, and 'Bare' does not"),
+        ("reconstruct", Bare(EVENT), "needs a model that reconstructs, but 'Bare' does not"),
         ("traverse", Bare(EVENT), "needs a model that reconstructs"),
         ("interpolate", Given(), "needs an unconditional model; this one is conditioned on its label"),
         ("manifold", Given(), "unconditional"),
@@ -181,18 +181,18 @@ def test_what_a_view_is_not_of(name: str, model: zoo.Model, message: str) -> Non
 
 
 def test_points_are_no_images() -> None:
-    with pytest.raises(zoo.SpecError, match="needs images of one or three channels, not 'point' of shape 2"):
+    with pytest.raises(zoo.SpecError, match="needs images of one or three channels, got 'point' of shape 2"):
         view("reconstruct", flow_of("realnvp-2d"))
 
 
 def test_a_manifold_is_of_two_numbers() -> None:
-    with pytest.raises(zoo.SpecError, match="view 'manifold': needs codes of two numbers, not 64"):
+    with pytest.raises(zoo.SpecError, match="view 'manifold': needs codes of two numbers, got 64"):
         view("manifold", tiny_flow())
 
 
 @pytest.mark.parametrize("name", ["reconstruct", "interpolate"])
 def test_some_views_need_data(name: str, unit: zoo.Event) -> None:
-    with pytest.raises(ValueError, match="draw it of a run, or name data"):
+    with pytest.raises(ValueError, match="use a run, or set data"):
         view(name, Halves(unit)).draw(4, 1.0)
     with pytest.raises(ValueError, match="needs data: the model is conditioned on its label"):
         view("traverse", Given(unit)).draw(4, 1.0)
@@ -309,7 +309,7 @@ def test_the_declared_view_is_drawn_of_a_run(run: Path, tmp_path: Path) -> None:
 
 def test_what_a_view_says_is_a_users_error(run: Path, tmp_path: Path) -> None:
     for target, view_, message in (
-        (run, "manifold", "error: view 'manifold': needs codes of two numbers, not 64"),
+        (run, "manifold", "error: view 'manifold': needs codes of two numbers, got 64"),
         (run / "model.safetensors", "reconstruct", "error: view 'reconstruct': needs data to reconstruct"),
     ):
         result = invoke("sample", target, "--view", view_, "-o", tmp_path / "x.png")
@@ -326,7 +326,7 @@ def test_a_run_without_its_data_says_why(run: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("zoo.inference.views.held_out", gone)
     result = invoke("sample", run, "--view", "reconstruct", "-o", tmp_path / "x.png")
     assert result.exit_code == 2
-    assert "or name data; the run's own data is not here: there is no 'digits' here: set ZOO_DATA" in result.stderr
+    assert "or set data; the run's own data is not available: there is no 'digits' here: set ZOO_DATA" in result.stderr
     assert invoke("sample", run, "--view", "traverse", "-o", tmp_path / "x.png").exit_code == 0  # it needs none
 
 
@@ -335,7 +335,7 @@ def test_a_run_without_its_data_says_why(run: Path, tmp_path: Path, monkeypatch:
     [
         ({"views": ["traverse"]}, r"train\.views.*needs train\.sample_every"),
         ({"sample_every": 1, "views": ["traverse", {"type": "traverse", "steps": 3}]}, "has 'traverse' 2 times"),
-        ({"sample_every": 1, "views": ["manifold"]}, r"<spec>:\d+:\d+  train\.views\[0\].*two numbers, not 64"),
+        ({"sample_every": 1, "views": ["manifold"]}, r"<spec>:\d+:\d+  train\.views\[0\].*two numbers, got 64"),
         ({"sample_every": 1, "views": [{"type": "traverse", "steps": 10**9}]}, "less than or equal to 100"),
     ],
 )

@@ -64,16 +64,16 @@ def test_what_is_not_frozen_moves(first: zoo.Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("transforms", "match", "told"),
     [
-        (["act_norm", COUPLING], "encoder.*", r"what 'encoder\.\*' matches .* neither has such a tensor"),
+        (["act_norm", COUPLING], "encoder.*", r"what 'encoder\.\*' matches .* neither has a matching tensor"),
         (
             ["act_norm", "act_norm"],
             "transforms.of.1.*",
-            r"in the model alone; what fits: match: 'transforms\.of\.0",
+            r"is only in the model; what fits: match: 'transforms\.of\.0",
         ),
         (
             [COUPLING | {"conditioner": {"type": "mlp", "width": 5}}],
             "transforms.of.*",
-            r"alone; no part of it fits",
+            r"only in the file; no part of it fits",
         ),
     ],
 )
@@ -85,10 +85,10 @@ def test_a_part_that_does_not_fit_is_refused(
 
 
 def test_a_file_that_is_not_there_is_told_how_to_make(tmp_path: Path) -> None:
-    told = r"init_from  run or file not found: runs/realnvp-2d/first; it is made by: zoo train realnvp-2d --name first"
+    told = r"init_from  run or file not found: runs/realnvp-2d/first; train it with: zoo train realnvp-2d --name first"
     with pytest.raises(zoo.UsageError, match=told):
         zoo.train(spec(["act_norm"], init_from="runs/realnvp-2d/first"), runs=tmp_path)
-    with pytest.raises(zoo.UsageError, match=r"no run or file nowhere\.safetensors\n"):
+    with pytest.raises(zoo.UsageError, match=r"run or file not found: nowhere\.safetensors\n"):
         zoo.train(spec(["act_norm"], init_from="nowhere.safetensors"), runs=tmp_path)
 
 
@@ -111,7 +111,7 @@ def test_a_pattern_that_freezes_nothing_is_refused() -> None:
 
 
 def test_a_model_that_is_frozen_whole_is_refused() -> None:
-    with pytest.raises(zoo.SpecError, match=r"moves no parameter: all that match '\*' are frozen"):
+    with pytest.raises(zoo.SpecError, match=r"has no trainable parameter: all that match '\*' are frozen"):
         assembly.check(spec(["act_norm"], train={"freeze": ["*"]}))
 
 

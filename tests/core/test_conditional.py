@@ -219,7 +219,7 @@ def test_a_context_of_another_size_is_refused_with_its_line(tmp_path: Path) -> N
     refused = command("build", path)
     assert refused.exit_code == 2
     assert "told.yaml:10" in refused.stderr
-    assert "the context has 10 numbers, not 7" in refused.stderr
+    assert "the context has 10 numbers, expected 7" in refused.stderr
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +256,7 @@ def test_draws_are_of_the_class_that_is_asked_for(run: Path, tmp_path: Path) -> 
         (("--features", "f.npy"), "'features' has no effect: this model is conditioned on label"),
         (("--given", "labels=1"), "'labels' has no effect: this model is conditioned on label"),
         (("--given", "label"), "--given label: expected KEY=VALUE or KEY=FILE"),
-        (("--label", "1", "--given", "label=2"), "--given label=1: 'label' was given before"),
+        (("--label", "1", "--given", "label=2"), "--given label=1: duplicate 'label'"),
         (("--label", "1", "--view", "density"), "--given, --label, --features and --mean apply to draws"),
     ],
 )

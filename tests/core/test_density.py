@@ -263,7 +263,7 @@ def test_a_run_whose_data_is_gone_is_drawn_alone(
     ("options", "message"),
     [
         (["--density", "--view", "density"], "cannot be combined"),
-        (["--density", "-o", "x.jpg"], "should end in .png"),
+        (["--density", "-o", "x.jpg"], "must end in .png"),
         (["--density", "--set", "data=digits"], "data 'digits' does not fit model 'flow'"),
     ],
     ids=["two pictures", "no picture", "other data"],

@@ -31,8 +31,8 @@ def test_beyond_a_domain_the_part_the_rows_and_the_interval_are_named(tmp_path: 
     message = diverging(tmp_path, "act_norm", "logit")
     assert "diverged at step 0" in message
     assert "bijection 'logit', at rows " in message
-    assert "of the batch; what it is given there lies outside [0, 1]" in message
-    assert "no learning rate helps" in message
+    assert "of the batch; its input there is outside [0, 1]" in message
+    assert "a lower learning rate will not help" in message
     assert SLOWER not in message
 
 

@@ -88,7 +88,7 @@ def test_map_of_nothing() -> None:
 
 @pytest.mark.parametrize("shape", [(3,), (2, 8, 8), (5, 5), (4, 8, 8)])
 def test_what_has_no_picture(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="has no picture; write"):
+    with pytest.raises(UsageError, match="cannot be drawn as a picture; write"):
         picture(torch.zeros(1, *shape), zoo.Event("x", zoo.Shape(*shape)))
 
 

@@ -85,8 +85,8 @@ def test_codes_with_noise_are_the_same_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("-o", "z.png"), "should end in one of .npy, .pt, .csv"),
-        (("--split", "validation"), "there is no split 'validation': test or train"),
+        (("-o", "z.png"), "must end in one of .npy, .pt, .csv"),
+        (("--split", "validation"), "unknown split 'validation': expected test or train"),
         (("--set", "data=digits"), "data 'digits' does not fit model 'flow'"),
     ],
 )

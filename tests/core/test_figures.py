@@ -112,9 +112,9 @@ def test_best_is_a_figure_or_a_metric(best: dict[str, str], expected: tuple[str,
 @pytest.mark.parametrize(
     ("best", "message"),
     [
-        ({"metric": "nll_iwa"}, "no metric in 'evaluate' gives; did you mean 'nll_iwae'?"),
-        ({"metric": "bits_per_dim"}, "chooses by 'bits_per_dim', which no metric in 'evaluate' gives; known: active"),
-        ({"metric": "kl"}, "of which neither less nor more is better: say 'goal: min' or 'max'"),
+        ({"metric": "nll_iwa"}, "is not a figure of any metric in 'evaluate'; did you mean 'nll_iwae'?"),
+        ({"metric": "bits_per_dim"}, "'bits_per_dim' is not a figure of any metric in 'evaluate'; known: active"),
+        ({"metric": "kl"}, "'kl' has no better direction: set 'goal: min' or 'goal: max'"),
     ],
 )
 def test_what_no_metric_gives_is_refused_as_the_spec_is_read(best: dict[str, str], message: str) -> None:
@@ -143,7 +143,7 @@ def test_a_metric_that_declares_nothing_is_asked_by_measuring(tmp_path: Any, mon
         monkeypatch.setattr(cls, "figures", lambda self: {})
     spec = load_spec(moons(best={"metric": "loud"}))
     assert chosen(Best(metric="loud"), spec.evaluate.metrics) == ("loud", "min")
-    with pytest.raises(zoo.UsageError, match=r"train\.best chooses by 'loud', which no metric gave"):
+    with pytest.raises(zoo.UsageError, match=r"train\.best: no metric gave 'loud'"):
         zoo.train(spec, runs=tmp_path)
 
 

@@ -192,7 +192,7 @@ def test_a_share_file_says_on_how_many_examples_a_metric_was_fitted(run: zoo.Run
 def test_a_share_file_says_it_by_a_whole_number(fitted_on: Any, run: zoo.Run, tmp_path: Path) -> None:
     opened = open_share(run.model)
     figures = {"knn": {"value": 0.9, "n": 10, "kind": "exact", "fitted_on": fitted_on}}
-    with pytest.raises(zoo.UsageError, match="no sound 'metrics'"):
+    with pytest.raises(zoo.UsageError, match="an invalid 'metrics'"):
         export_again(tmp_path / "it.safetensors", *opened, metrics={"figures": figures})
     figures["knn"]["fitted_on"] = 60_000
     export_again(tmp_path / "it.safetensors", *opened, metrics={"figures": figures})
@@ -251,7 +251,7 @@ def test_training_examples_are_opened_only_for_metrics_that_ask() -> None:
         raise AssertionError("the train split was opened")
 
     assert "draw" in measure(model, [zoo.declare(zoo.Metric, "acme.draw")], source, 0, trained_on=refuse)
-    with pytest.raises(zoo.DataError, match="metric 'knn' needs training examples, and there are none"):
+    with pytest.raises(zoo.DataError, match="metric 'knn' needs training examples, got none"):
         measure(model, [zoo.declare(zoo.Metric, "knn")], source, 0)
 
 

@@ -169,7 +169,7 @@ def test_a_video_has_a_frame_for_each(tmp_path: Path) -> None:
 
 def test_without_a_codec_a_video_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoo.inference.writers.find_spec", lambda name: None)
-    with pytest.raises(zoo.UsageError, match=r"needs the package av.*generative-zoo\[video\].*; write .*\.gif"):
+    with pytest.raises(zoo.UsageError, match=r"requires the package av.*generative-zoo\[video\].*; write .*\.gif"):
         writer(tmp_path / "x.mp4", entries(CLIP))
 
 
@@ -219,11 +219,11 @@ def test_a_value_is_read(event: zoo.Event, text: str, value: Any) -> None:
         ),
         (zoo.Event("label", zoo.Shape(), levels=10), "1.5", r"it is torch\.float32, expected integers from 0 to 9"),
         (zoo.Event("label", zoo.Shape(), levels=10), "cat", "expected a whole number, or a file"),
-        (zoo.Event("row", zoo.Shape(2)), "1,2,3", "expected 2 numbers with commas between them"),
-        (TEXT, "b", "the vocabulary of 'text' has no 'b'"),
+        (zoo.Event("row", zoo.Shape(2)), "1,2,3", "expected 2 comma-separated numbers"),
+        (TEXT, "b", "is not in the vocabulary of 'text'"),
         (TEXT, "aaaa", "'aaaa' has 4 pieces; expected at most 3 for 'text'"),
         (IMAGE, "missing.png", r"missing\.png could not be read: No such file"),
-        (IMAGE, "cat", "expected 16 numbers with commas between them, or a file"),
+        (IMAGE, "cat", "expected 16 comma-separated numbers, or a file"),
     ],
 )
 def test_what_is_not_a_value_of_an_entry_is_refused(event: zoo.Event, text: str, said: str) -> None:

@@ -144,7 +144,7 @@ FEW = zoo.Event("image", zoo.Shape(1, 2, 3), levels=2)
 DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
     "mask_b_in_the_entry": (
         IMAGE, stack("masked_residual", entry="astray.own_pixel"), "nothing_leaks",
-        r"in evaluation mode the conditional of \(0, 0, 0\) changes with its own number: mask that out",
+        r"in evaluation mode the conditional of \(0, 0, 0\) changes with its own number: mask it in",
     ),
     "one_colour": (
         COLOURS, stack("masked_residual", entry="astray.next_colour"), "nothing_leaks",
@@ -152,7 +152,7 @@ DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
     ),
     "batch_norm": (
         IMAGE, stack("astray.normed_by_batch"), "nothing_leaks",
-        r"in training mode the conditional of \(0, 0, 0\) changes with another example of the batch: take out stat",
+        r"in training mode the conditional of \(0, 0, 0\) changes with another example of the batch: remove batch stat",
     ),
     "only_in_training": (
         IMAGE, stack("astray.pooled"), "nothing_leaks",
@@ -167,11 +167,11 @@ DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
     ),
     "hole": (
         IMAGE, stack("astray.deaf_to_rows"), "past_is_seen",
-        r"of \(0, 1, 0\) is declared to see \(0, 0, 2\), and never changes with that: let sees",
+        r"of \(0, 1, 0\) is declared to depend on \(0, 0, 2\), but does not: make sees",
     ),
     "reach_too_small": (
         IMAGE, stack("astray.modest"), "past_is_seen",
-        r"of \(0, 0, 2\) changes with \(0, 0, 0\), and is not declared to see that",
+        r"of \(0, 0, 2\) depends on \(0, 0, 0\), but is not declared to",
     ),
     "sees_itself": (
         IMAGE, {"type": "autoregressive", "head": "bernoulli", "net": {"type": "astray.hears_all", "hidden": 4}},
@@ -186,7 +186,7 @@ DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
     ),
     "floats_are_others": (
         GREYS, stack("gated", head="astray.by_dtype"), "log_prob_is_sum_of_conditionals",
-        "^levels given as torch.float64 have other conditionals",
+        "^levels of torch.float64 have different conditionals",
     ),
     "not_normalised_as_a_whole": (
         FEW, stack("gated", head="astray.knows_itself"), "normalises", "^the probabilities of all data sum to",
@@ -195,7 +195,7 @@ DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
         GREYS, stack("gated", head="astray.unnormalised"), "normalises", r"at \(0, .* do not sum to one",
     ),
     "examples_in_evaluation": (
-        IMAGE, stack("astray.normed_by_hand"), "answers_each_example_alone", "with the batch that it is in",
+        IMAGE, stack("astray.normed_by_hand"), "answers_each_example_alone", "with the rest of its batch",
     ),
     "examples_leak": (IMAGE, stack("astray.normed_by_hand"), "nothing_leaks", "in evaluation mode .* another example"),
     "context_ignored": (
@@ -204,32 +204,32 @@ DEFECTS: dict[str, tuple[zoo.Event, dict[str, Any], str, str]] = {
     ),
     "stepper": (
         IMAGE, stack("astray.one_column_late"), "draws_agree",
-        r"^unroll and number by number redraw differ at .* \(temperature 1\): compute there what forward does",
+        r"^unroll and redraw, number by number, differ at .* \(temperature 1\): compute the same as forward",
     ),
     "known_forgotten": (
         IMAGE, {**stack("gated"), "type": "astray.forgets_what_is_known"}, "draws_agree",
-        "^unroll draws the number at .* anew, which is known",
+        "^unroll changes the known number at",
     ),
     "known_unheard": (
         IMAGE, {**stack("gated"), "type": "astray.puts_back_what_is_known"}, "draws_agree",
-        r"^unroll and number by number redraw differ .* \(temperature 0.6, a part known\)",
+        r"^unroll and redraw, number by number, differ .* \(temperature 0.6, a part known\)",
     ),
     "temperature_in_unroll": (
         IMAGE, {**stack("gated"), "type": "astray.warm_by_steps"}, "draws_agree",
-        r"^unroll and number by number redraw differ .* \(temperature 0.6, a part known\)",
+        r"^unroll and redraw, number by number, differ .* \(temperature 0.6, a part known\)",
     ),
-    "temperature": (IMAGE, stack("gated", head="astray.never_cool"), "temperature_has_effect", "makes the same draws"),
-    "never_cold": (IMAGE, stack("gated", head="astray.lukewarm"), "temperature_has_effect", "is left to chance"),
+    "temperature": (IMAGE, stack("gated", head="astray.never_cool"), "temperature_has_effect", "gives the same draws"),
+    "never_cold": (IMAGE, stack("gated", head="astray.lukewarm"), "temperature_has_effect", "are still random"),
     "frequencies": (
         FEW, stack("gated", head="astray.partial_to_zero"), "draws_follow",
-        r"^frequencies of draws are \d+\.\d standard errors from what the conditionals say",
+        r"^frequencies of draws are \d+\.\d standard errors from the conditionals",
     ),
     "completions": (
         FEW, {**stack("gated"), "type": "astray.puts_back_what_is_known"}, "draws_follow",
         r"^frequencies of completions of data known at \(0, 0, 0\), \(0, 0, 2\), \(0, 1, 1\) are",
     ),
-    "precision": (GREYS, stack("gated", head="astray.single"), "dtype_follows", "in torch.float64 it answers in"),
-    "values_on_meta": (GREYS, stack("gated", head="astray.asks_for_values"), "runs_on_meta", "ask for no tensor's"),
+    "precision": (GREYS, stack("gated", head="astray.single"), "dtype_follows", "in torch.float64 the outputs are"),
+    "values_on_meta": (GREYS, stack("gated", head="astray.asks_for_values"), "runs_on_meta", "do not read tensor"),
     "values_in_a_graph": (GREYS, stack("gated", head="astray.asks_for_values"), "compiles", "as one graph"),
 }  # fmt: skip
 """Data, a model with one defect, the law that must find it, and what it says."""
@@ -397,8 +397,8 @@ def test_build_says_whose_line_breaks_a_law(tmp_path: Path, monkeypatch: pytest.
     assert "nothing_leaks                    broken" in done.stdout
     assert done.stderr == (
         "error: spec.yaml:13:9  model.net.layers[1]  causal_layer 'astray.pooled' of stranger 1.0: breaks the law "
-        "nothing_leaks: in training mode the conditional of (0, 0, 0) changes with its own number: mask that out of "
-        "what its parameters are made of, or give another order by ranks()\n"
+        "nothing_leaks: in training mode the conditional of (0, 0, 0) changes with its own number: mask it in the "
+        "computation of its parameters, or return another order from ranks()\n"
         "          - astray.pooled\n"
         "            ^\n"
     )
@@ -407,7 +407,7 @@ def test_build_says_whose_line_breaks_a_law(tmp_path: Path, monkeypatch: pytest.
 def test_build_of_a_model_without_laws(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["build", "realnvp-2d", "--laws"])
     assert done.exit_code == 0
-    assert done.stdout.endswith("\nnothing that the model can do has laws\n")
+    assert done.stdout.endswith("\nno capability of the model has laws\n")
     done = CliRunner().invoke(app, ["build", "realnvp-2d", "--laws", "--json"])
     assert json.loads(done.stdout)["laws"] == {}
 
@@ -423,4 +423,4 @@ def test_build_refuses_statistics_of_batches_in_causal_models(tmp_path: Path) ->
     done = build(tmp_path, SPEC.replace("LAYER", "astray.normed_by_batch"))
     assert done.exit_code == 2
     at = "spec.yaml:13:9  model.net.layers[1]  causal_layer 'astray.normed_by_batch' of stranger 1.0: "
-    assert f"{at}BatchNorm2d computes batch statistics, so examples affect each other" in done.stderr
+    assert f"{at}BatchNorm2d computes batch statistics, so examples depend on each other" in done.stderr

@@ -144,13 +144,13 @@ def test_residual_nets_halve_as_the_sizes_say(image: tuple[int, ...], code: tupl
 
 
 WRONG = [
-    ((3, 32, 32), (8, 8, 16), None, "no number of halvings is between 3x32x32 and 8x8x16"),
+    ((3, 32, 32), (8, 8, 16), None, "no number of halvings leads from 3x32x32 to 8x8x16"),
     ((3, 30, 30), (8, 7, 7), None, "halves 30x30 images 2 times"),
     ((3, 24, 24), (8, 8, 8), None, "no number of halvings"),
     ((3, 8, 8), (8, 16, 16), None, "no number of halvings"),
-    ((5,), (8, 1, 1), None, "is for images"),
-    ((5,), (8,), None, "is for images"),
-    ((3, 32, 32), (8, 8, 8), 3, "'levels' is 3, and 2 halvings lie between 3x32x32 and 8x8x8"),
+    ((5,), (8, 1, 1), None, "needs images"),
+    ((5,), (8,), None, "needs images"),
+    ((3, 32, 32), (8, 8, 8), 3, "'levels' is 3, but 3x32x32 is halved 2 times to 8x8x8"),
     ((3, 12, 12), (8,), 3, "halves 12x12 images 3 times"),
     ((3, 12, 12), (8,), 10**30, "halves 12x12 images"),
 ]

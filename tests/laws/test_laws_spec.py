@@ -51,7 +51,7 @@ DEFECTS = {
     "counts beside the state": (
         "loss = (",
         "self.mine += self.training\n            loss = self.mine * (",
-        "other weights than one that does not",
+        "ends with different weights",
     ),
     "draws from Python's generator": (
         "self.mean + torch.randn",

@@ -215,7 +215,7 @@ def flow_with(**values: Any) -> zoo.Spec:
 
 @pytest.mark.parametrize("values", [{"size": 2**40}, {"sizes": {"a": [1, 2**40]}}], ids=str)
 def test_a_size_beyond_all_that_the_file_holds(values: dict[str, Any]) -> None:
-    with pytest.raises(zoo.SpecError, match=r"'sizes?' is 1,099,511,627,776: .* explain sizes up to 4,194,304"):
+    with pytest.raises(zoo.SpecError, match=r"'sizes?' is 1,099,511,627,776: .* allow at most 4,194,304"):
         build_unfilled(flow_with(**values), NOTHING)
 
 
@@ -230,5 +230,5 @@ def test_what_is_not_a_size_may_be_any_number() -> None:
 )
 def test_an_event_beyond_all_that_the_file_holds(values: dict[str, Any]) -> None:
     event = replace(NOTHING.event, **values)
-    with pytest.raises(zoo.SpecError, match=f"event  has .* as its '{next(iter(values))}': .* up to 4,194,304"):
+    with pytest.raises(zoo.SpecError, match=f"event  '{next(iter(values))}' is .* at most 4,194,304"):
         build_unfilled(flow_with(), replace(NOTHING, event=event))

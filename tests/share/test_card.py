@@ -194,7 +194,7 @@ def test_an_image_is_no_image_without_a_picture() -> None:
 def test_licences(licence: str | None, values: dict[str, str]) -> None:
     found, body = parts(text_of(SPEC, META | {"licence": licence}))
     assert {key: found[key] for key in found if key.startswith("license")} == values
-    assert ("none is named" in body) == (licence is None)
+    assert ("not specified" in body) == (licence is None)
     assert all(known == known.lower() for known in LICENCES)
 
 

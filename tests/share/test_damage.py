@@ -154,7 +154,7 @@ def test_no_checkpoint_verifies(sound: Path, tmp_path: Path) -> None:
     before = held_in(where(tmp_path))
     child = fork(command("train", "--resume", where(tmp_path)))
     assert child.wait() == 5
-    assert child.said.startswith(f"error: there is no usable checkpoint in {where(tmp_path)}/checkpoints\n")
+    assert child.said.startswith(f"error: no usable checkpoint in {where(tmp_path)}/checkpoints\n")
     assert child.said.count("\n") == 3
     assert held_in(where(tmp_path)) == before
 
@@ -165,7 +165,7 @@ def test_damaged_record_is_not_guessed(text: str, sound: Path, whole: Path, tmp_
     shutil.copytree(sound, where(tmp_path))
     record = where(tmp_path) / run.RUN
     record.write_text(text)
-    with pytest.raises(zoo.DamagedFile, match=r"run\.json no longer records the runtime of the run"):
+    with pytest.raises(zoo.DamagedFile, match=r"run\.json does not record the runtime of the run"):
         zoo.resume(where(tmp_path))
     record.unlink()
     assert_survived(tmp_path, whole)

@@ -187,7 +187,7 @@ def test_a_pinned_address_stays_and_the_other_follows(
     assert fetch("hf://acme/moons").read_bytes() == other.read_bytes()
     assert f"hf://acme/moons: fetching {second}, {other.stat().st_size:,} bytes" in capsys.readouterr().err
     assert fetch("hf://acme/moons").read_bytes() == other.read_bytes()
-    assert capsys.readouterr().err == f"hf://acme/moons: taking {second}\n"
+    assert capsys.readouterr().err == f"hf://acme/moons: using {second}\n"
     assert fetch(first).read_bytes() == file.read_bytes()
     capsys.readouterr()
     hub.requests.clear()
@@ -222,7 +222,7 @@ def test_private(file: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_private_does_not_push_to_what_is_public(file: Path, other: Path, hub: HubServer) -> None:
     invoke("push", file, "acme/moons")
-    assert "is public already" in refused("push", other, "acme/moons", "--private", code=2)
+    assert "is already public" in refused("push", other, "acme/moons", "--private", code=2)
     assert len(hub.repositories["acme/moons"].commits) == 2
 
 
@@ -233,7 +233,7 @@ def test_weights_to_start_from(file: Path, other: Path, hub: HubServer) -> None:
     assert Sources(spec).fill(model) == _digest(file)
     wanted = zoo.load(address).state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in model.state_dict().items())
-    with pytest.raises(zoo.UsageError, match=re.escape(f"hf://acme/moons may move; write {address}, which cannot")):
+    with pytest.raises(zoo.UsageError, match=re.escape(f"hf://acme/moons can change; write {address}, which cannot")):
         Sources(load_spec(SPEC | {"init_from": "hf://acme/moons"})).fill(model)
 
 
@@ -258,13 +258,13 @@ def test_the_cache_does_without_network(
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     else:
         hub.refuses = {"/": Refused(int(away))}
-    reason = f"{hub.url} gives no usable answer ({'ConnectionRefusedError' if away == 'gone' else ''}"
+    reason = f"no usable response from {hub.url} ({'ConnectionRefusedError' if away == 'gone' else ''}"
     reason = "HF_HUB_OFFLINE is set" if away == "offline" else reason
     said: list[str] = []
     assert fetch(address, said.append).read_bytes() == file.read_bytes()
     assert fetch(at_branch, said.append).read_bytes() == other.read_bytes()
     assert said[0].startswith(f"{address}: {reason}")
-    assert said[0].endswith(f"; taking {pinned} from the cache")
+    assert said[0].endswith(f"; using {pinned} from the cache")
     assert fetch(pinned, said.append).read_bytes() == file.read_bytes()
     assert len(said) == 2
     for unknown in (f"hf://acme/moons@{unseen}", "hf://acme/moons@c", "hf://acme/new"):
@@ -288,7 +288,7 @@ WRONG = [
 @pytest.mark.parametrize("address", WRONG)
 def test_what_is_no_address(address: str, hub: HubServer) -> None:
     told = refused("sample", address, code=2)
-    assert "OWNER/NAME" in told or "is not a revision; expected a commit, a branch or a tag" in told
+    assert "OWNER/NAME" in told or "expected a commit, a branch or a tag" in told
     assert hub.requests == []
 
 
@@ -306,7 +306,7 @@ def test_an_address_is_its_text(address: str) -> None:
         (f"hf://acme/nothing@{COMMIT}", "has no such repository"),
         ("hf://acme/moons@v9", "the repository has no such revision"),
         (f"hf://acme/moons@{COMMIT}", "the repository has no such revision"),
-        ("hf://acme/empty", f"holds no {FILE}"),
+        ("hf://acme/empty", f"has no {FILE}"),
     ],
 )
 def test_what_is_not_there(address: str, told: str, file: Path, hub: HubServer) -> None:
@@ -322,13 +322,13 @@ def test_what_is_not_there(address: str, told: str, file: Path, hub: HubServer) 
 @pytest.mark.parametrize(
     ("answer", "code", "told"),
     [
-        (Refused(401), 2, "does not allow it (status 401): log in"),
-        (Refused(403), 2, "does not allow it (status 403): log in"),
+        (Refused(401), 2, "denied access (status 401): log in"),
+        (Refused(403), 2, "denied access (status 403): log in"),
         (Refused(403, "GatedRepo"), 2, "has restricted access: request it from the owner, and log in"),
-        (Refused(404), 1, "refuses it (status 404)"),
-        (Refused(429), 1, "refuses it (status 429)"),
-        (Refused(500), 1, "gives no usable answer (status 500), and it is not in the cache"),
-        (Refused(200), 1, "gives no usable answer (KeyError: 'id'), and it is not in the cache"),
+        (Refused(404), 1, "refused the request (status 404)"),
+        (Refused(429), 1, "refused the request (status 429)"),
+        (Refused(500), 1, "(status 500), and it is not in the cache"),
+        (Refused(200), 1, "(KeyError: 'id'), and it is not in the cache"),
     ],
 )
 def test_other_answers(answer: Refused, code: int, told: str, hub: HubServer) -> None:
@@ -345,7 +345,7 @@ def test_more_than_was_announced_is_not_taken(
     commit = hub.put("acme/moons", {FILE: file.read_bytes()})
     hub.streams = 1 << 30
     told = refused("sample", f"hf://acme/moons@{commit}", code=5)
-    assert f"sends more than the {file.stat().st_size:,} bytes that it announced" in told
+    assert f"sent more than the {file.stat().st_size:,} announced bytes" in told
     assert hub.sent < 64 << 20
     assert sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*")) < file.stat().st_size + (64 << 10)
 
@@ -436,7 +436,7 @@ def test_a_pickle_is_refused_each_time(hub: HubServer, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"size": MAX_BYTES + 1}, f"of at most {MAX_BYTES:,} that are fetched"),
+        ({"size": MAX_BYTES + 1}, f"above the limit of {MAX_BYTES:,}"),
         ({"size": None}, "did not return the size and hash"),
         ({"lfs": None, "blobId": None}, "did not return the size and hash"),
     ],
@@ -467,19 +467,19 @@ def test_a_branch_that_moves_meanwhile(file: Path, other: Path, hub: HubServer) 
     commit = hub.put("acme/moons", {FILE: file.read_bytes()})
     hub.tells = move
     told = refused("sample", "hf://acme/moons", code=1)
-    assert f"moved while it was fetched; try again, or pin it: hf://acme/moons@{commit}" in told
+    assert f"changed during the download; try again, or pin it: hf://acme/moons@{commit}" in told
 
 
 @pytest.mark.parametrize(
     ("args", "code", "told"),
     [
-        (["FILE", "moons"], 2, "'moons' is not a repository of a hub; expected OWNER/NAME"),
-        (["FILE", "acme/moons@v1"], 2, "'acme/moons@v1' is not a repository of a hub"),
-        (["FILE", "hf://acme/moons"], 2, "is not a repository of a hub"),
-        (["FILE", "acme/moons", "--revision", "a..b"], 2, "'a..b' is not a revision"),
+        (["FILE", "moons"], 2, "invalid repository 'moons': expected OWNER/NAME"),
+        (["FILE", "acme/moons@v1"], 2, "invalid repository 'acme/moons@v1'"),
+        (["FILE", "hf://acme/moons"], 2, "invalid repository 'hf://acme/moons'"),
+        (["FILE", "acme/moons", "--revision", "a..b"], 2, "invalid revision 'a..b'"),
         (["nowhere", "acme/moons"], 2, "run or file not found: nowhere"),
         (["DAMAGED", "acme/moons"], 5, "is damaged"),
-        (["FILE", "others/moons"], 2, "does not allow it (You have no rights [31mthere.): log in"),
+        (["FILE", "others/moons"], 2, "denied access (You have no rights [31mthere.): log in"),
     ],
 )
 def test_what_is_not_pushed(args: list[str], code: int, told: str, file: Path, hub: HubServer, tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_a_header_that_makes_no_card(hub: HubServer, tmp_path: Path) -> None:
 
 def test_storage_that_refuses(file: Path, hub: HubServer) -> None:
     hub.refuses = {"/storage/": Refused(403)}
-    assert "does not allow it (status 403)" in refused("push", file, "acme/moons", code=2)
+    assert "denied access (status 403)" in refused("push", file, "acme/moons", code=2)
     assert len(hub.repositories["acme/moons"].commits) == 1
 
 
@@ -551,7 +551,7 @@ def test_a_process_has_nothing_but_its_environment(file: Path, tmp_path: Path) -
     server.requests.clear()
     assert run("hf://acme/secret", HF_HUB_OFFLINE="1") == (
         path,
-        f"hf://acme/secret: HF_HUB_OFFLINE is set; taking hf://acme/secret@{commit} from the cache\n",
+        f"hf://acme/secret: HF_HUB_OFFLINE is set; using hf://acme/secret@{commit} from the cache\n",
     )
     assert server.requests == []
     server.close()
@@ -586,7 +586,7 @@ def test_huggingface_hub_is_imported_only_for_a_hub(file: Path, tmp_path: Path) 
     first, modules, fetched, pushed = done.stdout.splitlines()
     assert (first, modules) == ("0 ", "[]")
     assert fetched == pushed
-    assert fetched.startswith("4 error: hubs need huggingface_hub: pip install 'generative-zoo[hub]'")
+    assert fetched.startswith("4 error: hubs require huggingface_hub: pip install 'generative-zoo[hub]'")
 
 
 def test_an_address_that_is_pinned() -> None:

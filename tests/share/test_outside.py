@@ -74,7 +74,7 @@ def test_it_says_what_it_names(command: list[str], file: Path) -> None:
         result = called(command[0], file, *command[1:], *also)
         assert result.exit_code == 2
         assert "train: 'secret.csv' of dataset 'table'" in result.stderr
-        assert "--set data=... to use data of your own, or --data-of-file" in result.stderr
+        assert "--set data=... to use your own data, or --data-of-file" in result.stderr
 
 
 def test_one_who_agrees_has_it_read_and_nothing_of_it_is_shown(file: Path) -> None:
@@ -130,4 +130,4 @@ def test_places_are_what_the_declaration_sets(data: Any, named: list[str]) -> No
 def test_data_that_does_not_say_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = load_spec(SPEC | {"data": "digits"})
     monkeypatch.setattr(spec.data.cls, "places", None)
-    assert list(places_in(spec)) == ["whatever dataset 'digits' reads"]
+    assert list(places_in(spec)) == ["the data that dataset 'digits' reads"]

@@ -217,7 +217,7 @@ def test_truth_is_0_or_1(tmp_path: Path) -> None:
     at = header["of_bool"]["data_offsets"][0]
     data = data[:at] + b"\x02" + data[at + 1 :]
     closed(file, sealed(header, data), data)
-    with pytest.raises(zoo.DamagedFile, match="'of_bool' has truth values other than 0 and 1"):
+    with pytest.raises(zoo.DamagedFile, match="'of_bool' has booleans other than 0 and 1"):
         restore(model, file, read_header(file))
 
 
@@ -241,7 +241,7 @@ class Told(nn.Module):
 UNSHAREABLE: list[tuple[Any, str]] = [
     (unshareable(**{"a/b": torch.ones(1)}), "'a/b'"),
     (unshareable(**{"a\nb": torch.ones(1)}), r"'a\\nb'"),
-    (unshareable(wide=torch.ones(1, dtype=torch.complex128)), r"torch\.complex128, and the model's 'wide'"),
+    (unshareable(wide=torch.ones(1, dtype=torch.complex128)), r"torch\.complex128, the dtype of the model's 'wide'"),
     (unshareable(**{f"t{i}": torch.ones(1) for i in range(40_000)}), "more than 400,000 pieces"),
     (Told(), "a dict '_extra_state'"),
 ]
@@ -380,7 +380,7 @@ def test_an_event_that_cannot_be_is_refused(odd: dict[str, Any], file: Path) -> 
     header, data = opened(file)
     meta = meta_of(header)
     closed(file, sealed(with_meta(header, meta | {"event": meta["event"] | odd}), data), data)
-    with pytest.raises(zoo.DamagedFile, match="its metadata has no sound 'event'"):
+    with pytest.raises(zoo.DamagedFile, match="its metadata has an invalid 'event'"):
         read_header(file)
 
 
@@ -401,14 +401,19 @@ def test_other_files_are_no_share_files(raw: bytes, file: Path) -> None:
 
 
 OTHERS: list[tuple[str, bytes, int, str]] = [
-    ("flow.yaml", b"name: realnvp\ndata: digits\n", 2, "flow.yaml is a spec, not a run or a share file: 'zoo train "),
+    (
+        "flow.yaml",
+        b"name: realnvp\ndata: digits\n",
+        2,
+        "flow.yaml is a spec, expected a run or a share file: train it with 'zoo train ",
+    ),
     ("flow.yml", b"", 2, "flow.yml is a spec"),
     ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(99), 5, "it is a PNG image"),
     ("x.jpg", b"\xff\xd8\xff\xe0" + bytes(99), 5, "it is a JPEG image"),
-    ("x.pth", b"PK\x03\x04\x14\0\0\0" + bytes(99), 5, "it is a zip archive, as a checkpoint of torch"),
-    ("x.npz", b"PK\x03\x04\x14\0\0\0" + bytes(99), 5, "or an .npz of numpy is"),
+    ("x.pth", b"PK\x03\x04\x14\0\0\0" + bytes(99), 5, "it is a zip archive, such as a torch checkpoint"),
+    ("x.npz", b"PK\x03\x04\x14\0\0\0" + bytes(99), 5, "or a numpy .npz file"),
     ("x.pkl", b"\x80\x04\x95\x10\0\0\0\0\0\0\0" + bytes(99), 5, "it is a pickle"),
-    ("x.npy", b"\x93NUMPY\x01\x00" + bytes(99), 5, "it is an array of numpy"),
+    ("x.npy", b"\x93NUMPY\x01\x00" + bytes(99), 5, "it is a numpy array"),
     ("x.csv", b"x,y\n1.0,2.0\n3.0,4.0\n", 5, "it is a text file"),
     ("x.safetensors", b"", 5, "it is empty"),
     ("x.bin", bytes([200] * 99), 5, "it is a file of 99 bytes, or damaged"),
@@ -435,7 +440,7 @@ def test_a_spec_and_a_folder_of_runs_in_place_of_a_run(tmp_path: Path) -> None:
         "glow-cifar10": "'glow-cifar10' is a spec, and no trained weights of it are installed; train it by: zoo train ",
         str(
             tmp_path / "flow"
-        ): f"is not a run: it has no model.safetensors; it holds runs, such as {tmp_path}/flow/first",
+        ): f"is not a run: it has no model.safetensors; it contains runs, such as {tmp_path}/flow/first",
     }
     for target, message in told.items():
         result = CliRunner().invoke(app, ["evaluate", target])

@@ -179,7 +179,7 @@ LACKING = {(name, "onnx") for name in ("glow", "glow-cifar10", "nsf-tables")}
 @slow
 @pytest.mark.parametrize(("name", "form"), sorted(LACKING))
 def test_what_a_format_lacks_is_said(name: str, form: str, share: Maker, tmp_path: Path) -> None:
-    with pytest.raises(zoo.ZooError, match=r"'sample' does not translate to onnx: .*solve_triangular"):
+    with pytest.raises(zoo.ZooError, match=r"'sample' cannot be translated to onnx: .*solve_triangular"):
         translate(share(name, [], True), tmp_path / "program.onnx", form=form, function="sample")
 
 
@@ -353,7 +353,7 @@ def counting(z: Tensor) -> Tensor:
 @pytest.mark.parametrize("g", [fixed_rows, counting])
 def test_what_tracing_would_bake_in_is_refused(g: Callable[[Tensor], Tensor], tmp_path: Path) -> None:
     for form in FORMATS.values():
-        with pytest.raises(zoo.ZooError, match="x was not written: 'sample' does not translate to"):
+        with pytest.raises(zoo.ZooError, match="x was not written: 'sample' cannot be translated to"):
             translation.write(program_of(Generator(g)), tmp_path / "x", form(), {})
     assert list(tmp_path.iterdir()) == []
 
@@ -437,9 +437,9 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "function", "reason"),
     [
-        ("gan", None, "sample: it draws otherwise than by decoding a latent; score: it does not score"),
-        ("control_vae", "score", "score: it draws random numbers of its own"),
-        ("nade", "sample", "sample: it draws otherwise than by decoding a latent"),
+        ("gan", None, "sample: it does not draw by decoding a latent; score: it does not score"),
+        ("control_vae", "score", "score: it draws random numbers internally"),
+        ("nade", "sample", "sample: it does not draw by decoding a latent"),
     ],
 )
 def test_models_that_are_no_function_are_refused(name: str, function: str | None, reason: str) -> None:
@@ -466,7 +466,7 @@ def test_a_stochastic_bound_is_no_function() -> None:
 
 
 def test_a_share_file_is_no_program(share: Maker) -> None:
-    with pytest.raises(zoo.UsageError, match="name a format to translate to: onnx, torchscript, pt2"):
+    with pytest.raises(zoo.UsageError, match="expected a format to translate to: onnx, torchscript, pt2"):
         translate(share("realnvp-2d"))
 
 
@@ -493,8 +493,8 @@ def test_export_writes_programs(share: Maker, tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--format", "onx"], 2, "there is no format 'onx'; did you mean 'onnx'?"),
-        (["--format", "pt2", "--function", "scor"], 2, "there is no function 'scor'; did you mean 'score'?"),
+        (["--format", "onx"], 2, "unknown format 'onx'; did you mean 'onnx'?"),
+        (["--format", "pt2", "--function", "scor"], 2, "unknown function 'scor'; did you mean 'score'?"),
         (["--function", "score"], 2, "--function requires --format onnx, torchscript or pt2"),
     ],
 )

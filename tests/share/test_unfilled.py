@@ -291,7 +291,7 @@ def test_a_model_out_of_proportion_to_its_file(
 ) -> None:
     monkeypatch.setattr(budget, "BYTES", 1 << 20)
     before = resident()
-    with pytest.raises(zoo.SpecError, match=f"takes {message} to build than its file's tensors explain"):
+    with pytest.raises(zoo.SpecError, match=f"takes {message} to build than the tensors of its file justify"):
         build_unfilled(declared(make), header(1000))
     assert resident() - before < 64 << 20
 

@@ -130,7 +130,7 @@ def test_the_same_in_other_words_is_refused(text: str, file: Path) -> None:
     header, data = opened(file)
     header["__metadata__"]["zoo"] = header["__metadata__"]["zoo"].replace(SMALL, text)
     closed(file, header, data)
-    with pytest.raises(zoo.DamagedFile, match="is damaged: its header is not the canonical JSON"):
+    with pytest.raises(zoo.DamagedFile, match="is damaged: its header is not canonical JSON"):
         verify(file)
 
 
@@ -271,7 +271,10 @@ def test_a_component_that_is_gone_is_missing(file: Path, tmp_path: Path) -> None
     remade(file, {"act_norm": ACME})
     with plugin(tmp_path, PLUGIN.format("other"), "1.3"), pytest.raises(zoo.PluginError, match=r"acme-zoo==1\.2"):
         zoo.load(file)
-    with plugin(tmp_path, PLUGIN.format("other"), "1.2"), pytest.raises(zoo.SpecError, match=r"called 'acme\.norm'"):
+    with (
+        plugin(tmp_path, PLUGIN.format("other"), "1.2"),
+        pytest.raises(zoo.SpecError, match=r"unknown bijection 'acme\.norm'"),
+    ):
         zoo.load(file)
 
 
@@ -300,4 +303,4 @@ def test_a_plugin_whose_name_no_file_could_record_is_quarantined(tmp_path: Path)
     (tmp_path / "dotted_plugin.py").write_text("")
     with installed(point("acme.flows", "dotted_plugin")) as registry:
         state = {plugin.name: str(plugin.error) for plugin in registry.plugins()}
-    assert "the name of a plugin has letters" in state["acme.flows"]
+    assert "invalid plugin name" in state["acme.flows"]

@@ -120,17 +120,17 @@ def test_small_reaches_both_forms(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("evaluate", "message"),
     [
-        ("[nil]", "spec.yaml:5:12  evaluate[0]  no metric is called 'nil'"),
+        ("[nil]", "spec.yaml:5:12  evaluate[0]  unknown metric 'nil'"),
         ("[{type: nll, drws: 2}]", "spec.yaml:5:24  evaluate[0].drws  'drws' is not a parameter of metric 'nll'"),
-        ("{metrics: [nil]}", "spec.yaml:5:22  evaluate.metrics[0]  no metric is called 'nil'"),
+        ("{metrics: [nil]}", "spec.yaml:5:22  evaluate.metrics[0]  unknown metric 'nil'"),
         ("{metrics: [{type: nll, draws: 0}]}", "spec.yaml:5:41  evaluate.metrics[0].draws  should be greater than 0"),
         ("{metrics: [nll], batch: 0}", "spec.yaml:5:35  evaluate.batch  should be greater than 0"),
         (
             "{metrics: [nll], bach: 1}",
             "spec.yaml:5:28  evaluate.bach  'bach' is not a parameter of 'evaluate'; did you",
         ),
-        ("{metrics: nll}", "spec.yaml:5:21  evaluate.metrics  should be a list, not 'nll'"),
-        ("nll", "spec.yaml:5:11  evaluate  should be a list of metrics, or a mapping with 'metrics' and 'batch', not"),
+        ("{metrics: nll}", "spec.yaml:5:21  evaluate.metrics  should be a list, got 'nll'"),
+        ("nll", "spec.yaml:5:11  evaluate  should be a list of metrics, or a mapping with 'metrics' and 'batch', got"),
     ],
 )
 def test_mistakes_are_shown_where_they_were_written(evaluate: str, message: str, tmp_path: Path) -> None:
@@ -141,11 +141,11 @@ def test_mistakes_are_shown_where_they_were_written(evaluate: str, message: str,
 
 def test_mistakes_of_a_merged_spec_are_shown_where_they_were_written(tmp_path: Path) -> None:
     written(tmp_path, BASE + "evaluate: [nil]\n", "parent")
-    with pytest.raises(zoo.SpecError, match=r"parent\.yaml:5:12  evaluate\[0\]  no metric is called 'nil'"):
+    with pytest.raises(zoo.SpecError, match=r"parent\.yaml:5:12  evaluate\[0\]  unknown metric 'nil'"):
         load_spec(written(tmp_path, "extends: parent.yaml\nevaluate: {batch: 7}\n"))
     with pytest.raises(zoo.SpecError, match=r"--set:1:16  evaluate\.batch  should be a whole number"):
         load_spec(written(tmp_path, LISTED), ["evaluate.batch=many"])
-    with pytest.raises(zoo.SpecError, match="has 2 items, numbered from 0: there is no 'iwae'"):
+    with pytest.raises(zoo.SpecError, match="has 2 items, numbered from 0: no item 'iwae'"):
         load_spec(written(tmp_path, IN_FULL), ["evaluate.iwae.draws=2"])
 
 

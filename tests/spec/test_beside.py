@@ -214,12 +214,12 @@ def test_a_share_file_that_names_one_is_refused(run: Path) -> None:
     assert meta["spec"]["plugins"] == []
     meta["spec"]["plugins"] = ["./mine.py"]
     write_share(file, sealed(with_meta(header, meta), data), data)
-    with pytest.raises(DamagedFile, match=r"names '\./mine\.py' among its plugins"):
+    with pytest.raises(DamagedFile, match=r"has '\./mine\.py' among its plugins"):
         zoo.load(run)
 
 
 def test_it_is_not_exported(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"components of mine\.py: a share file brings no code"):
+    with pytest.raises(UsageError, match=r"components of mine\.py: a share file contains no code"):
         reexport(run, tmp_path / "out.safetensors", None)
     assert not (tmp_path / "out.safetensors").exists()
 
@@ -256,9 +256,9 @@ def test_one_that_was_broken_can_be_mended(folder: Path) -> None:
 
 def test_plain_values_name_none(folder: Path) -> None:
     node = zoo.load_spec(folder / "try.yaml").resolved()
-    with pytest.raises(SpecError, match="only in a spec that is a file itself"):
+    with pytest.raises(SpecError, match="can only be named in a spec file"):
         zoo.load_spec(node)
-    with pytest.raises(SpecError, match="only in a spec that is a file itself"):
+    with pytest.raises(SpecError, match="can only be named in a spec file"):
         zoo.load_spec(folder / "try.yaml", ["plugins=[./mine.py]"])
 
 
@@ -268,8 +268,8 @@ def test_plain_values_name_none(folder: Path) -> None:
         ("[./gone.py]", r"gone\.py cannot be read: No such file"),
         ("[./mine.txt]", r"'\./mine\.txt' is not a Python file"),
         ("[./]", "is not a Python file"),
-        ("['./my file.py']", r"'\./my file\.py': the name of the file stands before its components'"),
-        ("[./mine.py, ./other/mine.py]", r"'\./other/mine\.py' has the name of another"),
+        ("['./my file.py']", r"invalid file name '\./my file\.py': it prefixes"),
+        ("[./mine.py, ./other/mine.py]", r"duplicate plugin name '\./other/mine\.py'"),
     ],
 )
 def test_what_cannot_be_is_told_with_its_place(folder: Path, entries: str, told: str) -> None:
@@ -281,6 +281,6 @@ def test_what_cannot_be_is_told_with_its_place(folder: Path, entries: str, told:
 
 
 def test_the_name_of_an_installed_plugin_is_taken(folder: Path) -> None:
-    taken = pytest.raises(PluginError, match="called like the installed plugin 'mine'")
+    taken = pytest.raises(PluginError, match="has the name of the installed plugin 'mine'")
     with installed(point("mine", "a_package", "zoo-mine")), taken:
         zoo.load_spec(folder / "try.yaml")

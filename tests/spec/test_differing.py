@@ -208,10 +208,10 @@ def test_a_run_and_its_share_file_are_equal(run: zoo.Run) -> None:
 
 def test_wrong_targets(run: zoo.Run, tmp_path: Path) -> None:
     wrong = {
-        "realnvp-2": "there is no spec, run or file realnvp-2; did you mean 'realnvp-2d'?",
+        "realnvp-2": "spec, run or file not found: realnvp-2; did you mean 'realnvp-2d'?",
         tmp_path: f"{tmp_path} is not a run: it has no model.safetensors",
-        "nowhere.yaml": "there is no file nowhere.yaml",
-        "hf://nobody": "'nobody' is not a repository of a hub; expected OWNER/NAME",
+        "nowhere.yaml": "file not found: nowhere.yaml",
+        "hf://nobody": "invalid repository 'nobody': expected OWNER/NAME",
     }
     for target, message in wrong.items():
         for pair in ((target, run.model), (run.model, target)):

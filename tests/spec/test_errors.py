@@ -52,16 +52,20 @@ evaluate: [nll]
 
 OF = " of stranger 1.0"
 BLAMED = {
-    "misfits.wrong_shape": f"bijection 'misfits.wrong_shape'{OF}: its z is [2, 1], not [B, 2]",
-    "misfits.wrong_log_det": f"bijection 'misfits.wrong_log_det'{OF}: its log_det is [], not [B]: one number a sample",
-    "misfits.no_pair": f"bijection 'misfits.no_pair'{OF}: its result is Tensor, not a pair",
+    "misfits.wrong_shape": f"bijection 'misfits.wrong_shape'{OF}: its z is [2, 1], expected [B, 2]",
+    "misfits.wrong_log_det": (
+        f"bijection 'misfits.wrong_log_det'{OF}: its log_det is [], expected [B]: one number for each sample"
+    ),
+    "misfits.no_pair": f"bijection 'misfits.no_pair'{OF}: its result is Tensor, expected a pair",
     "misfits.raises_in_forward": f"bijection 'misfits.raises_in_forward'{OF}: RuntimeError: ",
     "{type: misfits.raises_at_build, size: 3}": f"bijection 'misfits.raises_at_build'{OF}: KeyError: 'size 3'",
     "{type: misfits.bad_parent, conditioner: mlp}": (
         f"bijection 'misfits.bad_parent'{OF}: passes conditioner 'mlp' an input of the wrong form: "
-        "the input is [2, 4], not [B, 2]"
+        "the input is [2, 4], expected [B, 2]"
     ),
-    "{type: chain, of: [misfits.wrong_shape]}": f"bijection 'misfits.wrong_shape'{OF}: its z is [2, 1], not [B, 2]",
+    "{type: chain, of: [misfits.wrong_shape]}": (
+        f"bijection 'misfits.wrong_shape'{OF}: its z is [2, 1], expected [B, 2]"
+    ),
 }
 
 
@@ -94,8 +98,8 @@ def test_a_misfit_is_blamed_by_its_own_line(declared: str, message: str, tmp_pat
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("vector_loss", f"model 'misfits.vector_loss'{OF}: its loss has shape [2], not that of a scalar"),
-        ("plain_loss", f"model 'misfits.plain_loss'{OF}: its forward returns Tensor, not zoo.Terms"),
+        ("vector_loss", f"model 'misfits.vector_loss'{OF}: its loss has shape [2], expected a scalar"),
+        ("plain_loss", f"model 'misfits.plain_loss'{OF}: its forward returns Tensor, expected zoo.Terms"),
     ],
 )
 def test_a_model_is_held_to_its_kind(name: str, message: str, tmp_path: Path) -> None:

@@ -201,11 +201,11 @@ REFUSED = {
     ),
     "a default within a record": (
         OLD.replace("low: float\n", "low: float\n    high: float = 9.0\n"),
-        r"model\.transforms\[1\]: bijection 'acme\.outer' reads the parameter 'limits' in another way",
+        r"model\.transforms\[1\]: bijection 'acme\.outer' reads the parameter 'limits' differently",
     ),
     "a parameter that is read otherwise": (
         READ.replace("(round)", "(lambda width: width + 1)"),
-        r"bijection 'acme\.scale' reads the parameter 'width' in another way",
+        r"bijection 'acme\.scale' reads the parameter 'width' differently",
     ),
     "a step that leaves a parameter to its default": (
         NEW + STEP.replace(', "sign": 1.0', ""),
@@ -265,7 +265,7 @@ def test_the_refusal_says_what_to_do(text: str, file: Path, tmp_path: Path) -> N
     with plugin(tmp_path, text, "0.3"), pytest.raises(zoo.ZooError) as refused:
         zoo.load(file)
     assert refused.value.exit_code in (2, 5)
-    assert "acme-zoo 0.2 (here is 0.3): pip install acme-zoo==0.2, or a version that migrates it" in str(refused.value)
+    assert "acme-zoo 0.2 (installed: 0.3): pip install acme-zoo==0.2, or a version" in str(refused.value)
 
 
 def test_other_defaults_change_nothing(file: Path, tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_an_older_format_is_brought_up_to_date(file: Path, tmp_path: Path, monke
     assert (scaled(model), spec.name, told["step"], told["format"]) == (6.0, "older", 5, FORMAT)
     closed(file, with_meta(header, meta | {"seed": 3}), data)
     monkeypatch.setattr(migrations, "STEPS", {FORMAT - 1: renamed})
-    with pytest.raises(zoo.DamagedFile, match=f"has format {FORMAT - 2}, which this zoo cannot read any more"):
+    with pytest.raises(zoo.DamagedFile, match=f"has format {FORMAT - 2}, which is no longer supported"):
         read_header(file)
 
 

@@ -65,8 +65,8 @@ def test_a_spec_with_former_names_is_that_with_the_present_ones(tmp_path: Path) 
             former = zoo.load_spec(spec_with(tmp_path, FORMER))
     assert former.resolved() == present.resolved()
     said = "\n".join(str(warning.message) for warning in told)
-    assert re.search(r"renamed\.yaml:4:\d+ .*a bijection 'acme\.stretch' is called 'acme\.scale' now", said)
-    assert re.search(r"renamed\.yaml:4:\d+ .*'factor' of 'acme\.scale' is called 'by' now", said)
+    assert re.search(r"renamed\.yaml:4:\d+ .*bijection 'acme\.stretch' was renamed 'acme\.scale'", said)
+    assert re.search(r"renamed\.yaml:4:\d+ .*'factor' of 'acme\.scale' was renamed 'by'", said)
 
 
 def test_the_command_line_warns_and_goes_on(tmp_path: Path) -> None:
@@ -126,5 +126,8 @@ def test_two_components_cannot_share_a_former_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("api", "update"), [(zoo.API_VERSION + 1, "zoo"), (zoo.API_VERSION - 1, "the plugin")])
 def test_a_plugin_for_another_api_is_told(api: int, update: str, tmp_path: Path) -> None:
     text = NOW + f"\n    ZOO_API = {api}\n"
-    with plugin(tmp_path, text, "0.2"), pytest.raises(PluginError, match=rf"API {api} of zoo.*: update {update}"):
+    with (
+        plugin(tmp_path, text, "0.2"),
+        pytest.raises(PluginError, match=rf"plugin API {api}, but this zoo has .*: update {update}"),
+    ):
         zoo.load_spec(spec_with(tmp_path, PRESENT))

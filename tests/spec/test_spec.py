@@ -122,7 +122,7 @@ def test_another_type_starts_afresh_and_says_so(plane: Path) -> None:
     heard: list[str] = []
     spec = load_spec(plane, ["train.optimizer={type: sgd, lr: 1}"], say=heard.append)
     assert spec.train.optimizer.name == "sgd"
-    assert heard == ["note: train.optimizer is now 'sgd': the parameters of 'adam' are gone ('lr')"]
+    assert heard == ["note: train.optimizer is now 'sgd': the parameters of 'adam' are dropped ('lr')"]
     heard.clear()
     load_spec(plane, ["train.optimizer={type: adam, lr: 1}"], say=heard.append)
     load_spec(plane, ["model.base=logistic"], say=heard.append)
@@ -169,7 +169,7 @@ def test_extends_too_often(tmp_path: Path) -> None:
 
 
 def test_extends_of_plain_values_is_refused() -> None:
-    with pytest.raises(SpecError, match="only a spec file extends another"):
+    with pytest.raises(SpecError, match="'extends' is only allowed in a spec file"):
         load_spec({"extends": "realnvp-2d", "name": "mine"})
 
 
@@ -190,7 +190,7 @@ def test_a_name_that_looks_like_a_number_survives(name: str, plane: Path) -> Non
 def test_plain_values_are_a_spec_and_others_are_refused(plane: Path) -> None:
     values = yaml.safe_load(PLANE.replace("1e-3", "0.001"))
     assert load_spec(values).resolved() == load_spec(plane).resolved()
-    with pytest.raises(SpecError, match="a spec holds plain values"):
+    with pytest.raises(SpecError, match="a spec must contain plain values"):
         load_spec(values | {"name": object()})
     with pytest.raises(SpecError, match="'nme' is not a parameter of the spec; did you mean 'name'"):
         load_spec(values | {"nme": 3})

@@ -65,27 +65,27 @@ def test_scalar(text: str, value: Any) -> None:
 
 
 REFUSED: list[tuple[str, str, int, int, str]] = [
-    ("duplicate key", "a: 1\nb: 2\na: 3\n", 3, 1, "the key 'a' stands twice; first in line 1"),
-    ("duplicate by alias", "a: &x 1\n'a': *x\n", 2, 1, "the key 'a' stands twice; first in line 1"),
-    ("tag of python", "a: !!python/object/apply:os.system [ls]\n", 1, 4, "tags are not accepted: !!python/object"),
-    ("standard tag", "a: !!str 3\n", 1, 4, "tags are not accepted: !!str"),
-    ("own tag", "a: !foo 3\n", 1, 4, "tags are not accepted: !foo"),
-    ("tag on a key", "!foo a: 3\n", 1, 1, "tags are not accepted: !foo"),
-    ("redefined tag", "%TAG ! tag:yaml.org,2002:\n---\na: !int 3\n", 3, 4, "tags are not accepted: !!int"),
-    ("bare tag", "a: ! 3\n", 1, 4, "tags are not accepted: !"),
-    ("merge key", "a: &x {b: 1}\nc:\n  <<: *x\n", 3, 3, "merge keys are not accepted"),
-    ("list as key", "? [a, b]\n: c\n", 1, 3, "a key is a plain word"),
-    ("mapping as key", "{a: b}: c\n", 1, 1, "a key is a plain word"),
-    ("alias as key", "a: &x b\n*x : c\n", 2, 1, "a key is a plain word"),
-    ("alias of itself", "&a [*a]\n", 1, 5, "the alias '*a' is part of what it names"),
-    ("deeper alias of itself", "a: &a {b: {c: *a}}\n", 1, 15, "the alias '*a' is part of what it names"),
+    ("duplicate key", "a: 1\nb: 2\na: 3\n", 3, 1, "duplicate key 'a'; first in line 1"),
+    ("duplicate by alias", "a: &x 1\n'a': *x\n", 2, 1, "duplicate key 'a'; first in line 1"),
+    ("tag of python", "a: !!python/object/apply:os.system [ls]\n", 1, 4, "tags are not supported: !!python/object"),
+    ("standard tag", "a: !!str 3\n", 1, 4, "tags are not supported: !!str"),
+    ("own tag", "a: !foo 3\n", 1, 4, "tags are not supported: !foo"),
+    ("tag on a key", "!foo a: 3\n", 1, 1, "tags are not supported: !foo"),
+    ("redefined tag", "%TAG ! tag:yaml.org,2002:\n---\na: !int 3\n", 3, 4, "tags are not supported: !!int"),
+    ("bare tag", "a: ! 3\n", 1, 4, "tags are not supported: !"),
+    ("merge key", "a: &x {b: 1}\nc:\n  <<: *x\n", 3, 3, "merge keys are not supported"),
+    ("list as key", "? [a, b]\n: c\n", 1, 3, "a key must be a plain word"),
+    ("mapping as key", "{a: b}: c\n", 1, 1, "a key must be a plain word"),
+    ("alias as key", "a: &x b\n*x : c\n", 2, 1, "a key must be a plain word"),
+    ("alias of itself", "&a [*a]\n", 1, 5, "the alias '*a' refers to a value that contains it"),
+    ("deeper alias of itself", "a: &a {b: {c: *a}}\n", 1, 15, "the alias '*a' refers to a value that contains it"),
     ("unknown alias", "a: *b\n", 1, 4, "found undefined alias 'b'"),
     ("two anchors of one name", "a: &x 1\nb: &x 2\n", 2, 4, "found duplicate anchor 'x'"),
     ("deep lists", f"a: {'[' * 1000}{']' * 1000}\n", 1, 67, "nested deeper than 64 levels"),
     ("deep block lists", f"{'- ' * 100}\n", 1, 129, "nested deeper than 64 levels"),
     ("tab", "a:\n\t- b\n", 2, 1, "found character '\\t' that cannot start any token"),
-    ("control character", "a: b\nc: \x07\n", 2, 4, "the character '\\x07' is not accepted"),
-    ("null byte", "a: b\0\n", 1, 5, "the character '\\x00' is not accepted"),
+    ("control character", "a: b\nc: \x07\n", 2, 4, "the character '\\x07' is not allowed"),
+    ("null byte", "a: b\0\n", 1, 5, "the character '\\x00' is not allowed"),
     ("two documents", "a: 1\n---\nb: 2\n", 2, 1, "expected a single document in the stream"),
     ("open quote", "a: 'b\n", 2, 1, "found unexpected end of stream"),
     ("colon in a value", "a: b: c\n", 1, 5, "mapping values are not allowed here"),
@@ -132,7 +132,7 @@ def test_bomb_is_refused_quickly_and_cheaply(bomb: str) -> None:
     tracemalloc.start()
     sys.setprofile(count)
     try:
-        with pytest.raises(SpecError, match=r"unfolds to more than|nested deeper than") as raised:
+        with pytest.raises(SpecError, match=r"expands to more than|nested deeper than") as raised:
             read_yaml(bomb, "x.yaml")
     finally:
         sys.setprofile(None)
@@ -205,7 +205,7 @@ def test_long_line_is_cut_in_the_message() -> None:
     head, excerpt, caret = str(raised.value).splitlines()
     assert len(excerpt) < 300
     assert excerpt[caret.index("^")] == ":"
-    assert head.startswith("x.yaml:1:5008  not YAML")
+    assert head.startswith("x.yaml:1:5008  invalid YAML")
 
 
 def test_caret_stands_under_the_place_beside_tabs_and_escapes() -> None:

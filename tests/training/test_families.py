@@ -201,4 +201,4 @@ def test_a_plugin_brings_a_kind(toys: Installation) -> None:
     assert json.loads(done.stdout)["components"]["controller"].keys() == {"toys.pi"}
     wrong = toys.run([script, "build", str(SPECS / "control-vae.yaml"), "--set", "model.controller=mlp"])
     assert wrong.returncode == 2
-    assert "'mlp' is a conditioner, a decoder and an encoder, not a controller" in wrong.stderr
+    assert "'mlp' is a conditioner, a decoder and an encoder, expected a controller" in wrong.stderr

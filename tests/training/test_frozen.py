@@ -114,7 +114,7 @@ def test_two_files_for_one_tensor_are_refused_with_both_lines(files: list[str], 
     spec = spec_of(LAYERS).resolved()
     lines = [f"- {{file: '{files[0]}', match: '{FIRST}'}}", f"- {{file: '{files[1]}'}}"]
     file.write_text("\n".join(["init_from:", *lines, write_yaml(_without(spec))]))
-    message = r"frozen\.yaml:3:3  init_from\[1\]  '\S+' and \d+ more are filled by init_from\[0\], line 2, already"
+    message = r"frozen\.yaml:3:3  init_from\[1\]  '\S+' and \d+ more are already filled by init_from\[0\], line 2"
     with pytest.raises(zoo.SpecError, match=message):
         assembly.check(load_spec(file))
 
@@ -126,7 +126,7 @@ def _without(spec: dict[str, Any]) -> dict[str, Any]:
 WRONG = {
     "a key": ([{"file": "x", "matsch": "y"}], ["init_from[0].matsch"], "did you mean 'match'"),
     "no file": ({"match": "y"}, ["init_from"], "'init_from' needs 'file'"),
-    "a number": (["x", 3], ["init_from[1]"], "should be a text, not 3; or should be a mapping, not 3"),
+    "a number": (["x", 3], ["init_from[1]"], "should be a text, got 3; or should be a mapping, got 3"),
     "nothing": ([], ["init_from"], "should have at least 1 item, not 0"),
 }
 

@@ -270,7 +270,7 @@ def test_read_only_runs(whole: Path, public: Path) -> None:
 @pytest.mark.parametrize(
     ("writable", "code", "what"),
     [
-        ([], 2, "resolved.yaml cannot be locked to work on its run:"),
+        ([], 2, "resolved.yaml cannot be locked:"),
         (["resolved.yaml"], 1, "metrics.jsonl could not be written:"),
         (["resolved.yaml", ".", "samples"], 1, "checkpoints/step-4 could not be written:"),
     ],
@@ -297,6 +297,6 @@ def test_directory_that_cannot_be_entered(whole: Path, public: Path) -> None:
     (public / "closed").mkdir(mode=0o700)
     child = fork(unprivileged(command("train", "--resume", public / "closed" / "run")))
     if os.geteuid():
-        assert_refused(child, "there is no run", "", 2)
+        assert_refused(child, "run not found", "", 2)
     else:
         assert_refused(child, f"{public}/closed/run/run.json could not be read:", "Permission denied", 2)

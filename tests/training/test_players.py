@@ -161,7 +161,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "nobody's step": (
         {"players": {"generator": {"every": 2}, "discriminator": {"every": 3}}},
-        r"train\.players  nobody is trained in step 1 \('discriminator' every 3, 'generator' every 2\)",
+        r"train\.players  no player is trained in step 1 \('discriminator' every 3, 'generator' every 2\)",
     ),
 }
 

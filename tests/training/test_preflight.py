@@ -64,7 +64,7 @@ def assert_refused_early(spec: zoo.Spec, home: Path, match: str, monkeypatch: py
 
 def test_missing_test_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = {"type": "table", "train": rows(tmp_path / "train.csv", 20), "test": "nowhere.csv"}
-    assert_refused_early(written(tmp_path, data=data), tmp_path, "no 'nowhere.csv'", monkeypatch)
+    assert_refused_early(written(tmp_path, data=data), tmp_path, "'nowhere.csv' not found", monkeypatch)
 
 
 def test_other_columns_in_the_test_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +188,7 @@ def test_a_metric_of_other_data_needs_that_data(tmp_path: Path, monkeypatch: pyt
     other = {"type": "table", "train": "elsewhere.csv", "dims": 2}
     data = {"type": "table", "train": rows(tmp_path / "a.csv", 20)}
     spec = written(tmp_path, data=data, evaluate=[{"type": "ood", "data": other}])
-    assert_refused_early(spec, tmp_path, r"evaluate\[0\]  metric 'ood': there is no 'elsewhere.csv'", monkeypatch)
+    assert_refused_early(spec, tmp_path, r"evaluate\[0\]  metric 'ood': 'elsewhere.csv' not found", monkeypatch)
 
 
 # -- batches that are too small ----------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def test_divided_state_is_saved_divided_and_not_pickled(tmp_path: Path) -> None:
     with (newest / parts[1]).open("r+b") as part:
         part.truncate(100)
     finish(together(lambda rank: zoo.resume(run)))
-    with pytest.raises(zoo.UsageError, match=r"go on with: zoo train --resume .* --processes 2"):
+    with pytest.raises(zoo.UsageError, match=r"resume with: zoo train --resume .* --processes 2"):
         zoo.resume(run)
 
 
@@ -155,7 +155,7 @@ def test_one_that_dies_ends_the_run(victim: int, tmp_path: Path) -> None:
     assert children[victim].wait() == -signal.SIGKILL
     survivor = children[1 - victim]
     assert survivor.wait(timeout=30) == 1
-    assert "lost another one" in survivor.said
+    assert "lost the connection to another one" in survivor.said
     assert "Traceback" not in survivor.said
 
 
@@ -178,7 +178,7 @@ def test_a_run_that_exists_is_refused_once(tmp_path: Path) -> None:
     train(spec_of("ddp"), tmp_path, "x", steps=1)
     children = together(lambda rank: zoo.train(spec_of("ddp"), runs=tmp_path, name="x"))
     finish(children, 2)
-    assert all("is a run already" in child.said for child in children)
+    assert all("already exists: resume" in child.said for child in children)
 
 
 # -- the launcher ------------------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_sigterm_to_the_launcher_saves_once(tmp_path: Path) -> None:
     process.terminate()
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 143, told
-    assert told.count("saved; go on with") == 1
+    assert told.count("saved; resume with") == 1
     assert len(steps(run / "checkpoints")) == 1
     assert "Traceback" not in told
 
@@ -306,7 +306,7 @@ def test_a_job_asks_to_come_back(number: int, wanted: bool, asks: str | None, qu
 def test_a_job_that_comes_back_goes_on(queue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Interrupted):
         zoo.train(requeued(True), runs=tmp_path, progress=Stop(signal.SIGTERM))
-    with pytest.raises(zoo.UsageError, match="is a run already"):
+    with pytest.raises(zoo.UsageError, match="already exists: resume"):
         zoo.train(requeued(True), runs=tmp_path)
     monkeypatch.setenv(slurm.RESTARTS, "1")
     again = zoo.train(requeued(True), runs=tmp_path)

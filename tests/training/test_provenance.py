@@ -98,7 +98,7 @@ def test_overwritten_data_is_noticed(device: str, tmp_path: Path) -> None:
     spec = load_spec(FLOW | {"data": data, "engine": {"compile": "off", "device": device}})
     directory = zoo.train(spec, runs=tmp_path, steps=3).directory
     file.write_text("\n".join([rows[0], *rows[:0:-1]]))
-    with pytest.raises(zoo.UsageError, match="data: the examples of the train split are others: fingerprint sha256:"):
+    with pytest.raises(zoo.UsageError, match="data: the examples of the train split have changed: fingerprint sha256:"):
         zoo.resume(directory)
     file.write_text("\n".join(rows))
     assert zoo.resume(directory).steps == 8
@@ -117,7 +117,7 @@ def test_steps_beyond_the_schedules_are_refused(device: str, stopped: Path, tmp_
     with pytest.raises(zoo.UsageError, match=r"--steps 40 is beyond the 8 of train\.steps.*--set train\.steps=40"):
         zoo.train(flow(device), runs=tmp_path, name="y", steps=40)
     assert not (tmp_path / NAME / "y").exists()
-    with pytest.raises(zoo.UsageError, match=r"--steps 40 is beyond the 8 .*begin a new run"):
+    with pytest.raises(zoo.UsageError, match=r"--steps 40 is beyond the 8 .*start a new run"):
         zoo.resume(stopped, steps=40)
 
 
@@ -125,7 +125,7 @@ def test_other_versions_are_told(stopped: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(provenance, "_versions", lambda spec: {"torch": "9.9"})
     told = Told()
     zoo.resume(stopped, progress=told)
-    assert any("going on with 9.9: the bits may differ" in note for note in told.notes)
+    assert any("resumed with 9.9: the bits may differ" in note for note in told.notes)
 
 
 def test_a_checkpoint_without_a_record_goes_on(tmp_path: Path) -> None:

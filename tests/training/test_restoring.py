@@ -136,7 +136,7 @@ def _named(whole: Any, path: tuple[Any, ...]) -> str:
 
 TAMPERED: dict[str, Any] = {
     "deep": ((), nested(10_000), "nested too deeply"),
-    "a list": ((), [], "holds no state"),
+    "a list": ((), [], "has an invalid state"),
     "step": (("$items", 0, 1), -1, "'step' is -1, expected 6"),
     "a text for a number": (("$items", 0, 1), "6", "'step' is '6', expected 6"),
     "no step": (("$items", 0), ..., "'step' is 'nothing'"),

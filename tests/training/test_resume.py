@@ -44,7 +44,7 @@ def test_other_seeds_differ(whole: Path, device: str, tmp_path: Path) -> None:
 
 
 def test_step_that_is_past_is_refused(whole: Path) -> None:
-    with pytest.raises(zoo.UsageError, match="is at step 8 already"):
+    with pytest.raises(zoo.UsageError, match="is already at step 8"):
         zoo.resume(whole, steps=8)
 
 
@@ -158,7 +158,7 @@ def test_signal_saves_and_leaves(
     started.wait_for(rows=2)
     left, told = started.stop(number)
     assert left == code, told
-    assert f"go on with: zoo train --resume {started.run}" in told
+    assert f"resume with: zoo train --resume {started.run}" in told
     (step,) = checkpoint.steps(started.run / "checkpoints")[-1:]
     assert 0 < step < LONG
     zoo.load(started.run / "model.safetensors")
@@ -181,5 +181,5 @@ def test_state_survives_packing() -> None:
     assert torch.equal(back["a"], torch.tensor([1.0]))
     assert back[3] == [1, [2.5, None]]
     assert back["n"] == {"x": True, "y": "text"}
-    with pytest.raises(TypeError, match="/f: a function cannot be saved"):
+    with pytest.raises(TypeError, match="/f: cannot save a function in a checkpoint"):
         checkpoint.pack({"f": test_no_usable_checkpoint}, {}, take=torch.clone)

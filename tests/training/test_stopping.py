@@ -64,7 +64,7 @@ def test_what_fails_after_a_step_loses_no_step(
     directory = tmp_path / NAME / "x"
     said = " ".join([str(raised.value), *getattr(raised.value, "__notes__", [])])
     assert f"{error.args[0]}" in said
-    assert f"stopped at step 4 and is saved up to step 4; go on with: zoo train --resume {directory}" in said
+    assert f"stopped at step 4 and is saved up to step 4; resume with: zoo train --resume {directory}" in said
     assert status(directory) == "failed"
     assert_same_run(zoo.resume(directory).directory, whole)
 
@@ -127,7 +127,7 @@ def test_a_run_that_goes_away_begins_no_other_in_its_place(what: str, device: st
                     shutil.rmtree(directory, ignore_errors=True)
 
     with pytest.raises(
-        zoo.ZooError, match=r"was moved or removed .* noticed at step 6; its checkpoint of step 4 went"
+        zoo.ZooError, match=r"was moved or removed .* noticed at step 6; its checkpoint of step 4 was lost"
     ) as raised:
         zoo.train(flow(device), runs=tmp_path, name="x", progress=Going())
     assert raised.value.exit_code == 1
@@ -156,7 +156,7 @@ def test_a_figure_that_is_not_finite_is_told(device: str, tmp_path: Path, monkey
     monkeypatch.setattr(Trainer, "measure_held_out", lambda trainer, model: nan)
     told = Signalling(0)
     assert zoo.train(flow(device), runs=tmp_path, progress=told).steps == 8
-    assert told.notes[0] == "warning: 'nll' is not finite at step 2: it chooses no weights"
+    assert told.notes[0] == "warning: 'nll' is not finite at step 2: it is not used to choose weights"
 
 
 # -- signals -----------------------------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def test_signals_are_answered_and_save(
     times: int, number: signal.Signals, whole: Path, device: str, tmp_path: Path
 ) -> None:
     told = Signalling(4, *[number] * times)
-    with pytest.raises(Interrupted, match="stopped at step 4, saved; go on with") as stopped:
+    with pytest.raises(Interrupted, match="stopped at step 4, saved; resume with") as stopped:
         zoo.train(flow(device), runs=tmp_path, name="x", progress=told)
     assert stopped.value.exit_code == 128 + number
     assert told.notes[0].startswith(f"{number.name}: stopping after this step")
@@ -255,8 +255,8 @@ def test_what_can_be_done_again_is_named() -> None:
         request.note(signal.SIGINT)
         with pytest.raises(Abandoned):
             request.note(signal.SIGINT)
-    assert said == ["SIGINT: stopping after this step, to save it; a second signal leaves out this validation, and "
-                    "loses nothing"]  # fmt: skip
+    assert said == ["SIGINT: stopping after this step, then saving; a second signal skips this validation without "
+                    "losing anything"]  # fmt: skip
 
 
 def handlers() -> list[Any]:
@@ -318,7 +318,7 @@ def test_compiling_is_said_and_the_compiler_is_quiet(
     compiled = spec.model_copy(update={"engine": spec.engine.model_copy(update={"compile": "on"})})
     with pytest.raises(KeyError):
         zoo.train(compiled, runs=tmp_path, progress=told)
-    assert told.notes == ["compiling, about a minute: the first step takes longer than those after it"]
+    assert told.notes == ["compiling, about a minute: the first step takes longer than later ones"]
     assert heard == [] and not [each for each in recwarn if "a remark" in str(each.message)]
     logger.warning("a remark")
     assert len(heard) == 1

@@ -169,7 +169,7 @@ def test_killed_before_there_is_a_run(change: int, whole: Path, tmp_path: Path) 
     child = fork(command("train", "--resume", where(tmp_path)))
     assert child.wait() == 2
     assert child.said in (
-        f"error: there is no run {where(tmp_path)}\n",
+        f"error: run not found: {where(tmp_path)}\n",
         f"error: {where(tmp_path)} is not a run: it has no resolved.yaml\n",
     )
     assert held_in(tmp_path) == before
@@ -275,7 +275,7 @@ def test_second_process_is_refused(begun: bool, whole: Path, tmp_path: Path) -> 
     (where(tmp_path) / ".model.safetensors.x.tmp").touch()
     before = held_in(where(tmp_path))
     second = fork(command("train", "--resume", where(tmp_path)))
-    assert_refused(second, f"another process works on {where(tmp_path)};", code=2)
+    assert_refused(second, f"another process is using {where(tmp_path)};", code=2)
     assert held_in(where(tmp_path)) == before
     first.kill()
     assert_killed(first)
@@ -306,14 +306,14 @@ def test_two_runs_of_one_name(whole: Path, tmp_path: Path) -> None:
 
 def test_without_locks_a_user_is_told_where_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "fcntl", None)
-    with pytest.raises(zoo.UsageError, match="zoo trains on Linux and macOS"), lock.held(tmp_path / "file"):
+    with pytest.raises(zoo.UsageError, match="requires POSIX file locks"), lock.held(tmp_path / "file"):
         pass
 
 
 def test_new_file_is_written_by_one(tmp_path: Path) -> None:
     file = tmp_path / "file"
     write_new(file, lambda aside: aside.write_text("first"))
-    with pytest.raises(zoo.UsageError, match="file is there already"):
+    with pytest.raises(zoo.UsageError, match="file already exists"):
         write_new(file, lambda aside: aside.write_text("second"))
     assert held_in(tmp_path) == {"file": b"first"}
 

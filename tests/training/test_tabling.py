@@ -230,8 +230,8 @@ def test_mistakes_of_all_rows_come_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "lines"),
     [
-        (("--set", "train.optimizer.lr=0.5"), ["train.optimizer.lr: 0.01 there, 0.5 asked"]),
-        (("--set", "data.size=200"), ["data.size: 300 there, 200 asked"]),
+        (("--set", "train.optimizer.lr=0.5"), ["train.optimizer.lr: 0.01 in the run, 0.5 in the table"]),
+        (("--set", "data.size=200"), ["data.size: 300 in the run, 200 in the table"]),
         (("--set", "model.transforms=[act_norm, act_norm, reverse]"), ["model.transforms["]),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_run_of_another_spec_is_refused(
     before = times(folder)
     result = invoke("table", folder / "tiny.yaml", "--runs", folder / "runs", *args)
     assert result.exit_code == 2
-    for line in (*lines, "tiny-Norm-100-seed0 was trained otherwise", "remove that run"):
+    for line in (*lines, "tiny-Norm-100-seed0 was trained with other settings", "remove that run"):
         assert line in result.stderr
     assert times(folder) == before
 
@@ -286,9 +286,12 @@ def test_every_spec_is_checked_before_any_is_trained(tmp_path: Path) -> None:
         (("seeds: 2", "seed: 2"), r"tiny.yaml:2:1  seed  'seed' is not a parameter of the table; did you mean 'seeds'"),
         (("seeds: 2", "seeds: 0"), r"tiny.yaml:2:8  seeds  should be"),
         (("spec: deep.yaml, set", "sepc: deep.yaml, set"), r"'sepc' is not a parameter of 'rows'; did you mean 'spec'"),
-        (("deep.yaml", "deeep.yaml"), r"tiny.yaml:5:12  rows\[1\].spec  there is no file deeep.yaml"),
-        (("spec: deep.yaml", "spec: deep.yaml, name: Norm 100"), "'Norm 100' is called like 'Norm .100 %.'"),
-        (("seeds: 2", "metrics: [nil]"), r"tiny.yaml:2:11  metrics\[0\]  no metric is called 'nil'"),
+        (("deep.yaml", "deeep.yaml"), r"tiny.yaml:5:12  rows\[1\].spec  file not found: deeep.yaml"),
+        (
+            ("spec: deep.yaml", "spec: deep.yaml, name: Norm 100"),
+            "'Norm 100' has the same directory name as 'Norm .100 %.'",
+        ),
+        (("seeds: 2", "metrics: [nil]"), r"tiny.yaml:2:11  metrics\[0\]  unknown metric 'nil'"),
         (("nll: 1.5", "nll: low"), "tiny.yaml:4:.*should be a number"),
         (("train.batch: 16", "train.bach: 16"), r"tiny.yaml:5:29  train.bach  'bach' is not a parameter of 'train'"),
     ],
@@ -315,7 +318,7 @@ def test_shipped_tables_go_by_name_and_are_no_specs(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(shipped, "_home", lambda: tmp_path)
     assert read_table("tiny").path == tmp_path / "tables" / "tiny.yaml"
     assert list(shipped_specs()) == ["norm"]
-    with pytest.raises(UsageError, match="there is no table 'tinny'; did you mean 'tiny'"):
+    with pytest.raises(UsageError, match="unknown table 'tinny'; did you mean 'tiny'"):
         read_table("tinny")
 
 
@@ -376,5 +379,5 @@ def test_the_ending_names_the_form(made: tuple[Path, dict[str, Any]], tmp_path: 
         assert invoke("table", folder / "tiny.yaml", "--runs", folder / "runs", "-o", output).exit_code == 0
         assert output.read_text().startswith(start)
     result = invoke("table", folder / "tiny.yaml", "--runs", tmp_path / "none", "-o", "x.html")
-    assert result.exit_code == 2 and "should end in one of .csv, .md, .tex" in result.stderr
+    assert result.exit_code == 2 and "must end in one of .csv, .md, .tex" in result.stderr
     assert not (tmp_path / "none").exists()

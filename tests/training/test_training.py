@@ -414,5 +414,5 @@ def test_a_run_leaves_its_files(device: str, tmp_path: Path) -> None:
     given, resolved = (load_spec(run.directory / name).resolved() for name in ("spec.yaml", "resolved.yaml"))
     assert given == resolved == spec_of(device, sample_every=3).resolved()
     assert json.loads((run.directory / RUN).read_text())["status"] == "finished"
-    with pytest.raises(zoo.UsageError, match="is a run already"):
+    with pytest.raises(zoo.UsageError, match="already exists: resume"):
         zoo.train(spec_of(device), runs=tmp_path, name="x")

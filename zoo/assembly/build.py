@@ -254,7 +254,7 @@ def check_batch_statistics(model: nn.Module) -> Iterator[Problem]:
         modules = dict(causal.named_modules())
         for path, module in modules.items():
             if isinstance(module, (_BatchNorm, RunningStatistics)):
-                text = f"{type(module).__name__} computes batch statistics, so examples affect each other"
+                text = f"{type(module).__name__} computes batch statistics, so examples depend on each other"
                 yield _declared_above(modules, path).problem(f"{text}; not allowed in a causal model")
 
 

@@ -55,15 +55,16 @@ class Fault:
         more = f" and {len(self.rows) - SHOWN} more" if len(self.rows) > SHOWN else ""
         numbers = ", ".join(map(str, self.rows[:SHOWN])) + more
         rows = f", at row{'s' if len(self.rows) > 1 else ''} {numbers} of the batch" if self.rows else ""
-        limits = "; what it is given there lies outside [{:g}, {:g}]".format(*self.beyond) if self.beyond else ""
+        limits = "; its input there is outside [{:g}, {:g}]".format(*self.beyond) if self.beyond else ""
         return what + rows + limits
 
     @property
     def advice(self) -> str | None:
         """Advice for a known cause."""
         if self.part is None:
-            return "Check these rows of the data: no learning rate helps."
-        return "Check the data, and the parts before that one: no learning rate helps." if self.beyond else None
+            return "Check these rows of the data: a lower learning rate will not help."
+        advice = "Check the data, and the parts before that one: a lower learning rate will not help."
+        return advice if self.beyond else None
 
 
 def first_not_finite(model: nn.Module, batch: Any, run: Callable[[], Any]) -> Fault | None:

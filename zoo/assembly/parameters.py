@@ -126,7 +126,7 @@ def check_sources(model: Model, spec: Spec) -> Iterator[Problem]:
             mark = spec.problem(other, "").mark
             where = f"{other}, line {mark.line}" if mark else other
             more = f" and {len(twice) - 1} more are" if len(twice) > 1 else " is"
-            yield spec.problem(path, f"'{twice[0]}'{more} filled by {where}, already: change 'match' or 'into' of one")
+            yield spec.problem(path, f"'{twice[0]}'{more} already filled by {where}: change 'match' or 'into' of one")
         filled = dict.fromkeys(filled_by(model, source), path) | filled
 
 
@@ -151,7 +151,7 @@ def check_after_step(model: Model, spec: Spec, frozen: Frozen) -> Iterator[Probl
 
 def frozen_is_written(spec: Spec, name: str) -> Problem:
     """The problem of a frozen parameter that a training step changes."""
-    text = f"writes into the frozen parameter '{name}' in a training step, as in after_step: do not freeze it"
+    text = f"writes into the frozen parameter '{name}' in a training step, such as in after_step: do not freeze it"
     return spec.model.problem(text)
 
 
@@ -209,11 +209,11 @@ def check_players(model: Model, spec: Spec) -> Iterator[Problem]:
         if not names_of(model, player):
             some = any(fnmatchcase(name, player.match) for name, _ in model.named_parameters())
             why = f"all that match '{player.match}' are frozen" if some else f"none matches '{player.match}'"
-            yield spec.model.problem(f"its player '{player.name}' moves no parameter: {why}")
+            yield spec.model.problem(f"player '{player.name}' has no trainable parameter: {why}")
     trained = trained_players(model, spec)
     if not any(one.takes_turn(1) for one in trained):
         rates = ", ".join(f"'{one.player.name}' every {one.player.every}" for one in trained)
-        text = f"nobody is trained in step 1 ({rates}): at least one player must have 'every: 1'"
+        text = f"no player is trained in step 1 ({rates}): at least one player must have 'every: 1'"
         yield spec.problem("train.players", text)
 
 

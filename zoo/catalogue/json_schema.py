@@ -37,11 +37,14 @@ def schema(shelves: Iterable[Shelf], of_spec: Mapping[str, Any]) -> dict[str, An
             definitions[CHANGED + kind] = _changed(_kind(entries, entries))
     keys, changed = root["properties"], {key: _changed(value) for key, value in root["properties"].items()}
     described = {key: {"description": value.get("description", "")} for key, value in keys.items()}
-    extends = {"type": "string", "description": "A spec that this one changes: its path, or a shipped one's name."}
+    extends = {
+        "type": "string",
+        "description": "The spec that this one changes: its path, or the name of a shipped one.",
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "zoo spec",
-        "description": "One deep generative model, declared.",
+        "description": "The declaration of a deep generative model.",
         **{key: value for key, value in root.items() if key not in ("properties", "required")},
         "properties": {**described, "extends": extends},
         # A spec that extends another holds what it changes: whether that is whole shows after merging.
@@ -73,7 +76,7 @@ def with_former_keys(definition: Mapping[str, Any], renamed: Mapping[str, str]) 
     names: dict[str, list[str]] = {}
     for former, now in renamed.items():
         names.setdefault(now, [now]).append(former)
-        keys[former] = {**keys[now], "description": f"It is called `{now}` now.", "deprecated": True}
+        keys[former] = {**keys[now], "description": f"Renamed to `{now}`.", "deprecated": True}
     rules: list[dict[str, Any]] = []
     for now, alike in names.items():
         rules += [{"not": {"required": list(pair)}} for pair in combinations(alike, 2)]
@@ -105,7 +108,7 @@ def _kind(entries: list[Entry], bare: list[Entry]) -> dict[str, Any]:
 def _names(entries: list[Entry]) -> dict[str, Any]:
     """The names of components, with the descriptions that editors show for them."""
     named = [
-        (name, plain(entry.summary) if name == entry.name else f"It is called `{entry.name}` now.")
+        (name, plain(entry.summary) if name == entry.name else f"Renamed to `{entry.name}`.")
         for entry in entries
         for name in _called(entry)
     ]
@@ -138,7 +141,7 @@ def _item(name: str) -> dict[str, Any]:
     """The schema of an item of a list: an item, or a repetition of items."""
     repetition = {
         "type": "object",
-        "description": "The list 'of', this many times.",
+        "description": "How many times the list 'of' is repeated.",
         "properties": {
             "repeat": {"type": "integer", "minimum": 0},
             "of": {"type": "array", "items": {"$ref": f"{HOME}item.{name}"}},

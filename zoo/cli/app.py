@@ -50,7 +50,7 @@ app = typer.Typer(
 SpecArgument = Annotated[
     str,
     typer.Argument(
-        metavar="SPEC", help="A spec: its path, or the name of a shipped one.", autocompletion=completion.specs
+        metavar="SPEC", help="A spec: a path, or the name of a shipped one.", autocompletion=completion.specs
     ),
 ]
 Target = Annotated[  # a path would make hf:/ of hf://
@@ -66,19 +66,19 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="K=V", help="Override a key: model.transforms.1.repeat=8")
 ]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Execute the Python files that a run brings, whoever made it: read them first.")
+    bool, typer.Option("--trust", help="Execute the Python files of a run that was trained elsewhere: read them first.")
 ]
 DataOfFile = Annotated[
     bool,
-    typer.Option("--data-of-file", help="Read the data that a file names, wherever it says."),
+    typer.Option("--data-of-file", help="Read the data that a file names, from any path."),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every draw.")]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers.")]
+Device = Annotated[str | None, typer.Option(help="Device: auto, cpu, cuda, cuda:N or mps.")]
 
 
-new = typer.Typer(help="Start a plugin or a spec of your own.", no_args_is_help=True, rich_markup_mode=None)
+new = typer.Typer(help="Create a plugin or a spec from a template.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(new, name="new")
-data = typer.Typer(help="Data sets that are offered publicly.", no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(help="Download public data sets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
 
 
@@ -148,9 +148,11 @@ def debug(asked: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Show the version.")
+    ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", callback=debug, help="Show the traceback of what fails; so does ZOO_DEBUG=1.")
+        bool, typer.Option("--debug", callback=debug, help="Show the traceback of an error, as ZOO_DEBUG=1 does.")
     ] = False,
 ) -> None:
     """A zoo of deep generative models: declare one in YAML, train it, score it, sample it, share it."""
@@ -164,8 +166,8 @@ def refuse_python_files(spec: str, trust: bool) -> None:
     files = [] if trust else python_files_of(find_spec(spec))
     if files:
         raise PluginError(
-            f"{spec} needs {', '.join(files)}, and no command that only looks at a run executes a file of it: read the "
-            "file, and add --trust"
+            f"{spec} needs {', '.join(files)}: commands that only inspect a run do not execute its files. Read them, "
+            "then add --trust"
         )
 
 

@@ -18,9 +18,7 @@ from .app import (
 
 @command("fetch", data)
 def fetch(
-    name: Annotated[
-        str, typer.Argument(help="A data set, or a spec whose data is wanted.", autocompletion=completion.data)
-    ],
+    name: Annotated[str, typer.Argument(help="A data set, or a spec that names one.", autocompletion=completion.data)],
     sets: Set = None,
     as_json: Json = False,
 ) -> None:
@@ -35,6 +33,6 @@ def fetch(
         return
     say(f"{name}: " + ", ".join(f"{n:,} {split} examples" for split, n in got.examples.items()))
     if not got.folders:
-        say("all of it is here: there is nothing to download")
+        say("the data set is complete: nothing to download")
     for folder in got.folders.values():
         print(folder)

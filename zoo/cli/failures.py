@@ -77,10 +77,13 @@ def _of_defect(error: BaseException) -> tuple[str, int]:
     words = str(error).strip().splitlines() or ["no reason given"]
     what = f"{type(error).__name__}: {words[0]}"
     file = _report(error)
-    proof = str(file) if file is not None else f"what {DEBUG}=1 shows"
+    proof = str(file) if file is not None else f"the output of {DEBUG}=1"
     plugin = _plugin_in(error.__traceback__)
     if plugin is not None:
-        return f"the plugin {plugin} failed: {what}; report it to its authors with {proof}", PluginError.exit_code
+        return (
+            f"the plugin {plugin} failed: {what}; please report it to its authors with {proof}",
+            PluginError.exit_code,
+        )
     return f"internal error: {what}; please report it with {proof}", 1
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Argument(help="Only the components of this kind.", autocompletion=completion.kinds)
+        str | None, typer.Argument(help="List only the components of this kind.", autocompletion=completion.kinds)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +41,7 @@ def list_(
     shelves = queries.catalogue()
     found = queries.components(shelves, kind)
     if kind is not None and not found:
-        raise UsageError(f"there is no kind '{kind}'{nearest(kind, queries.components(shelves))}")
+        raise UsageError(f"unknown kind '{kind}'{nearest(kind, queries.components(shelves))}")
     shipped = [] if kind else queries.specs(shelves)
     if as_json:
         specs = [vars(s) | {"weights": s.weights and str(s.weights)} for s in shipped]
@@ -74,7 +74,7 @@ def show(
     is_spec = name in shipped or name.endswith((".yaml", ".yml"))
     if not found and not is_spec:
         known = {entry.name for shelf in shelves for entry in shelf.entries} | shipped.keys()
-        raise UsageError(f"there is no component and no spec '{name}'{nearest(name, known)}")
+        raise UsageError(f"unknown component or spec '{name}'{nearest(name, known)}")
     pages: list[dict[str, Any]] = []
     for page in found:
         kind, plugin = page.entry.kind, page.shelf

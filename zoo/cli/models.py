@@ -32,7 +32,12 @@ def evaluate(
     target: Target,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="M", help="Measure this instead.", autocompletion=completion.metrics),
+        typer.Option(
+            "--metric",
+            metavar="M",
+            help="Evaluate this metric instead of the spec's.",
+            autocompletion=completion.metrics,
+        ),
     ] = None,
     sets: Set = None,
     device: Device = None,
@@ -113,35 +118,39 @@ def _check_row(one: Check) -> list[str]:
 @command("sample")
 def sample(
     target: Target,
-    n: Annotated[int | None, typer.Option("-n", min=1, help="How many; the spec's own number by default.")] = None,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="Number of draws; by default the spec's.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A .png, .gif, .mp4, .txt, .jsonl, .npy, .npz, .pt or .csv file."),
+        typer.Option(
+            "-o", "--output", help="The file to write: .png, .gif, .mp4, .txt, .jsonl, .npy, .npz, .pt or .csv."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same.")] = 0,
-    temperature: Annotated[float | None, typer.Option(help="Above 0; below 1 draws nearer to the mode.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws; equal seeds give equal draws.")] = 0,
+    temperature: Annotated[float | None, typer.Option(help="Above 0; values below 1 draw nearer to the mode.")] = None,
     view: Annotated[
         str | None,
-        typer.Option(metavar="V", help="A picture of this kind instead of draws.", autocompletion=completion.views),
+        typer.Option(
+            metavar="V", help="Write a picture of this kind instead of draws.", autocompletion=completion.views
+        ),
     ] = None,
     density: Annotated[
         bool,
-        typer.Option("--density", help="The learned density instead, next to a run's data (1 or 2 numbers)."),
+        typer.Option("--density", help="Draw the learned density instead, next to a run's data (1 or 2 numbers)."),
     ] = False,
     given: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE|FILE",
-            help="What draws are conditioned on: label=3, image=cat.png. One example for all, or one for each.",
+            help="The condition of the draws: label=3, image=cat.png. One example for all, or one for each.",
         ),
     ] = None,
     label: Annotated[int | None, typer.Option(min=0, help="Short for --given label=N.")] = None,
     mean: Annotated[
-        bool, typer.Option("--mean", help="The mean of each draw, without the noise of the likelihood.")
+        bool, typer.Option("--mean", help="Write the mean of each draw, without the noise of the likelihood.")
     ] = False,
     features: Annotated[
         Path | None,
-        typer.Option(help="Short for --given features=FILE: a .npy or .csv file of one row, or one a draw."),
+        typer.Option(help="Short for --given features=FILE: a .npy or .csv file of one row, or one row for each draw."),
     ] = None,
     sets: Set = None,
     device: Device = None,
@@ -181,7 +190,7 @@ def sample(
 def encode(
     target: Target,
     output: Annotated[Path, typer.Option("-o", "--output", help="A .npy, .pt or .csv file.")] = Path("codes.npy"),
-    split: Annotated[str, typer.Option(help="Of which examples: test, or train.")] = "test",
+    split: Annotated[str, typer.Option(help="The split to encode: test or train.")] = "test",
     sets: Set = None,
     device: Device = None,
     data_of_file: DataOfFile = False,
@@ -214,14 +223,16 @@ def compare(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            "--metric", metavar="M", help="Show this figure alone, or several.", autocompletion=completion.metrics
+            "--metric", metavar="M", help="Show only this figure; may be repeated.", autocompletion=completion.metrics
         ),
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Sort by it: nll, 'training s'; -accuracy from the largest down."),
+        typer.Option(
+            metavar="COLUMN", help="Sort by this column, such as 'training s'; descending with a minus: -accuracy."
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .csv, .md or .tex file.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write: .csv, .md or .tex.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare models, one row each: a table for each data that they were measured on."""
@@ -240,7 +251,7 @@ def compare(
     rows = [row_of(target) for target in targets]
     for row in rows:
         if row.not_executed:
-            reason = "a Python file of the run that is not executed: what needs the model is left out"
+            reason = "a Python file of the run, which is not executed: figures that need the model are left out"
             print(f"warning: {row.source} needs {row.not_executed}, {reason}", file=sys.stderr)
     made = sheets(rows, metric or [], sort)
     if where is not None:

@@ -19,17 +19,17 @@ from .app import (
 
 @command("plugin", new)
 def new_plugin(
-    name: Annotated[
-        str, typer.Argument(help="What stands before its components' names in specs: acme, in acme.spline.")
-    ],
+    name: Annotated[str, typer.Argument(help="The prefix of its components' names in specs: acme, in acme.spline.")],
     kind: Annotated[
         str,
-        typer.Option(metavar="KIND", help="What kind of component to begin with.", autocompletion=completion.examples),
+        typer.Option(metavar="KIND", help="The kind of the first component.", autocompletion=completion.examples),
     ] = "bijection",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The package's folder; by default zoo-NAME.")
+        Path | None, typer.Option("-o", "--output", help="The folder to create; by default zoo-NAME.")
     ] = None,
-    licence: Annotated[str | None, typer.Option(help="An SPDX name; asked for on a terminal, or else MIT.")] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="An SPDX licence identifier; by default, you are asked on a terminal, else MIT.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a package with one component, its tests and a spec, ready to install and test."""
@@ -57,7 +57,7 @@ def new_spec(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Copy a shipped spec, comments and all, to start from; the file's name becomes its own."""
+    """Copy a shipped spec, with its comments, as a starting point; it gets the name of the file."""
     from .scaffold import new_spec as write
 
     written = write(like, output)

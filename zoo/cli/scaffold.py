@@ -56,10 +56,10 @@ def new_plugin(name: str, kind: str, folder: Path, licence: str) -> NewPlugin:
     """
     _check_name(name)
     if kind not in EXAMPLES:
-        raise UsageError(f"there is no example of a kind '{kind}' to start from{nearest(kind, EXAMPLES)}")
+        raise UsageError(f"no template for kind '{kind}'{nearest(kind, EXAMPLES)}")
     licence = _spdx(licence)
     if folder.exists():
-        raise UsageError(f"{folder} is there already: a new plugin gets a folder of its own")
+        raise UsageError(f"{folder} already exists: choose a new folder for the plugin")
     component = component_of(kind)
     package = f"zoo_{name.lower().replace('-', '_')}"
     words = {
@@ -109,13 +109,15 @@ def new_spec(like: str, path: Path | None = None) -> Path:
     """
     shipped = shipped_specs()
     if like not in shipped:
-        raise UsageError(f"there is no spec '{like}'{nearest(like, shipped)}")
+        raise UsageError(f"unknown spec '{like}'{nearest(like, shipped)}")
     path = path or Path(f"{like}.yaml")
     if path.suffix not in (".yaml", ".yml") or not is_spec_name(path.stem):
-        raise UsageError(f"{path}: invalid file name of a spec: use letters, digits, '.', '_' and '-', ending in .yaml")
+        raise UsageError(
+            f"{path}: invalid file name for a spec: use letters, digits, '.', '_' and '-', ending in .yaml"
+        )
     text = shipped[like].read_text(encoding="utf-8")
     if path.exists():
-        raise UsageError(f"{path} is there already")
+        raise UsageError(f"{path} already exists")
     text = re.sub(r"\A# yaml-language-server: .*$", MODELINE + SCHEMA, text, flags=re.M)
     _write(path, re.sub(r"(?m)^name: .*$", f"name: {path.stem}", text, count=1))
     return path
@@ -123,9 +125,9 @@ def new_spec(like: str, path: Path | None = None) -> Path:
 
 def _check_name(name: str) -> None:
     if not is_plugin_name(name):
-        raise UsageError(f"the name of a plugin has letters, digits, '-' and '_', not {name!r}")
+        raise UsageError(f"invalid plugin name {name!r}: use letters, digits, '-' and '_'")
     if not name[-1].isalnum():
-        raise UsageError(f"the name of a package ends in a letter or a digit, not as {name!r}")
+        raise UsageError(f"invalid package name {name!r}: it must end in a letter or a digit")
     claimed = [plugin.distribution for plugin in found() if plugin.name == name]
     if claimed:
         raise UsageError(f"the plugin name '{name}' is already used by {listed(claimed)}; choose another")
@@ -138,7 +140,9 @@ def _spdx(licence: str) -> str:
     try:
         return canonicalize_license_expression(licence)
     except InvalidLicenseExpression:
-        raise UsageError(f"{licence!r} is not an SPDX licence identifier, such as {' or '.join(TEXTS)}") from None
+        raise UsageError(
+            f"invalid licence {licence!r}: expected an SPDX identifier, such as {' or '.join(TEXTS)}"
+        ) from None
 
 
 def _template(*names: str) -> str:

@@ -23,10 +23,12 @@ def export(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write.")] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="safetensors, onnx, torchscript or pt2; by default as -o ends, or safetensors."),
+        typer.Option(
+            "--format", help="safetensors, onnx, torchscript or pt2; by default from the ending of -o, or safetensors."
+        ),
     ] = None,
     function: Annotated[
-        str | None, typer.Option(help="What a program for other runtimes does: sample or score.")
+        str | None, typer.Option(help="The function that a program for other runtimes computes: sample or score.")
     ] = None,
     licence: Annotated[str | None, typer.Option(help="Terms under which the weights are shared.")] = None,
     dtype: Annotated[
@@ -52,7 +54,7 @@ def export(
         file, digest = reexport(Path(target), where, licence, dtype=dtype, trust=trust)
         answer = {"output": str(output or file), "digest": digest}
     else:
-        raise UsageError("--function requires --format onnx, torchscript or pt2: a share file has the whole model")
+        raise UsageError("--function requires --format onnx, torchscript or pt2: a share file contains the whole model")
     if as_json:
         print_json(answer)
     else:
@@ -82,12 +84,12 @@ def verify(target: Target, trust: Trust = False, as_json: Json = False) -> None:
 @command("push")
 def push(
     target: Target,
-    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A repository of a hub, made if missing.")],
-    private: Annotated[bool, typer.Option("--private", help="Make it for its owner alone.")] = False,
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A repository of a hub; created if missing.")],
+    private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
     revision: Annotated[
-        str | None, typer.Option(metavar="BRANCH", help="Push to this branch, made if missing; main by default.")
+        str | None, typer.Option(metavar="BRANCH", help="Push to this branch; created if missing; main by default.")
     ] = None,
-    message: Annotated[str | None, typer.Option(metavar="TEXT", help="What the commit says.")] = None,
+    message: Annotated[str | None, typer.Option(metavar="TEXT", help="The commit message.")] = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:

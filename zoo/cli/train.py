@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 def build(
     spec: SpecArgument,
     sets: Set = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the untrained model here.")] = None,
-    small: Annotated[bool, typer.Option("--small", help="The spec's own seconds-long version.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the untrained model to this file.")
+    ] = None,
+    small: Annotated[bool, typer.Option("--small", help="Use the spec's small version, which takes seconds.")] = False,
     laws: Annotated[
-        bool, typer.Option("--laws", help="Hold the model to the laws of what it can do: in float64, on little data.")
+        bool,
+        typer.Option("--laws", help="Check the model against the laws of its capabilities, in float64 on little data."),
     ] = False,
     trust: Trust = False,
     as_json: Json = False,
@@ -74,7 +77,7 @@ def build(
         if verdicts:
             print("\n" + columns([[verdict.law, verdict.word] for verdict in verdicts], ["law", "verdict"]))
         elif laws:
-            print("\nnothing that the model can do has laws")
+            print("\nno capability of the model has laws")
     problems = [verdict.problem for verdict in verdicts if verdict.problem is not None]
     if problems:
         raise SpecError(problems)
@@ -87,29 +90,29 @@ def train(
         typer.Argument(metavar="SPEC", help="A path, or the name of a shipped spec.", autocompletion=completion.specs),
     ] = None,
     sets: Set = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Stop there; schedules keep their horizon.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop at this step; schedules keep their horizon.")] = None,
     seed: Seed = None,
     device: Device = None,
-    runs: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
-    name: Annotated[str | None, typer.Option(help="The run directory's name.")] = None,
-    small: Annotated[bool, typer.Option("--small", help="The spec's own seconds-long version.")] = False,
+    runs: Annotated[Path, typer.Option(help="The folder in which run directories are created.")] = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="The name of the run directory.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="Use the spec's small version, which takes seconds.")] = False,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with this run.", autocompletion=completion.runs)
+        Path | None, typer.Option(metavar="RUN", help="Resume this run.", autocompletion=completion.runs)
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="Train in as many processes on this machine, each with a batch of its own."),
+        typer.Option(min=1, help="Train in this many processes on this machine, each with its own batch."),
     ] = None,
     trust: Trust = False,
     as_json: Json = False,
 ) -> None:
-    """Train a spec in a new run directory, or go on with a run."""
+    """Train a spec in a new run directory, or resume a run."""
     if (spec is None) == (resume is None):
         raise UsageError("expected either a spec to train or a run to --resume")
     given = {"--set": sets or None, "--seed": seed, "--device": device, "--name": name, "--small": small or None}
     for option, value in given.items():
         if resume is not None and value is not None:
-            raise UsageError(f"{option} cannot be combined with --resume: a run resumes with its own resolved spec")
+            raise UsageError(f"{option} cannot be combined with --resume: a run is resumed with its own resolved spec")
 
     from ..assembly import build as assembly
     from ..engine import launcher
@@ -155,17 +158,15 @@ def table(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="A table: its path, or the name of a shipped one.", autocompletion=completion.tables
+            metavar="FILE", help="A table: a path, or the name of a shipped one.", autocompletion=completion.tables
         ),
     ],
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="How many, from 0; the table's own number by default.")
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds, from 0; by default the table's.")] = None,
     sets: Set = None,
-    runs: Annotated[Path, typer.Option(help="Where run directories are made.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="The folder in which run directories are created.")] = Path("runs"),
     device: Device = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .csv, .md or .tex file.")] = None,
-    small: Annotated[bool, typer.Option("--small", help="The specs' own seconds-long versions.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write: .csv, .md or .tex.")] = None,
+    small: Annotated[bool, typer.Option("--small", help="Use the specs' small versions, which take seconds.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train and compare the models of a table; finished runs are not repeated."""

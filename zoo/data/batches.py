@@ -78,7 +78,7 @@ class Shuffled:
 
     def __init__(self, source: Source, batch: int, seed: int, rank: int = 0, size: int = 1) -> None:
         if len(source) == 0:
-            raise ValueError("there are no examples to train on")
+            raise ValueError("no examples to train on")
         self.source, self.batch, self.seed = source, batch, seed
         self.rank, self.size = rank, size
         self._order = lru_cache(maxsize=2)(self._permutation)

@@ -50,7 +50,7 @@ def _declared(name: str, overrides: Sequence[str]) -> Part[Dataset]:
         return load_spec(name, overrides).data
     if not installed().knows(KIND, name):
         known = {called for kind, called in installed().components() if kind == KIND}
-        raise UsageError(f"there is no data set and no spec '{name}'{nearest(name, known | set(shipped_specs()))}")
+        raise UsageError(f"unknown data set or spec '{name}'{nearest(name, known | set(shipped_specs()))}")
     node = Entries()
     node.put("data", name, None, None)
     for override in overrides:

@@ -75,8 +75,8 @@ class RowFile(ABC):
             for number, name in zip(chosen, names, strict=True):
                 if name == "" or name.startswith("Unnamed: "):
                     raise DataError(
-                        f"{self.path}: column {number} has no name of its own, as an index that was saved with the "
-                        "table: save without it (pandas: index=False), or choose the columns to model by 'columns'"
+                        f"{self.path}: column {number} has no name, like an index saved with the table: save without "
+                        "it (pandas: index=False), or choose the columns to model with 'columns'"
                     )
                 self._only(name)
         return list(chosen)
@@ -141,12 +141,16 @@ class CsvFile(RowFile):
         if not self.named:
             return [str(number) for number in range(len(cells))]
         if all(map(_is_number, cells)):
-            raise DataError(f"{self.path}:{line} is numbers, not names; if there are no names say 'header: false'")
+            raise DataError(
+                f"{self.path}:{line} has numbers where column names were expected; without a header, "
+                "set 'header: false'"
+            )
         names = [cell.strip() for cell in cells]
         for number, name in enumerate(names):
             if not name.isprintable() or len(name) > LONGEST_NAME:
                 raise DataError(
-                    f"{self.path}:{line} column {number}: a name is at most {LONGEST_NAME} printable letters"
+                    f"{self.path}:{line} column {number}: a column name must be at most {LONGEST_NAME} printable "
+                    "characters"
                 )
         return names
 
@@ -175,7 +179,7 @@ class CsvFile(RowFile):
         """The message of the first error with its line, which numpy's fast reader does not report."""
         for line, cells in islice(self._lines(), int(self.named), None):
             if len(cells) != width:
-                return DataError(f"{self.path}:{line} has {len(cells)} columns, not {width}")
+                return DataError(f"{self.path}:{line} has {len(cells)} columns, expected {width}")
             for number, cell in enumerate(cells):
                 if not _is_number(cell) or not _fits(np.float64(cell)):
                     return DataError(f"{self.path}:{line} {self.title(number)} {_wrong(cell)}")
@@ -201,14 +205,14 @@ class CsvFile(RowFile):
         try:
             yield from ((number, cells) for cells in csv.reader(text(), delimiter=self.delimiter) if cells)
         except csv.Error as error:
-            raise DataError(f"{self.path}:{number} is not a line of cells: {error}") from None
+            raise DataError(f"{self.path}:{number} cannot be parsed: {error}") from None
 
     def _text(self) -> Iterator[tuple[int, str]]:
         try:
             with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
                 for number, line in enumerate(file, 1):
                     if not line.isascii() and re.search("[\ud800-\udfff]", line):
-                        raise DataError(f"{self.path}:{number} is not text in UTF-8")
+                        raise DataError(f"{self.path}:{number} is not UTF-8 text")
                     yield number, line
         except OSError as error:
             raise DataError(f"{self.path} cannot be read ({error.strerror})") from None
@@ -238,13 +242,13 @@ class NpyFile(RowFile):
             array: Any = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except OSError as error:
             reason = error.strerror or "its header is damaged"
-            raise DataError(f"{self.path} is not an array of numbers: it cannot be read ({reason})") from None
+            raise DataError(f"{self.path} cannot be read as an array of numbers ({reason})") from None
         except (ValueError, EOFError, OverflowError, SyntaxError, BadZipFile) as error:
             raise DataError(f"{self.path} is not an array of numbers: {error}") from None
         if not isinstance(array, np.ndarray):
-            raise DataError(f"{self.path} is not an array of numbers but an archive of several: save the one as .npy")
+            raise DataError(f"{self.path} is an archive of several arrays, expected one array: save it as .npy")
         if array.ndim != 2 or array.shape[1] < 1 or array.dtype.kind not in "fiub":
-            raise DataError(f"{self.path} is {array.dtype} {list(array.shape)}, not real numbers [N, D]")
+            raise DataError(f"{self.path} is {array.dtype} {list(array.shape)}, expected real numbers [N, D]")
         if not len(array):
             raise DataError(f"{self.path} has no rows")
         return array
@@ -261,7 +265,7 @@ def row_file(path: Path, header: bool | None = None, delimiter: str | None = Non
             return CsvFile(path, header, delimiter)
         case ".npy":
             return NpyFile(path)
-    raise DataError(f"{path} is not a table: its name must end in .csv, .tsv or .npy")
+    raise DataError(f"{path} is not a table: expected a name ending in .csv, .tsv or .npy")
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -294,7 +298,7 @@ def _wrong(cell: str) -> str:
     if not cell.strip():
         return "is empty: fill it in, or leave out the row"
     if _COMMA.fullmatch(cell):
-        return "has a comma in a number: write decimal points, and nothing between thousands"
+        return "has a comma in a number: use decimal points, and no thousands separators"
     if _is_number(cell):
         return f"is beyond {LARGEST:.2g}: rescale it"
     return "is not a finite number" if _NOT_FINITE.fullmatch(cell) else "is not a number"

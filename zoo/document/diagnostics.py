@@ -118,11 +118,11 @@ def _problems_at(place: Place, complaints: list[_Complaint]) -> list[Problem]:
 
 
 def said(message: str, value: Any) -> str:
-    """pydantic's words as ours: ``should be a whole number, not 'abc'``."""
+    """pydantic's words as ours: ``should be a whole number, got 'abc'``."""
     message = message.removeprefix("Value error, ")
     for theirs, ours in _WORDS.items():
         message = re.sub(theirs, ours, message)
-    return f"{message}, not {shown(value)}" if message.startswith(("should be", "should match")) else message
+    return f"{message}, got {shown(value)}" if message.startswith(("should be", "should match")) else message
 
 
 _WORDS = {

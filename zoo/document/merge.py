@@ -51,7 +51,7 @@ def assign(root: Entries, assignment: str, say: Say, origin: str = "--set") -> E
     # Messages print paths with brackets: both forms are taken.
     keys = [key.strip() for key in path.replace("[", ".").replace("]", "").split(".")]
     if not equals or not all(keys):
-        raise SpecError(Problem(mark, "", "should be KEY.PATH=VALUE"))
+        raise SpecError(Problem(mark, "", "expected KEY.PATH=VALUE"))
     place = Place(Mark(source, 1, len(path) + 2))
     for key in keys:
         place = place.under(int(key) if key.isdecimal() else key, None)
@@ -118,7 +118,7 @@ def _index(items: Items, key: str, mark: Mark | None, path: str) -> int:
         return int(key)
     names = [_type_of(item) if isinstance(item, Entries) else item for item in items]
     if names.count(key) != 1:
-        count = f"it is there {names.count(key)} times" if key in names else f"there is no '{key}'"
+        count = f"'{key}' occurs {names.count(key)} times" if key in names else f"no item '{key}'"
         raise SpecError(Problem(mark, path, f"has {len(items)} items, numbered from 0: {count}"))
     return names.index(key)
 
@@ -143,4 +143,4 @@ def _type_of(node: Entries) -> str | None:
 def _announce(say: Say, path: str, base: Entries, name: Any) -> None:
     dropped = ", ".join(f"'{key}'" for key in base if key != "type")
     if dropped:
-        say(f"note: {path} is now '{name}': the parameters of '{_type_of(base)}' are gone ({dropped})")
+        say(f"note: {path} is now '{name}': the parameters of '{_type_of(base)}' are dropped ({dropped})")

@@ -49,10 +49,10 @@ def read_within(source: Source, text: str, place: Place = NOWHERE) -> Any:
     except yaml.MarkedYAMLError as error:
         message = ", ".join(part for part in (error.context, error.problem) if part)
         mark = _mark(source, error.problem_mark or error.context_mark)
-        raise SpecError(Problem(mark, place.path, f"not YAML: {message}")) from None
+        raise SpecError(Problem(mark, place.path, f"invalid YAML: {message}")) from None
     except yaml.reader.ReaderError as error:
         line, column = text.count("\n", 0, error.position), error.position - text.rfind("\n", 0, error.position)
-        message = f"not YAML: the character {chr(error.character)!r} is not accepted"
+        message = f"invalid YAML: the character {chr(error.character)!r} is not allowed"
         raise SpecError(Problem(Mark(source, line + 1, column), place.path, message)) from None
     return None if node is None else _Construction(source).value(node, place, None)
 
@@ -113,7 +113,7 @@ class _Composer(Reader, Scanner, Parser, Composer, yaml.resolver.BaseResolver):
         alias = isinstance(event, AliasEvent)
         if getattr(event, "tag", None) is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            raise _Refused(problem=f"tags are not accepted: {tag}", problem_mark=event.start_mark)
+            raise _Refused(problem=f"tags are not supported: {tag}", problem_mark=event.start_mark)
         before = self._count
         self._depth += 1
         if self._depth > MAX_DEPTH:
@@ -122,11 +122,11 @@ class _Composer(Reader, Scanner, Parser, Composer, yaml.resolver.BaseResolver):
         self._depth -= 1
         if alias and node not in self._sizes:
             raise _Refused(
-                problem=f"the alias '*{event.anchor}' is part of what it names", problem_mark=event.start_mark
+                problem=f"the alias '*{event.anchor}' refers to a value that contains it", problem_mark=event.start_mark
             )
         self._count += self._sizes[node] if alias else 1
         if self._count > self._most:
-            raise _Refused(problem=f"unfolds to more than {self._most:,} values", problem_mark=event.start_mark)
+            raise _Refused(problem=f"expands to more than {self._most:,} values", problem_mark=event.start_mark)
         self._sizes[node] = self._count - before
         return _Alias(node, event.start_mark) if alias else node
 
@@ -165,14 +165,14 @@ class _Construction:
         for key_node, child in node.value:
             key_mark = self.mark_of(key_node, alias)
             if not isinstance(key_node, ScalarNode):
-                raise self.refuse(Place(key_mark, place.path), "a key is a plain word")
+                raise self.refuse(Place(key_mark, place.path), "a key must be a plain word")
             key = key_node.value
             at = place.under(key, key_mark)
             if key == "<<":
-                raise self.refuse(at, "merge keys are not accepted; use 'extends', or an alias for the whole value")
+                raise self.refuse(at, "merge keys are not supported; use 'extends', or an alias for the whole value")
             if key in entries:
                 first = entries.key_marks[key].line
-                raise self.refuse(at, f"the key '{key}' stands twice; first in line {first}")
+                raise self.refuse(at, f"duplicate key '{key}'; first in line {first}")
             entries.put(key, self.value(child, at, alias, depth + 1), key_mark, self.mark_of(child, alias))
         return entries
 

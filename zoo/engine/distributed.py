@@ -118,7 +118,7 @@ class Together(Processes):
     def device(self, name: str) -> str:
         if ":" in name:
             raise UsageError(
-                f"--device {name} names one device for {self.size} processes; say {name.partition(':')[0]}"
+                f"--device {name} names one device for {self.size} processes; use '{name.partition(':')[0]}'"
             )
         return f"{name}:{self.local}" if name == "cuda" else name
 
@@ -192,12 +192,12 @@ def launched() -> int | None:
     given = {name: os.environ.get(name, default) for name, default in _LAUNCHED.items()}
     if not all(word.isdecimal() for word in given.values()) or not int(given["RANK"]) < int(given["WORLD_SIZE"]):
         said = ", ".join(f"{name}={word!r}" for name, word in given.items())
-        raise UsageError(f"the environment says {said}: expected RANK below WORLD_SIZE, as torchrun sets them")
+        raise UsageError(f"the environment has {said}: expected RANK below WORLD_SIZE, as torchrun sets them")
     missing = [name for name in _MEETING if not os.environ.get(name)]
     if missing and given["WORLD_SIZE"] != "1":
         raise UsageError(
             f"RANK and WORLD_SIZE={given['WORLD_SIZE']} are set, but not {listed(missing)}: processes cannot find each "
-            "other. Start them with torchrun, or unset RANK to train in one"
+            "other. Start them with torchrun, or unset RANK to train in one process"
         )
     return int(given["WORLD_SIZE"])
 
@@ -298,8 +298,9 @@ def joined() -> Iterator[Processes]:
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "closed by peer" in str(error):
             raise ZooError(
-                f"process {together.rank} of {together.size} lost another one: it ended, or cannot be reached. What it "
-                f"said stands above; the run can go on from its last checkpoint ({_first_line(error)})"
+                f"process {together.rank} of {together.size} lost the connection to another one, which ended or cannot "
+                "be reached; its error is printed above. The run can be resumed from its last checkpoint "
+                f"({_first_line(error)})"
             ) from error
         raise
 
@@ -313,7 +314,7 @@ def _met() -> Together:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
         return Together()
     except (ValueError, RuntimeError) as error:
-        raise ZooError(f"the processes of this run did not meet at {where}: {_first_line(error)}") from error
+        raise ZooError(f"the processes of this run could not connect at {where}: {_first_line(error)}") from error
 
 
 @dataclass(frozen=True)

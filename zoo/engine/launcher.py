@@ -54,7 +54,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         rank, failure = failed.get_first_failure()
         if failure.exitcode < 0:
             how = signal.Signals(-failure.exitcode).name
-            raise ZooError(f"process {rank} of {processes} was killed ({how}); the run ends here") from None
+            raise ZooError(f"process {rank} of {processes} was killed ({how}): the run stopped") from None
         return int(failure.exitcode)
     except SignalException as stopped:
         return 128 + stopped.sigval.value

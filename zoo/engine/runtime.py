@@ -54,7 +54,7 @@ def find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"there is no device '{name}'; known: {DEVICES}") from None
+        raise UsageError(f"unknown device '{name}'; known: {DEVICES}") from None
     present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if device.type not in present or (device.index or 0) >= present[device.type]:
         raise UsageError(f"the device '{name}' is not available here; try --device auto")

@@ -41,14 +41,14 @@ class Request:
         """Take a signal in."""
         if self.signal is None:
             self.signal = number
-            hint = f"; a second signal leaves out {self._repeatable}, and loses nothing" if self._repeatable else ""
-            self._say(f"{signal.Signals(number).name}: stopping after this step, to save it{hint}")
+            hint = f"; a second signal skips {self._repeatable} without losing anything" if self._repeatable else ""
+            self._say(f"{signal.Signals(number).name}: stopping after this step, then saving{hint}")
         elif self._repeatable:
             self._repeatable = None
             raise Abandoned
         elif not self._refused:
             self._refused = True
-            self._say("still saving: wait a moment to lose nothing; a third signal kills")
+            self._say("still saving: please wait; a third signal kills the process and loses what is not saved")
         else:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

@@ -31,10 +31,10 @@ def ask(spec: Spec, stop: Interrupted, progress: Progress) -> None:
     job = os.environ[JOB]
     try:
         subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=SECONDS)
-        progress.note(f"job {job} is in the queue again")
+        progress.note(f"job {job} was requeued")
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
-        progress.note(f"job {job} could not be put back into the queue: {str(said).strip()}")
+        progress.note(f"job {job} could not be requeued: {str(said).strip()}")
 
 
 def _wanted(spec: Spec) -> bool:

@@ -81,7 +81,7 @@ class ONNX(Format):
         try:
             self._onnx, self._runtime, _ = map(import_module, ("onnx", "onnxruntime", "onnxscript"))
         except ImportError as error:
-            raise PluginError(f"the format 'onnx' needs a package ({error.name}): {install_hint('onnx')}") from None
+            raise PluginError(f"the format 'onnx' requires a package ({error.name}): {install_hint('onnx')}") from None
 
     def write(self, program: Program, example: Tensor, path: Path, about: str) -> None:
         exported: Any = torch.onnx.export(

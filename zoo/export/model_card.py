@@ -88,8 +88,8 @@ def _how_to_open(meta: Mapping[str, Any], address: Address, picture: str | None)
     use = f"zoo sample {address} -o samples.png" if picture else f"zoo evaluate {address}"
     code = f'import zoo\n\nmodel = zoo.load("{address}")' + ("\nx = model.sample(16)" if picture else "")
     pin = (
-        f"This takes the newest, and says which commit that is; `{address.at('COMMIT')}` takes one for good. Opening "
-        "the file runs no code from it."
+        f"This opens the newest commit and prints which one it is; `{address.at('COMMIT')}` pins a commit. Opening "
+        "the file executes no code from it."
     )
     commands = fenced(f"pip install {shlex.join(needed)}\n{use}", "sh")
     return f"## Open it\n\n{commands}\n\n{fenced(code, 'python')}\n\n{pin}"
@@ -136,7 +136,7 @@ def _facts(meta: Mapping[str, Any], parameters: int) -> str:
         "trained for": f"{meta['step']} steps, seed {meta['seed']}",
         "data": meta["data"] or "none",
         "starts from": ", ".join(parents_in(meta["parent"])) or "scratch",
-        "licence": meta["licence"] or "none is named; ask before you use it",
+        "licence": meta["licence"] or "not specified; ask before you use it",
         "digest": meta["digest"],
     }
     return "## The file\n\n" + table(["", ""], [[name, words(value)] for name, value in rows.items()])

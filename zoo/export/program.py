@@ -47,7 +47,7 @@ class Sampling(Program):
     def lacking(model: Model) -> str | None:
         if isinstance(model, Decodes):
             return None
-        return "it draws otherwise than by decoding a latent" if isinstance(model, Samples) else "it does not sample"
+        return "it does not draw by decoding a latent" if isinstance(model, Samples) else "it does not sample"
 
     def inputs(self, n: int) -> Tensor:
         z: Tensor = self.model.draw_latent(n)
@@ -87,7 +87,7 @@ def program_of(model: Model, name: str | None = None) -> Program:
     Raises `zoo.UsageError`, saying why, where there is none.
     """
     if name is not None and name not in PROGRAMS:
-        raise UsageError(f"there is no function '{name}'{nearest(name, PROGRAMS)}")
+        raise UsageError(f"unknown function '{name}'{nearest(name, PROGRAMS)}")
     called = model.declaration.name if model.declaration else type(model).__name__
     if model.conditions:
         raise UsageError(
@@ -96,7 +96,7 @@ def program_of(model: Model, name: str | None = None) -> Program:
     reasons = []
     for kind in PROGRAMS.values() if name is None else (PROGRAMS[name],):
         program = kind(model).eval()
-        reason = kind.lacking(model) or ("it draws random numbers of its own" if _draws(program) else None)
+        reason = kind.lacking(model) or ("it draws random numbers internally" if _draws(program) else None)
         if reason is None:
             return program
         reasons.append(f"{kind.name}: {reason}")

@@ -46,7 +46,7 @@ def format_named(name: str | None, output: Path | None) -> str:
     if name is None:
         return next((form for form, end in ENDINGS.items() if output is not None and end == ending(output)), SHARE)
     if name not in ENDINGS:
-        raise UsageError(f"there is no format '{name}'{nearest(name, ENDINGS)}")
+        raise UsageError(f"unknown format '{name}'{nearest(name, ENDINGS)}")
     return name
 
 
@@ -66,7 +66,7 @@ def translate(
     """
     name = format_named(form, output)
     if name == SHARE:
-        raise UsageError(f"name a format to translate to: {', '.join(FORMATS)}")
+        raise UsageError(f"expected a format to translate to: {', '.join(FORMATS)}")
     written_as = FORMATS[name]()
     model, spec, header = open_share(file_to_open(run_or_file, trust=trust))
     program = program_of(model.requires_grad_(False), function)
@@ -92,7 +92,7 @@ def write(program: Program, path: Path, form: Format, about: Mapping[str, Any]) 
     try:
         write_whole(path, lambda aside: _write(program, form, aside, text))
     except _Untranslated as reason:
-        message = f"{path} was not written: '{program.name}' does not translate to {form.name}: {reason}"
+        message = f"{path} was not written: '{program.name}' cannot be translated to {form.name}: {reason}"
         raise ZooError(message) from reason
     return path
 
@@ -106,7 +106,7 @@ def differences(program: Program, run: Callable[[Tensor], Tensor], x: Tensor) ->
     want, got = cast(Tensor, program(x)), run(x)
     if (got.shape, got.dtype) != (want.shape, want.dtype):
         raise ValueError(
-            f"it gives {got.dtype} {list(got.shape)} where the model gives {want.dtype} {list(want.shape)}"
+            f"it returns {got.dtype} {list(got.shape)} where the model returns {want.dtype} {list(want.shape)}"
         )
     near = [want]
     if x.is_floating_point():
@@ -153,4 +153,4 @@ def _write(program: Program, form: Format, path: Path, about: str) -> None:
     except Exception as error:
         raise _Untranslated(described(_root(error))) from error
     if len(found):
-        raise _Untranslated(f"{len(found)} of its numbers differ from the model's, by up to {found.max():.3g}")
+        raise _Untranslated(f"{len(found)} numbers of its output differ from the model's, by up to {found.max():.3g}")

@@ -36,7 +36,7 @@ def check_seal(path: Path, header: Header, hashes: Mapping[str, str]) -> None:
     """`zoo.DamagedFile` unless the digest matches these bytes and the declarations of the file."""
     known = hashes.keys() == header.tensors.keys()
     if not known or digest(header.tensors, hashes, header.written) != header.meta["digest"]:
-        raise DamagedFile(f"{path} is damaged: its digest does not match what it holds")
+        raise DamagedFile(f"{path} is damaged: its digest does not match its content")
 
 
 @contextmanager
@@ -112,5 +112,5 @@ def _fill(memory: memoryview, handle: int, at: int) -> None:
     while memory:
         count = os.preadv(handle, [memory], at)
         if not count:
-            raise EOFError("it ends too early")
+            raise EOFError("unexpected end of file")
         memory, at = memory[count:], at + count

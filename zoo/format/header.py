@@ -63,7 +63,7 @@ def read_header(path: Path) -> Header:
     """The checked header of a share file; `zoo.DamagedFile` if it is not one."""
     try:
         if not path.is_file():
-            what = f"{path} is a directory, not a share file" if path.is_dir() else f"there is no file {path}"
+            what = f"{path} is a directory, expected a share file" if path.is_dir() else f"file not found: {path}"
             raise UsageError(what)
         with path.open("rb") as file:
             stamp = Stamp.of(os.fstat(file.fileno()))
@@ -80,7 +80,7 @@ def read_header(path: Path) -> Header:
 def _another(path: Path, start: bytes, size: int) -> ZooError:
     """The message about a file that does not begin like a share file: its actual format, if known."""
     if path.suffix.lower() in SPEC_ENDINGS:
-        return UsageError(f"{path} is a spec, not a run or a share file: 'zoo train {path}' makes a run of it")
+        return UsageError(f"{path} is a spec, expected a run or a share file: train it with 'zoo train {path}'")
     kind = next((kind for magic, kind in KINDS.items() if start.startswith(magic)), None)
     if kind is None and start.isascii() and start.decode().replace("\n", " ").replace("\t", " ").isprintable():
         kind = "a text file" if start else "empty"
@@ -93,9 +93,9 @@ KINDS = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
-    b"PK\x03\x04": "a zip archive, as a checkpoint of torch (.pt, .pth) or an .npz of numpy is",
-    b"\x80": "a pickle, as an old checkpoint of torch is, which is not read because it could run code",
-    b"\x93NUMPY": "an array of numpy",
+    b"PK\x03\x04": "a zip archive, such as a torch checkpoint (.pt, .pth) or a numpy .npz file",
+    b"\x80": "a pickle, such as an old torch checkpoint, which is not read because it could execute code",
+    b"\x93NUMPY": "a numpy array",
     b"\x89HDF": "an HDF5 file",
     b"\x1f\x8b": "a gzip archive",
     b"%PDF": "a PDF document",
@@ -110,13 +110,13 @@ def judge(path: Path, raw: bytes, data: int) -> Header:
         text = canonical(entries)
         held = entries.pop("__metadata__", None)
         if not isinstance(held, dict) or held.keys() != {"zoo"} or not isinstance(held["zoo"], str):
-            raise Unsound("is not a share file of zoo: its metadata is not the one key 'zoo'")
+            raise Unsound("is not a share file of zoo: its metadata must have exactly the key 'zoo'")
         tensors = {name: _entry(name, entry) for name, entry in entries.items()}
         _judge_offsets(tensors, data)
         meta = judge_metadata(_parsed(held["zoo"]), tensors)
         # Other texts may say the same, and no digest of what they say would notice.
         if meta.written["format"] > 1 and (text, canonical(meta.written)) != (raw.decode().rstrip(" "), held["zoo"]):
-            raise Unsound("is damaged: its header is not the canonical JSON of what it says")
+            raise Unsound("is damaged: its header is not canonical JSON")
     except Unsound as unsound:
         raise DamagedFile(f"{path} {unsound}") from None
     return Header(tensors, meta.values, 8 + len(raw), meta.event, meta.written)
@@ -158,7 +158,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise Unsound(f"names {shown(key)} twice")
+            raise Unsound(f"has the duplicate key {shown(key)}")
         found[key] = value
     return found
 
@@ -178,7 +178,7 @@ def _finite(text: str) -> float:
 
 def _entry(name: str, entry: Any) -> TensorEntry:
     if not is_tensor_name(name):
-        raise Unsound(f"has a tensor {shown(name)}: no name that a model's state can have")
+        raise Unsound(f"has a tensor with the invalid name {shown(name)}")
     try:
         dtype, shape, (start, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         sound = entry.keys() == {"dtype", "shape", "data_offsets"} and len(shape) <= MAX_DIMS
@@ -187,7 +187,7 @@ def _entry(name: str, entry: Any) -> TensorEntry:
     except (KeyError, TypeError, ValueError, AttributeError):
         sound = False
     if not sound:
-        raise Unsound(f"declares the tensor '{name}' wrongly")
+        raise Unsound(f"has an invalid declaration of the tensor '{name}'")
     return TensorEntry(dtype, shape, start, end)
 
 
@@ -205,7 +205,7 @@ def _judge_offsets(tensors: Mapping[str, TensorEntry], data: int) -> None:
     reached = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
         if tensor.start != reached:
-            raise Unsound(f"has the bytes of the tensor '{name}' overlap others, or leave a gap")
+            raise Unsound(f"has overlapping tensors, or a gap, at '{name}'")
         reached = tensor.end
     if reached != data:
-        raise Unsound(f"has {data:,} bytes of tensors where its header declares {reached:,}")
+        raise Unsound(f"has {data:,} bytes of tensors, expected the {reached:,} that its header declares")

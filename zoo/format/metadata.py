@@ -76,13 +76,13 @@ class Metadata:
 def judge_metadata(meta: Any, tensors: Collection[str]) -> Metadata:
     """The metadata of a file with these tensors; `Unsound` where something in it is not sound."""
     if not isinstance(meta, dict) or type(meta.get("format")) is not int:
-        raise Unsound("is not a share file of zoo: its metadata names no format")
+        raise Unsound("is not a share file of zoo: its metadata has no format version")
     if meta["format"] > FORMAT:
         raise Unsound(f"has format {meta['format']}; this zoo reads format {FORMAT}: update zoo to open it")
     try:
         values = upgraded(meta)
     except LookupError:
-        raise Unsound(f"has format {meta['format']}, which this zoo cannot read any more") from None
+        raise Unsound(f"has format {meta['format']}, which is no longer supported") from None
     if odd := sorted(KEYS ^ set(values)):
         raise Unsound(
             f"is not a share file of zoo: its metadata {'lacks' if odd[0] in KEYS else 'has'} {shown(odd[0])}"
@@ -123,7 +123,7 @@ def is_line(value: Any, most: int = 200) -> bool:
 
 def _require(sound: bool, what: str) -> None:
     if not sound:
-        raise Unsound(f"is not a share file of zoo: its metadata has no sound '{what}'")
+        raise Unsound(f"is not a share file of zoo: its metadata has an invalid '{what}'")
 
 
 Steps = tuple[str | int, ...]
@@ -154,11 +154,11 @@ def flaws_in(root: Any) -> Iterator[tuple[Steps, str]]:
 def flaws_of_spec(spec: Mapping[str, Any]) -> Iterator[tuple[Steps, str]]:
     """The further errors of a share file's spec: it must be resolved and bounded, with each ``type`` a plain name."""
     if not (isinstance(spec.get("name"), str) and is_spec_name(spec["name"])):
-        yield ("name",), "has no sound name: letters, digits, '.', '_' and '-', at most 128"
+        yield ("name",), "has an invalid name: expected at most 128 letters, digits, '.', '_' and '-'"
     plugins = spec.get("plugins", [])
     for index, name in enumerate(plugins if isinstance(plugins, list) else [plugins]):
         if not (isinstance(name, str) and is_plugin_name(name)):
-            text = f"names {shown(str(name))} among its plugins: no plugin, and share files bring no code"
+            text = f"has {shown(str(name))} among its plugins: not a plugin name, and share files contain no code"
             yield ("plugins", index), text
     values = parts = 0
     pending: list[tuple[Steps, Any]] = [((), spec)]
@@ -172,9 +172,9 @@ def flaws_of_spec(spec: Mapping[str, Any]) -> Iterator[tuple[Steps, str]]:
             name = value.get("type")
             parts += name is not None
             if isinstance(name, str) and not _TYPE.fullmatch(name):
-                yield (*steps, "type"), f"names {shown(name)} in its spec: no name of a component"
+                yield (*steps, "type"), f"has {shown(name)} in its spec: not a component name"
             if "repeat" in value and "type" not in value:
-                yield steps, "has a repetition in its spec: only a resolved one is shared"
+                yield steps, "has a repetition in its spec; expected a resolved one"
     if values > MAX_VALUES or parts > MAX_PARTS:
         yield (), f"has a spec of more than {MAX_VALUES:,} values, or {MAX_PARTS:,} parts"
 
@@ -197,14 +197,14 @@ def _judge_component(value: Any) -> None:
         and bare == (value["distribution"] == HOME)
     )
     if not sound:
-        raise Unsound(f"records a component that cannot be: {shown(' '.join(value.values()))}")
+        raise Unsound(f"records an invalid component: {shown(' '.join(value.values()))}")
 
 
 def _judge_spec(spec: Any, recorded: Collection[str]) -> None:
     """Nothing is merged or unrolled, and every ``type`` is a plain name that the components record."""
     _require(isinstance(spec, dict), "spec")
     if "extends" in spec:
-        raise Unsound("has a spec that extends another: only a resolved one is shared")
+        raise Unsound("has a spec with 'extends'; expected a resolved one")
     for _, flaw in flaws_of_spec(spec):
         raise Unsound(flaw)
     pending: list[Any] = [spec]
@@ -213,7 +213,7 @@ def _judge_spec(spec: Any, recorded: Collection[str]) -> None:
         pending += value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
         name = value.get("type") if isinstance(value, dict) else None
         if isinstance(name, str) and "." in name and name not in recorded:
-            raise Unsound(f"names '{name}' in its spec, which its components do not record")
+            raise Unsound(f"uses '{name}' in its spec, but does not record that component")
 
 
 def _judge_metrics(metrics: Any) -> None:
@@ -265,7 +265,7 @@ def _event(value: Any) -> Event:
     try:
         return Event.from_dict(fields_of)
     except ValueError as error:
-        raise Unsound(f"describes an event that cannot be: {shown(str(error))}") from None
+        raise Unsound(f"describes an invalid event: {shown(str(error))}") from None
 
 
 def _event_fields(written: Any) -> dict[str, Any]:

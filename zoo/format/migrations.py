@@ -59,7 +59,7 @@ def migration(component: type[Component], *, before: str) -> Callable[[S], S]:
     try:
         version = Version(before)
     except InvalidVersion:
-        raise ValueError(f"'{before}' is not a version") from None
+        raise ValueError(f"invalid version '{before}'") from None
 
     def mark(step: S) -> S:
         marks = (*migrations_in(step), Migration(component, version, step))

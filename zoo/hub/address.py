@@ -30,10 +30,10 @@ class Address:
         owner, _, name = self.repository.partition("/")
         odd = any(word in self.repository for word in ("--", "..")) or ".git" in (owner[-4:], name[-4:])
         if odd or not _REPOSITORY.fullmatch(self.repository):
-            raise UsageError(f"{self.repository!r} is not a repository of a hub; expected OWNER/NAME")
+            raise UsageError(f"invalid repository {self.repository!r}: expected OWNER/NAME")
         # A revision becomes part of a path in the cache.
         if self.revision is not None and (".." in self.revision or not _REVISION.fullmatch(self.revision)):
-            raise UsageError(f"{self.revision!r} is not a revision; expected a commit, a branch or a tag")
+            raise UsageError(f"invalid revision {self.revision!r}: expected a commit, a branch or a tag")
 
     def __str__(self) -> str:
         return f"hf://{self.repository}" + (f"@{self.revision}" if self.revision is not None else "")
@@ -59,6 +59,6 @@ def is_commit(revision: str | None) -> bool:
 def read_address(text: str) -> Address:
     """An address from its text; `zoo.UsageError` for an invalid one."""
     if not text.startswith("hf://"):
-        raise UsageError(f"{text!r} is not an address; write hf://OWNER/NAME, or hf://OWNER/NAME@REVISION")
+        raise UsageError(f"invalid address {text!r}: expected hf://OWNER/NAME or hf://OWNER/NAME@REVISION")
     repository, at, revision = text.removeprefix("hf://").partition("@")
     return Address(repository, revision if at else None)

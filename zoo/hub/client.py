@@ -41,7 +41,7 @@ def require() -> None:
     try:
         import huggingface_hub.hf_api  # noqa: F401
     except ImportError as error:
-        raise PluginError(f"hubs need huggingface_hub: {install_hint('hub')} ({error})") from None
+        raise PluginError(f"hubs require huggingface_hub: {install_hint('hub')} ({error})") from None
 
 
 def _to_stderr(message: str) -> None:
@@ -66,7 +66,7 @@ def fetch(text: str, say: Say = _to_stderr) -> Path:
     except Unreachable as away:
         return _instead(address, away, say)
     pinned = address.at(commit)
-    action = f"taking {pinned}" if _cached(pinned) else f"fetching {pinned}, {file.size:,} bytes"
+    action = f"using {pinned}" if _cached(pinned) else f"fetching {pinned}, {file.size:,} bytes"
     say(action if address.pinned else f"{address}: {action}")
     return _download(address, pinned, file)
 
@@ -79,12 +79,12 @@ def _look_up(address: Address) -> tuple[str, RepoSibling]:
         raise DamagedFile(f"{address}: {host()} did not return a commit")
     file = next((file for file in info.siblings or () if file.rfilename == FILE), None)
     if file is None:
-        raise UsageError(f"{address.at(commit)} holds no {FILE}: it is not a model of zoo")
+        raise UsageError(f"{address.at(commit)} has no {FILE}: it is not a zoo model")
     if file.size is None or _announced_hash(file) is None:
         raise DamagedFile(f"{address.at(commit)}: {host()} did not return the size and hash of its {FILE}")
     if file.size > MAX_BYTES:
-        message = f"its {FILE} has {file.size:,} bytes, of at most {MAX_BYTES:,} that are fetched"
-        raise DamagedFile(f"{address.at(commit)}: {message}; download it yourself and name the file")
+        message = f"its {FILE} has {file.size:,} bytes, above the limit of {MAX_BYTES:,}"
+        raise DamagedFile(f"{address.at(commit)}: {message}; download it yourself and use the local file")
     return commit, file
 
 
@@ -97,14 +97,14 @@ def _download(address: Address, pinned: Address, file: RepoSibling) -> Path:
             # By its name, not by its commit: so the cache learns what a branch was, for times without network.
             path = Path(_api().hf_hub_download(address.repository, FILE, revision=address.revision, tqdm_class=bar))
         except _TooMuch:
-            raise DamagedFile(f"{pinned}: {host()} sends more than the {file.size:,} bytes that it announced") from None
+            raise DamagedFile(f"{pinned}: {host()} sent more than the {file.size:,} announced bytes") from None
         except OSError as error:
             if type(error) is not OSError or error.errno is not None:
                 raise
             # This is how huggingface_hub says that other bytes came than were announced.
-            raise DamagedFile(f"{pinned}: {host()} did not send all of its {FILE}") from None
+            raise DamagedFile(f"{pinned}: {host()} sent an incomplete {FILE}") from None
     if path.parent.name != pinned.revision:
-        raise ZooError(f"{address} moved while it was fetched; try again, or pin it: {pinned}")
+        raise ZooError(f"{address} changed during the download; try again, or pin it: {pinned}")
     if _hash(path, file) != _announced_hash(file):
         for place in (path.resolve(), path):
             place.unlink(missing_ok=True)
@@ -140,7 +140,9 @@ def _require_etag(address: Address, pinned: Address) -> None:
         url = hf_hub_url(address.repository, FILE, revision=address.revision)
         etag = _api().get_hf_file_metadata(url=url, timeout=TIMEOUT).etag
         if etag is None or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", etag):
-            raise DamagedFile(f"{pinned}: {host()} gives its {FILE} no usable ETag, by which a download is stored")
+            raise DamagedFile(
+                f"{pinned}: {host()} returned no usable ETag for its {FILE}, under which downloads are cached"
+            )
 
 
 def _announced_hash(file: RepoSibling) -> str | None:
@@ -168,7 +170,7 @@ def _instead(address: Address, away: Unreachable, say: Say) -> Path:
     found = _cached(address)
     if found is None:
         raise Unreachable(f"{away}, and it is not in the cache")
-    say(f"{away}; taking {address.at(found.parent.name)} from the cache")
+    say(f"{away}; using {address.at(found.parent.name)} from the cache")
     return found
 
 
@@ -186,7 +188,7 @@ def upload(
         # None leaves it to what the owner has set for new repositories.
         api.create_repo(repository, private=private or None, exist_ok=True)
         if private and not api.model_info(repository, timeout=TIMEOUT).private:
-            raise UsageError(f"{address} is public already; make it private there, or leave out --private")
+            raise UsageError(f"{address} is already public; make it private there, or omit --private")
         if address.revision is not None:
             api.create_branch(repository, branch=address.revision, exist_ok=True)
         operations = [CommitOperationAdd(name, content) for name, content in files.items()]

@@ -44,7 +44,7 @@ def answers(what: str) -> Iterator[None]:
             raise ZooError(f"{what}: {printable(str(error))}") from None
         *_, first = _causes(error)
         reason = f"{type(first).__name__}: {printable(str(first))}"
-        raise Unreachable(f"{what}: {host()} gives no usable answer ({reason})") from None
+        raise Unreachable(f"{what}: no usable response from {host()} ({reason})") from None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -65,11 +65,11 @@ def _refusal(what: str, error: HfHubHTTPError) -> ZooError:
         return UsageError(f"{what}: the repository has no such revision")
     status = error.response.status_code
     if status >= 500:
-        return Unreachable(f"{what}: {host()} gives no usable answer (status {status})")
+        return Unreachable(f"{what}: no usable response from {host()} (status {status})")
     said = printable(error.server_message or "") or f"status {status}"
     if status in (401, 403):
-        return UsageError(f"{what}: {host()} does not allow it ({said}): {LOGIN}")
-    return ZooError(f"{what}: {host()} refuses it ({said})")
+        return UsageError(f"{what}: {host()} denied access ({said}): {LOGIN}")
+    return ZooError(f"{what}: {host()} refused the request ({said})")
 
 
 def printable(text: str) -> str:

@@ -23,9 +23,9 @@ def parse_given(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not (equals and name and value):
-            raise UsageError(f"--given {text}: expected KEY=VALUE or KEY=FILE, as label=3")
+            raise UsageError(f"--given {text}: expected KEY=VALUE or KEY=FILE, such as label=3")
         if name in found:
-            raise UsageError(f"--given {text}: '{name}' was given before")
+            raise UsageError(f"--given {text}: duplicate '{name}'")
         found[name] = value
     return found
 
@@ -52,10 +52,10 @@ def placeholder(model: Model, n: int) -> Condition | None:
 def _entry(model: Model, name: str, text: str | None, n: int) -> Tensor:
     entry = model.event.entries.get(name)
     if entry is None:
-        raise UsageError(f"this model is conditioned on '{name}', which its event does not describe")
+        raise UsageError(f"this model is conditioned on '{name}', but its event does not describe it")
     if text is None:
         if name != "label":
-            raise UsageError(f"draws of this model need '{name}': give it with --given {name}={_example(entry)}")
+            raise UsageError(f"draws of this model require '{name}': set it with --given {name}={_example(entry)}")
         return torch.arange(n).remainder(entry.levels or 1)
     x = read_entry(entry, text)
     if len(x) not in (1, n):

@@ -52,7 +52,7 @@ def encode_file(
     for a model that does not encode.
     """
     if split not in SPLITS:
-        raise UsageError(f"there is no split '{split}': {' or '.join(SPLITS)}")
+        raise UsageError(f"unknown split '{split}': expected {' or '.join(SPLITS)}")
     write = array_writer(output)
     share = read_share(file_to_open(run_or_file, trust=trust))
     require_agreed(run_or_file, share, overrides, data_of_file)
@@ -72,7 +72,7 @@ def encode_file(
 def _codes(model: Model, source: Source, seed: int, batch: int) -> Tensor:
     """The code of every example of a source, in order, ``[N, ...]``, on the CPU."""
     if len(source) == 0:
-        raise DataError("there are no examples to encode")
+        raise DataError("no examples to encode")
     with trusted(), seeded(source.device, seed, "encode"), doing("encoding"):
         batches = counted(source.in_order(batch), -(-len(source) // batch))
         return torch.cat([codes.cpu() for codes, _ in encoded(model, batches)])

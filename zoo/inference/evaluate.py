@@ -63,7 +63,7 @@ def _fit(
 ) -> int:
     """Let a metric learn from the training examples; how many of them it took."""
     if trained_on is None or not len(source := trained_on()):
-        raise DataError(f"metric '{name}' needs training examples, and there are none")
+        raise DataError(f"metric '{name}' needs training examples, got none")
     taken = 0
 
     def batches() -> Iterator[Batch]:
@@ -130,7 +130,7 @@ def evaluate_file(
         chosen = spec.evaluate.model_copy(update={"metrics": [by_name[name] for name in metrics]})
         spec = spec.model_copy(update={"evaluate": chosen})
     if not spec.evaluate.metrics:
-        raise UsageError(f"{run_or_file} names no metric; choose one with --metric")
+        raise UsageError(f"{run_or_file} declares no metric; choose one with --metric")
     return evaluate(share, spec, device), spec
 
 

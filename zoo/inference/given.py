@@ -68,7 +68,7 @@ def _numbers(entry: Event, text: str) -> Tensor:
     try:
         return torch.tensor([float(number) for number in text.split(",")]).reshape(tuple(entry.shape))
     except (ValueError, RuntimeError):
-        form = "a whole number" if not len(entry.shape) else f"{entry.shape.size} numbers with commas between them"
+        form = "a whole number" if not len(entry.shape) else f"{entry.shape.size} comma-separated numbers"
         raise UsageError(
             f"'{text}' is not a value of '{entry.name}': expected {form}, or a file ({listed([*READERS])})"
         ) from None
@@ -94,7 +94,7 @@ def _expected(entry: Event) -> str:
 def _read_array(path: Path, entry: Event) -> Tensor:
     x = np.load(path, allow_pickle=False)
     if x.dtype.kind not in "biuf":
-        raise DataError(f"{path} holds {x.dtype}, not numbers")
+        raise DataError(f"{path} has dtype {x.dtype}, expected numbers")
     return torch.from_numpy(x)
 
 
@@ -104,7 +104,7 @@ def _read_tensor(path: Path, entry: Event) -> Tensor:
     except Exception as error:  # whatever torch raises on bytes that are not its own
         raise DataError(f"{path} could not be read: {str(error).splitlines()[0]}") from None
     if not isinstance(x, Tensor):
-        raise DataError(f"{path} holds a {type(x).__name__}, not a tensor")
+        raise DataError(f"{path} contains a {type(x).__name__}, expected a tensor")
     return x
 
 
@@ -120,13 +120,13 @@ def _read_rows(path: Path, entry: Event) -> Tensor:
 
 def _read_lines(path: Path, entry: Event) -> Tensor:
     if entry.vocabulary is None:
-        raise DataError(f"{path} is a text, and '{entry.name}' has no vocabulary")
+        raise DataError(f"{path} is a text file, but '{entry.name}' has no vocabulary")
     return entry.tokens(path.read_text(encoding="utf-8").splitlines())
 
 
 def _read_image(path: Path, entry: Event) -> Tensor:
     if len(entry.shape) not in (3, 4) or entry.shape[-3] not in (1, 3):
-        raise DataError(f"{path} is an image, and '{entry.name}' has the shape {entry.shape}")
+        raise DataError(f"{path} is an image, but '{entry.name}' has shape {entry.shape}")
     with PIL.Image.open(path) as image:
         if len(entry.shape) == 3:
             return _pixels(image, entry)

@@ -26,8 +26,8 @@ def require_agreed(run_or_file: str | Path, share: Share, overrides: Sequence[st
     named = unagreed(share)
     if named:
         raise UsageError(
-            f"{run_or_file} names data that is read from outside it, and that nothing was trained on here: "
-            f"{', '.join(named)}; add --set data=... to use data of your own, or --data-of-file to read what it names"
+            f"{run_or_file} names data outside it that was not used for training here: {', '.join(named)}; add "
+            "--set data=... to use your own data, or --data-of-file to read it"
         )
 
 
@@ -52,7 +52,7 @@ def places_in(spec: Spec) -> Iterator[str]:
             part()  # says what to install
         places = getattr(part.cls, "places", None if part.cls.origin else ())
         if places is None:
-            yield f"whatever {part} reads"
+            yield f"the data that {part} reads"
         yield from (f"{name}: {value!r} of {part}" for name, value in _set(part, places or ()))
 
 

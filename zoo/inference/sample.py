@@ -57,7 +57,9 @@ def draw(
     write = writer(path, entries)
     if ending(path) in PICTURES and (shown := shown_of(n, model.event)) < n:
         others = either([end for end in possible(entries) if end not in PICTURES])
-        warnings.warn(f"{path} shows {shown} of {n} draws: a {others} file has all", Thinned, stacklevel=2)
+        warnings.warn(
+            f"{path} shows {shown} of {n} draws: write a {others} file to get all of them", Thinned, stacklevel=2
+        )
         n, context = shown, map_condition(lambda x: x[:shown], context)
     drawn = sample_entries(model, n, temperature=temperature, seed=seed, context=context, sampler=sampler, batch=batch)
     write_whole(path, lambda aside: write(drawn, aside))
@@ -121,7 +123,9 @@ class Means(Sampler):
 
     def __init__(self, model: Model) -> None:
         if not isinstance(model, SamplesMeans):
-            raise UsageError(f"'{_called(model)}' has no means: its draws are not a mean with noise around it")
+            raise UsageError(
+                f"'{_called(model)}' does not support --mean: its draws are not a mean with noise around it"
+            )
         super().__init__(model)
         self.means = model
 
@@ -202,7 +206,7 @@ def open_to_draw(
 ) -> Opened:
     """The model of a run or a share file on a device; settings that are not given are those of its spec."""
     if temperature is not None and not 0 < temperature < math.inf:
-        raise UsageError(f"the temperature is above 0, not {temperature}")
+        raise UsageError(f"the temperature must be above 0, got {temperature}")
     share = read_share(file_to_open(run_or_file, trust=trust))
     spec = share.respecified(overrides)
     on = find_device(device)

@@ -74,9 +74,9 @@ def draw_picture(
 ) -> None:
     """A picture of a model in a file; the same seed gives the same file."""
     if ending(path) != ".png":
-        raise UsageError(f"this is a picture: '{path}' should end in .png")
+        raise UsageError(f"a picture must be written to a .png file, got '{path}'")
     if n > (room := shown_of(n, model.event)):
-        raise UsageError(f"a picture has room for {room} images, not {n}: choose fewer with -n")
+        raise UsageError(f"a picture has room for {room} images, got {n}: choose fewer with -n")
     with torch.no_grad(), trusted(), seeded(device_of(model), seed, "view"):
         image = draw(model, n, temperature, data)
     write_whole(path, lambda aside: write_png(image, aside))
@@ -114,7 +114,7 @@ def _picture_file(
     except UsageError as error:
         if missing is None:
             raise
-        raise UsageError(f"{error}; the run's own data is not here: {missing}") from None
+        raise UsageError(f"{error}; the run's own data is not available: {missing}") from None
     return Drawn(n, output, time.monotonic() - began)
 
 

@@ -42,7 +42,7 @@ def writer(path: Path, entries: Entries) -> Callable[[Batch, Path], None]:
     """The writer of draws for files of this ending; UsageError, before sampling, if it cannot hold the entries."""
     form = FORMS.get(ending(path))
     if form is None:
-        raise UsageError(f"'{path}' should end in one of {', '.join(FORMS)}")
+        raise UsageError(f"'{path}' must end in one of {', '.join(FORMS)}")
     problem = form.problem(entries)
     if problem is not None:
         raise UsageError(f"{problem}; write {either(possible(entries))}")
@@ -62,7 +62,7 @@ def default_ending(entries: Entries) -> str:
 def array_writer(path: Path) -> Callable[[Tensor, Path], None]:
     """The writer of numbers, such as codes, for files of this ending."""
     if ending(path) not in ARRAYS:
-        raise UsageError(f"'{path}' should end in one of {', '.join(ARRAYS)}")
+        raise UsageError(f"'{path}' must end in one of {', '.join(ARRAYS)}")
     write = FORMS[ending(path)].write
     return lambda x, aside: write({"x": x}, {"x": Event("x", Shape(*x.shape[1:]))}, aside)
 
@@ -87,7 +87,7 @@ def _no_text(entries: Entries) -> str | None:
     ((name, entry), *others) = entries.items()
     if others:
         return _several(entries)
-    return None if is_text(entry) else f"'{name}' is not a text"
+    return None if is_text(entry) else f"'{name}' is not text"
 
 
 def _no_clip(entries: Entries) -> str | None:
@@ -101,9 +101,9 @@ def _no_video(entries: Entries) -> str | None:
     if (problem := _no_clip(entries)) is not None:
         return problem
     if find_spec("av") is None:
-        return f"a video needs the package av, which is not installed: {install_hint('video')}"
+        return f"a video requires the package av, which is not installed: {install_hint('video')}"
     H, W = list(next(iter(entries.values())).shape)[-2:]
-    return f"a video has an even height and width, got {H}x{W}" if H % 2 or W % 2 else None
+    return f"a video must have an even height and width, got {H}x{W}" if H % 2 or W % 2 else None
 
 
 # -- how a form is written ---------------------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ class Quantizes(Scores, Reconstructs, ABC):
 
     def mean_given(self, codes: Tensor) -> Tensor:
         """The mean of such draws, on the scale of `Event.unit`; a hook, for models that know it."""
-        raise UsageError(f"{type(self).__name__} does not know the mean of its draws")
+        raise UsageError(f"{type(self).__name__} has no closed-form mean of its draws")
 
 
 class VariationalBound(Scores, ABC):

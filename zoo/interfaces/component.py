@@ -91,7 +91,7 @@ def component(
     """
     for called in (name, *formerly):
         if not re.fullmatch(r"[a-z][a-z0-9_]*", called):
-            raise ValueError(f"a component's name is in snake_case, not {called!r}")
+            raise ValueError(f"a component name must be snake_case, got {called!r}")
 
     def mark(cls: C) -> C:
         kind_of(cls)
@@ -112,7 +112,7 @@ def kind_of(cls: type) -> type[Component]:
     for base in cls.__mro__:
         if Component in base.__bases__:
             return base
-    raise TypeError(f"{cls.__qualname__} is of no kind: subclass one, such as zoo.Bijection")
+    raise TypeError(f"{cls.__qualname__} has no kind: subclass one, such as zoo.Bijection")
 
 
 def kind_name(kind: type) -> str:

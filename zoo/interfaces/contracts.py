@@ -17,7 +17,7 @@ def misshapen(what: str, x: Any, shape: Shape) -> str | None:
     if isinstance(got, tuple) and got[1:] == tuple(shape) and got:
         return None
     seen = f"[{', '.join(map(str, got))}]" if isinstance(got, tuple) else got
-    return f"{what} is {seen}, not [B, {', '.join(map(str, shape))}]"
+    return f"{what} is {seen}, expected [B, {', '.join(map(str, shape))}]"
 
 
 def not_per_sample(what: str, x: Any) -> str | None:
@@ -25,14 +25,14 @@ def not_per_sample(what: str, x: Any) -> str | None:
     if hasattr(x, "shape") and len(x.shape) == 1:
         return None
     got = f"[{', '.join(map(str, x.shape))}]" if hasattr(x, "shape") else type(x).__name__
-    return f"{what} is {got}, not [B]: one number a sample"
+    return f"{what} is {got}, expected [B]: one number for each sample"
 
 
 def not_a_pair(what: str, result: Any) -> str | None:
     """A complaint unless ``result`` is a tuple of two."""
     if isinstance(result, tuple) and len(result) == 2:
         return None
-    return f"{what} is {type(result).__name__}, not a pair"
+    return f"{what} is {type(result).__name__}, expected a pair"
 
 
 def wrong_context(part: Any, args: tuple[Any, ...]) -> str | None:
@@ -42,8 +42,8 @@ def wrong_context(part: Any, args: tuple[Any, ...]) -> str | None:
         return None
     context = args[1] if len(args) > 1 else None
     if context is None:
-        return f"there is no context, and it takes one of {wanted} numbers"
-    return None if context.shape[1] == wanted else f"the context has {context.shape[1]} numbers, not {wanted}"
+        return f"got no context, expected one of {wanted} numbers"
+    return None if context.shape[1] == wanted else f"the context has {context.shape[1]} numbers, expected {wanted}"
 
 
 def sum_event(x: Tensor) -> Tensor:

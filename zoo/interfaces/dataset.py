@@ -61,7 +61,7 @@ class InMemory(Examples):
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         lengths = {name: len(tensor) for name, tensor in tensors.items()}
         if len(set(lengths.values())) != 1:
-            raise ValueError(f"the tensors differ in length: {lengths}")
+            raise ValueError(f"the tensors must have equal lengths, got {lengths}")
         self.tensors = dict(tensors)
 
     def __len__(self) -> int:

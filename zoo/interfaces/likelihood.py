@@ -63,7 +63,7 @@ class Likelihood(Component, nn.Module, ABC):
     @staticmethod
     def _takes(likelihood: Any, args: tuple[Any, ...]) -> str | None:
         wrong = misshapen("the data", args[0], likelihood.event.shape)
-        return wrong or misshapen("the decoder's answer", args[1], likelihood.decoded)
+        return wrong or misshapen("the decoder's output", args[1], likelihood.decoded)
 
     @staticmethod
     def _gives(likelihood: Any, result: Any) -> str | None:
@@ -71,7 +71,7 @@ class Likelihood(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes_answer(likelihood: Any, args: tuple[Any, ...]) -> str | None:
-        return misshapen("the decoder's answer", args[0], likelihood.decoded)
+        return misshapen("the decoder's output", args[0], likelihood.decoded)
 
     @staticmethod
     def _gives_data(likelihood: Any, result: Any) -> str | None:

@@ -141,9 +141,9 @@ class Model(Component, nn.Module, ABC):
     @staticmethod
     def _gives(model: Any, result: Any) -> str | None:
         if not isinstance(result, Terms):
-            return f"its forward returns {type(result).__name__}, not zoo.Terms"
+            return f"its forward returns {type(result).__name__}, expected zoo.Terms"
         if result.loss.dim() != 0:
-            return f"its loss has shape {list(result.loss.shape)}, not that of a scalar"
+            return f"its loss has shape {list(result.loss.shape)}, expected a scalar"
         return None
 
     contracts: ClassVar[Mapping[str, Contract]] = {"forward": Contract(_takes, _gives)}

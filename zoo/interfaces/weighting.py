@@ -51,13 +51,13 @@ class Weighting(Component, nn.Module, ABC):
     def _takes(weighting: Any, args: tuple[Any, ...]) -> str | None:
         terms = args[0]
         if not isinstance(terms, LatentTerms):
-            return f"its terms are {type(terms).__name__}, not zoo.LatentTerms"
-        return "there is no kl_dim" if weighting.needs_kl_dim and terms.kl_dim is None else None
+            return f"its terms are {type(terms).__name__}, expected zoo.LatentTerms"
+        return "its terms have no kl_dim" if weighting.needs_kl_dim and terms.kl_dim is None else None
 
     @staticmethod
     def _gives(weighting: Any, result: Any) -> str | None:
         if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)):
-            return "it does not return a pair of a loss and weights by name"
+            return "it must return a pair: a loss and a mapping of weights"
         wrong = [name for name, value in {"loss": result[0], **result[1]}.items() if value.dim() != 0]
         return f"its '{wrong[0]}' is not a scalar" if wrong else None
 

@@ -26,7 +26,7 @@ def density_problem(model: Model) -> str | None:
     if model.conditions:
         return f"needs an unconditional model; this one is conditioned on its {listed(model.conditions)}"
     if model.event.levels is not None or tuple(model.event.shape) not in {(1,), (2,)}:
-        return f"needs continuous data of one or two numbers, not '{model.event.name}' of shape {model.event.shape}"
+        return f"needs continuous data of one or two numbers, got '{model.event.name}' of shape {model.event.shape}"
     return None
 
 

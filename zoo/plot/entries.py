@@ -49,7 +49,7 @@ def picture_problem(entries: Mapping[str, Event]) -> str | None:
     if is_clip(main) or is_marks(main) or image_problem(main) is None:
         return None
     if is_text(main) or others or not has_picture(main):
-        return f"'{main.name}' of shape {main.shape} has no picture"
+        return f"'{main.name}' of shape {main.shape} cannot be drawn as a picture"
     return None
 
 

@@ -35,13 +35,13 @@ def image_problem(event: Event) -> str | None:
     """The reason why data of an event are not images; None if they are."""
     if len(event.shape) == 3 and event.shape[0] in (1, 3):
         return None
-    return f"needs images of one or three channels, not '{event.name}' of shape {event.shape}"
+    return f"needs images of one or three channels, got '{event.name}' of shape {event.shape}"
 
 
 def picture(x: Tensor, event: Event) -> Tensor:
     """Data of an event as an RGB image ``[3, H, W]`` of bytes."""
     if not has_picture(event):
-        raise UsageError(f"data of shape {event.shape} has no picture; write .npy, .pt or .csv")
+        raise UsageError(f"data of shape {event.shape} cannot be drawn as a picture; write .npy, .pt or .csv")
     if len(event.shape) == 3:
         return grid(shades(x, event))
     return density_map(x) if event.shape.size == 2 else chart(frame_of(x)[0], f"{len(x)} draws", data=x)
@@ -106,7 +106,7 @@ def frame_of(points: Tensor) -> list[Span]:
     points = points.double().cpu()
     points = points[points.isfinite().all(1)]
     if not len(points):
-        raise UsageError("there is no finite point to draw")
+        raise UsageError("no finite point to draw")
     low, high = points.quantile(0.002, dim=0), points.quantile(0.998, dim=0)
     half = float((high - low).max().clamp_min(1e-6)) * 0.6
     return [(centre - half, centre + half) for centre in ((low + high) / 2).tolist()]

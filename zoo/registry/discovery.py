@@ -96,11 +96,11 @@ def _described(point: EntryPoint) -> Found:
         name, version = _folder_of(point.dist)
         fault = f"its metadata cannot be read: {error}"
     if not is_plugin_name(point.name):
-        fault = f"the name of a plugin has letters, digits, '-' and '_', not {point.name!r}"
+        fault = f"invalid plugin name {point.name!r}: use letters, digits, '-' and '_'"
     elif point.value.partition(".")[0] == __name__.partition(".")[0]:
         fault = f"its module is {point.value}, which is part of zoo itself"
     elif name.lower() == HOME:
-        fault = f"its distribution is called '{name}', as share files call zoo itself ({DISTRIBUTION})"
+        fault = f"its distribution has the name '{name}', by which share files refer to zoo itself ({DISTRIBUTION})"
         name = f"{name} of another project"
     return Found(point.name, point.value, name, version, fault)
 

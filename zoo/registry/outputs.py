@@ -24,14 +24,14 @@ def output(path: Path, endings: Collection[str]) -> Path:
     than these, and for a file that belongs to a run, whatever it would be replaced by.
     """
     if ending(path) not in endings:
-        raise UsageError(f"'{path}' should end in {' or '.join(endings) if len(endings) < 3 else _one_of(endings)}")
+        raise UsageError(f"'{path}' must end in {' or '.join(endings) if len(endings) < 3 else _one_of(endings)}")
     try:
         target = path.resolve() if path.is_symlink() else path
         if ending(target) != ending(path):
-            raise UsageError(f"'{path}' is a link to {target}, which should end in {ending(path)} as well")
+            raise UsageError(f"'{path}' is a link to {target}, which must end in {ending(path)} as well")
         run = next((home for home in list(target.absolute().parents)[:DEEPEST] if (home / RESOLVED).is_file()), None)
         if run is not None and target.exists():
-            raise UsageError(f"{path} is a file of the run {run}, which needs it as it is: write somewhere else")
+            raise UsageError(f"{path} is a file of the run {run}: choose another output")
     except (OSError, RuntimeError) as error:  # the second of a loop of links, in Python below 3.13
         raise UsageError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
     return target

@@ -105,8 +105,8 @@ class Part(Generic[T]):
             inspect.signature(self.cls).bind(*given, **parameters(self.settings))
         except TypeError as error:
             return (
-                f"its __init__ does not fit what a {self.kind} is given, {len(given)} by position ({error}): what a "
-                "spec sets stands after '*'"
+                f"its __init__ must take the {len(given)} positional arguments of a {self.kind} ({error}): parameters "
+                "that a spec sets follow '*'"
             )
         return None
 
@@ -183,7 +183,7 @@ def _schema_of(cls: Any) -> type[Settings]:
     fields: dict[str, tuple[Any, FieldInfo]] = {}
     for name, parameter in inspect.signature(init).parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD and _is_own(cls):
-            raise TypeError(f"{cls.__qualname__} takes **{name}: each parameter that a spec may set has its own name")
+            raise TypeError(f"{cls.__qualname__} takes **{name}: parameters of a component must be named one by one")
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         if name not in hints:
@@ -257,11 +257,11 @@ def _declare(lookup: Lookup, kind: type[Component], node: Any) -> Part[Any]:
         return node
     if isinstance(node, Mapping) and not isinstance(node.get("type", ""), str):
         at = child_place(node, "type")
-        message = f"should be the name of {a(lookup.label(kind))}, not {shown(node['type'])}"
+        message = f"should be the name of {a(lookup.label(kind))}, got {shown(node['type'])}"
         raise _Refused(message, (Problem(at.mark, at.path, message),))
     if not (isinstance(node, str) or (isinstance(node, Mapping) and "type" in node)):
         wanted = f"should be {a(lookup.label(kind))}: a name, or a mapping with a 'type'"
-        raise _Refused(wanted if isinstance(node, Mapping) else f"{wanted}, not {shown(node)}")
+        raise _Refused(wanted if isinstance(node, Mapping) else f"{wanted}, got {shown(node)}")
     name = node if isinstance(node, str) else node["type"]
     try:
         cls = lookup.find(kind, name)

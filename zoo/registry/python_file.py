@@ -68,8 +68,9 @@ def read_python_file(entry: str, folder: Path) -> PythonFile:
     if path.suffix != SUFFIX:
         raise PluginError(f"'{entry}' is not a Python file: its name must end in {SUFFIX}")
     if not is_plugin_name(path.stem):
-        raise PluginError(f"'{entry}': the name of the file stands before its components', so it has letters, digits, "
-                          f"'-' and '_' alone")  # fmt: skip
+        raise PluginError(
+            f"invalid file name '{entry}': it prefixes its components' names, so use letters, digits, '-' and '_' only"
+        )
     try:
         return PythonFile(path, path.read_bytes())
     except OSError as error:

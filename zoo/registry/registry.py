@@ -91,7 +91,7 @@ class Registry:
         """
         held = self._plugins.get(file.name)
         if held is not None and held.file is None:
-            raise PluginError(f"{file.path} is called like the installed plugin '{file.name}': give it another name")
+            raise PluginError(f"{file.path} has the name of the installed plugin '{file.name}': rename it")
         if held is None or held.file is None or held.file.text != file.text:
             if held is not None:
                 self._retire(held)
@@ -124,15 +124,15 @@ class Registry:
         cls = self._classes.get((kind, name)) or self._formerly.get((kind, name))
         if cls is not None:
             if self._names[cls] != name:
-                warn(place_of(name), f"{a(self.label(kind))} '{name}' is called '{self._names[cls]}' now")
+                warn(place_of(name), f"{self.label(kind)} '{name}' was renamed '{self._names[cls]}'")
             return cls
         label = self._labels(kind)
         wanted, others = label[kind], [label[held] for held, called in self._classes if called == name]
         if others:
-            raise LookupError(f"'{name}' is {listed([a(other) for other in sorted(others)])}, not {a(wanted)}")
+            raise LookupError(f"'{name}' is {listed([a(other) for other in sorted(others)])}, expected {a(wanted)}")
         known = [called for held, called in self._classes if held is kind]
         raise LookupError(
-            f"no {wanted} is called '{name}'{nearest(name, known) or f'; see: zoo list {wanted}'}{self._quarantined()}"
+            f"unknown {wanted} '{name}'{nearest(name, known) or f'; see: zoo list {wanted}'}{self._quarantined()}"
         )
 
     def name_of(self, cls: type[Component]) -> str:
@@ -148,7 +148,7 @@ class Registry:
         renamed = self.renamed(cls)
         former = former_keys(renamed, node) if renamed else []
         for key in former:
-            warn(key_place(node, key), f"'{key}' of '{self._names[cls]}' is called '{renamed[key]}' now")
+            warn(key_place(node, key), f"'{key}' of '{self._names[cls]}' was renamed '{renamed[key]}'")
         return with_present_keys(renamed, node) if former and isinstance(node, Entries) else node
 
     def renamed(self, cls: type[Component]) -> Mapping[str, str]:
@@ -259,7 +259,8 @@ class Registry:
             return near
         custom = f"zoo-{name.lower().replace('_', '-')}"
         return (
-            f"; a package brings it, by custom '{custom}': ask the spec's author, and install it if you trust its maker"
+            f"; it is part of a package, usually named '{custom}': ask the spec's author, and install it if you "
+            "trust its maker"
         )
 
     def _load_for(self, name: str) -> None:
@@ -303,7 +304,7 @@ class Registry:
             for of, held in self._of_name(called):
                 if self._full_name(of) == self._full_name(kind):
                     raise PluginError(
-                        f"two components are, or were, called {kind_name(kind)} '{called}': "
+                        f"two components have, or had, the name {kind_name(kind)} '{called}': "
                         f"{held.__module__}.{held.__qualname__} and {cls.__module__}.{cls.__qualname__}"
                     )
         self._classes[key] = cls
@@ -406,9 +407,7 @@ def _check_version(module: ModuleType) -> None:
     written_for = getattr(module, "ZOO_API", API_VERSION)
     if written_for != API_VERSION:
         what = "the plugin" if isinstance(written_for, int) and written_for < API_VERSION else "zoo"
-        raise PluginError(
-            f"it is written for API {written_for!r} of zoo, and this zoo has {API_VERSION}: update {what}"
-        )
+        raise PluginError(f"requires plugin API {written_for!r}, but this zoo has {API_VERSION}: update {what}")
 
 
 @contextmanager

@@ -54,8 +54,8 @@ def require(file: PythonFile) -> None:
     """PluginError unless this user has trained with a Python file of a run."""
     if not remembers(file.text):
         raise PluginError(
-            f"{file.path} is a Python file of a run, and nothing was trained with it here: it is not executed. Read "
-            "it, and add --trust (in Python: trust=True) to execute it"
+            f"{file.path} is a Python file of a run that was not trained here: it is not executed. Read it, then add "
+            "--trust (in Python: trust=True)"
         )
 
 

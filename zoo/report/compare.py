@@ -80,10 +80,10 @@ def sheets(rows: Sequence[Row], metrics: Sequence[str] = (), sort: str | None = 
     known = list(dict.fromkeys(name for row in rows for name in row.metrics))
     for name in metrics:
         if name not in known:
-            raise UsageError(f"none of these has a figure '{name}'{nearest(name, known)}")
+            raise UsageError(f"no row has the figure '{name}'{nearest(name, known)}")
     names = metrics or [name for name in known if "." not in name]
     if sort is not None and sort.removeprefix("-") not in (columns := [*_COLUMNS, *known]):
-        raise UsageError(f"there is no column '{sort.removeprefix('-')}' to sort by{nearest(sort, columns)}")
+        raise UsageError(f"cannot sort by the unknown column '{sort.removeprefix('-')}'{nearest(sort, columns)}")
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(canonical(row.data), []).append(row)

@@ -24,7 +24,7 @@ def declared(target: str) -> Mapping[str, Any]:
     if path.suffix in (".yaml", ".yml") or (target in shipped and not path.exists()):
         return _of_spec(find_spec(target))
     if not path.exists():
-        raise UsageError(f"there is no spec, run or file {target}{nearest(target, shipped)}")
+        raise UsageError(f"spec, run or file not found: {target}{nearest(target, shipped)}")
     return _stored(target)
 
 

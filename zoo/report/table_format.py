@@ -118,7 +118,7 @@ FORMS: dict[str, Form] = {".csv": separated, ".md": markdown, ".tex": latex}
 def form(path: Path) -> Form:
     """The format of a table in a file with this ending."""
     if ending(path) not in FORMS:
-        raise UsageError(f"'{path}' should end in one of {', '.join(FORMS)}")
+        raise UsageError(f"'{path}' must end in one of {', '.join(FORMS)}")
     return FORMS[ending(path)]
 
 

@@ -145,9 +145,9 @@ def _refuse_others(jobs: Sequence[Job]) -> None:
     found = []
     for job in jobs:
         if run.is_run(job.directory) and (lines := list(_otherwise(job))):
-            found.append(f"{job.directory} was trained otherwise than the table asks:\n{shown(lines)}")
+            found.append(f"{job.directory} was trained with other settings than the table declares:\n{shown(lines)}")
     if found:
-        text = "Undo the change, give the table or its row another name, or remove that run"
+        text = "Undo the change, rename the table or its row, or remove that run"
         raise UsageError("\n".join([*found, text]))
 
 
@@ -156,7 +156,7 @@ def _otherwise(job: Job) -> Iterator[str]:
     for key in ("data", "model", "train", "init_from"):
         for difference in differences(there[key], asked[key], key):
             was, now = difference.both()
-            yield f"{difference.path}: {shorten(str(was), 60)} there, {shorten(str(now), 60)} asked"
+            yield f"{difference.path}: {shorten(str(was), 60)} in the run, {shorten(str(now), 60)} in the table"
 
 
 def _train(table: Table, job: Job, count: str, progress: Progress) -> None:

@@ -118,9 +118,15 @@ def _twice(table: Table) -> Iterator[Problem]:
     for index, name in enumerate(table.names()):
         place = child_place(table.node["rows"], index)
         if not safe(name):
-            yield Problem(place.mark, place.path, f"'{name}' cannot name a directory: it needs a letter or a digit")
+            yield Problem(
+                place.mark, place.path, f"'{name}' cannot be used as a directory name: it needs a letter or a digit"
+            )
         elif safe(name) in seen:
-            yield Problem(place.mark, place.path, f"'{name}' is called like '{seen[safe(name)]}': give it a 'name'")
+            yield Problem(
+                place.mark,
+                place.path,
+                f"'{name}' has the same directory name as '{seen[safe(name)]}': set another 'name'",
+            )
         seen.setdefault(safe(name), name)
 
 
@@ -130,7 +136,7 @@ def _find(table: str | os.PathLike[str]) -> Path:
         return path
     if str(table) in shipped:
         return shipped[str(table)]
-    raise UsageError(f"there is no table '{table}'{nearest(path.stem, shipped)}")
+    raise UsageError(f"unknown table '{table}'{nearest(path.stem, shipped)}")
 
 
 def _assignments(changes: Any) -> Iterator[tuple[str, Any, Marks]]:

@@ -109,7 +109,7 @@ def newest(directory: Path) -> tuple[int, list[str]]:
         except DamagedFile as error:
             skipped.append(str(error))
     reasons = "".join(f"\n  {reason}" for reason in skipped)
-    raise DamagedFile(f"there is no usable checkpoint in {directory}{reasons}")
+    raise DamagedFile(f"no usable checkpoint in {directory}{reasons}")
 
 
 def verify(path: Path) -> None:
@@ -118,7 +118,7 @@ def verify(path: Path) -> None:
         manifest = json.loads((path / MANIFEST).read_text())
         held = {file.name for file in path.iterdir()} - {MANIFEST}
         if not isinstance(manifest, dict) or manifest.keys() != held or STATE not in held or len(held) < 2:
-            raise DamagedFile(f"{path}: {MANIFEST} does not name what a checkpoint holds")
+            raise DamagedFile(f"{path}: {MANIFEST} does not list the files of a checkpoint")
         for name, facts in manifest.items():
             if _facts(path / name) != facts:
                 raise DamagedFile(f"{path}: checksum mismatch in {name}")
@@ -141,7 +141,7 @@ def read(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
     """A checkpoint's state around its tensors."""
     restored = _read(path, lambda packed: unpack(packed, tensors))
     if not isinstance(restored, dict):
-        raise DamagedFile(f"{path}: {STATE} holds no state: it is a {type(restored).__name__}")
+        raise DamagedFile(f"{path}: {STATE} has an invalid state: expected a mapping, got {type(restored).__name__}")
     return restored
 
 
@@ -151,7 +151,7 @@ def _read(path: Path, take: Callable[[Any], Any]) -> Any:
     except RecursionError:
         raise DamagedFile(f"{path}: {STATE} is nested too deeply") from None
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DamagedFile(f"{path}: {STATE} holds no state: {type(error).__name__}: {error}") from None
+        raise DamagedFile(f"{path}: {STATE} has an invalid state: {type(error).__name__}: {error}") from None
 
 
 def read_plain(path: Path, key: str) -> Any:
@@ -179,7 +179,7 @@ def pack(value: Any, tensors: dict[str, Tensor], path: str = "", *, take: Callab
         return [pack(item, tensors, f"{path}/{index}", take=take) for index, item in enumerate(value)]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"{path}: a {type(value).__name__} cannot be saved")
+    raise TypeError(f"{path}: cannot save a {type(value).__name__} in a checkpoint")
 
 
 def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -91,7 +91,7 @@ def new_directory(spec: Spec, runs: Path, name: str | None) -> Path:
     called = name or f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     if not _NAME.fullmatch(called):
         raise UsageError(
-            f"'{called}' cannot name a run: expected at most 128 letters, digits and . _ - + =, and first "
+            f"invalid run name '{called}': expected at most 128 letters, digits and . _ - + =, starting with "
             "a letter or a digit"
         )
     directory = runs / spec.name / called
@@ -136,7 +136,7 @@ def spec_of(directory: Path, *, trust: bool = False) -> Spec:
     if is_run(directory):
         return load_spec(directory / RESOLVED, trust=trust)
     if not directory.exists():
-        raise UsageError(f"there is no run {directory}")
+        raise UsageError(f"run not found: {directory}")
     raise UsageError(f"{directory} is not a run: it has no {RESOLVED}")
 
 
@@ -145,7 +145,7 @@ def is_run(directory: Path) -> bool:
     try:
         return (directory / RESOLVED).is_file()
     except PermissionError as error:
-        raise UsageError(f"{directory} cannot be looked into: {error.strerror}") from None
+        raise UsageError(f"{directory} cannot be read: {error.strerror}") from None
 
 
 def sweep(directory: Path) -> None:
@@ -209,8 +209,8 @@ def choices_of(directory: Path) -> Choices | None:
         raise UsageError(f"{file} could not be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFile(
-            f"{file} no longer records the runtime of the run ({type(error).__name__}: {error}); remove it to "
-            "choose anew, maybe to other bits"
+            f"{file} does not record the runtime of the run ({type(error).__name__}: {error}); remove it to choose the "
+            "runtime again, which may change the bits"
         ) from None
 
 
@@ -258,7 +258,7 @@ def model_file(target: str | Path) -> Path:
     if not (run_or_file / MODEL).is_file():
         what = "has no model yet" if (run_or_file / RESOLVED).is_file() else "is not a run"
         newest = max(run_or_file.glob(f"*/{RESOLVED}"), key=lambda file: file.parent.name, default=None)
-        hint = f"; it holds runs, such as {newest.parent}" if newest else ""
+        hint = f"; it contains runs, such as {newest.parent}" if newest else ""
         raise UsageError(f"{run_or_file} {what}: it has no {MODEL}{hint}")
     return run_or_file / MODEL
 
@@ -334,7 +334,7 @@ def _row(line: bytes) -> dict[str, Any]:
 
 def _refuse_run(directory: Path) -> None:
     if is_run(directory):
-        raise UsageError(f"{directory} is a run already; go on with --resume, or choose another name")
+        raise UsageError(f"{directory} already exists: resume it with --resume, or choose another name")
 
 
 def _keep(directory: Path, file: PythonFile) -> None:

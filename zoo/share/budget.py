@@ -44,7 +44,7 @@ def judge_sizes(spec: Spec, event: Event, entries: Mapping[str, TensorEntry]) ->
         for key, declared in _sizes_in(part.settings):
             if declared > most:
                 raise SpecError(
-                    part.problem(f"'{key}' is {declared:,}: its file's tensors explain sizes up to {most:,}")
+                    part.problem(f"'{key}' is {declared:,}: the tensors of its file allow at most {most:,}")
                 )
     facts: dict[str, int | None] = {"shape": event.shape.size, "levels": event.levels, "classes": event.classes}
     facts |= {"features": event.features, "factors": math.prod((event.factors or {}).values())}
@@ -52,7 +52,7 @@ def judge_sizes(spec: Spec, event: Event, entries: Mapping[str, TensorEntry]) ->
     facts |= {f"{entry.name}.levels": entry.levels for entry in event.also}
     for key, size in facts.items():
         if size is not None and size > most:
-            message = f"has {size:,} as its '{key}': the file's tensors explain sizes up to {most:,}"
+            message = f"'{key}' is {size:,}: the tensors of its file allow at most {most:,}"
             raise SpecError(Problem(None, "event", message))
 
 
@@ -73,8 +73,8 @@ def _is_marked(annotation: Any) -> bool:
     return any(inner is NOT_A_SIZE or _is_marked(inner) for inner in get_args(annotation))
 
 
-MUCH_WORK = "takes far more work to build than its file's tensors explain"
-MUCH_MEMORY = "takes far more memory to build than its file's tensors explain"
+MUCH_WORK = "takes far more work to build than the tensors of its file justify"
+MUCH_MEMORY = "takes far more memory to build than the tensors of its file justify"
 
 
 class Exceeded(ValueError):

@@ -80,7 +80,7 @@ def _judged(
     try:
         judge(path, head({})[8:], sum(entry.end - entry.start for entry in entries.values()))
     except DamagedFile as error:
-        raise UsageError(f"this model cannot be shared: its file would be refused. {error}") from None
+        raise UsageError(f"this model cannot be shared: its file could not be opened again. {error}") from None
     return held, head
 
 
@@ -123,7 +123,7 @@ class Share:
         """
         for override in overrides:
             if override.startswith("model"):
-                raise UsageError(f"--set {override}: the model of a share file cannot be changed; train another one")
+                raise UsageError(f"--set {override}: the model of a share file cannot be changed; train another model")
         if not overrides and not metrics:
             return self.spec
         node = self.spec.resolved()
@@ -180,8 +180,8 @@ def _refuse_files(run: Path, header: Header) -> None:
              if comes_from_a_file(component["distribution"], component["version"])}  # fmt: skip
     if files:
         raise UsageError(
-            f"{run} is made with components of {listed(sorted(files))}: a share file brings no code, so nobody could "
-            "open it; put them into a package, which others install ('zoo new plugin' starts one)"
+            f"{run} uses components of {listed(sorted(files))}: a share file contains no code, so others could not "
+            "open it; move them into a package that others can install ('zoo new plugin' creates one)"
         )
 
 

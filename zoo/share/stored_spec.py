@@ -98,8 +98,8 @@ def require_all(path: Path, found: Sequence[Need]) -> None:
     files = [need for need in missing if comes_from_a_file(need.distribution, need.version)]
     if files:
         raise PluginError(
-            f"{path} needs {', '.join(map(str, files))}: a Python file that its spec named, and a share file brings no "
-            "code; open the run that it is of, or ask its author for a package"
+            f"{path} needs {', '.join(map(str, files))}: a Python file that its spec named, but a share file contains "
+            "no code; open the original run, or ask its author for a package"
         )
     if missing:
         wanted = " ".join(sorted({need.requirement for need in missing}))
@@ -131,9 +131,11 @@ def spec_of(header: Header, path: Path) -> Spec:
         declared, what = stored.declared.get(part.place.path, {}), f"{part.kind} '{part.name}'"
         for key, differs in _drift(part, declared):
             if differs:
-                text = f"{what} reads the parameter '{key}' in another way than the file has it{_remedy(found)}"
+                text = f"{what} reads the parameter '{key}' differently from the value in the file{_remedy(found)}"
                 raise DamagedFile(f"{path}: {part.place.path}: {text}")
-            text = f"{what} has a parameter '{key}' that the file does not set, and no default comes in{_remedy(found)}"
+            text = (
+                f"{what} has a parameter '{key}' that the file does not set; defaults are not used here{_remedy(found)}"
+            )
             raise SpecError(Problem(None, f"{path}: {part.place.path}", text))
         if part.cls not in recorded and not issubclass(part.cls, Absent):
             raise DamagedFile(f"{path} does not record the plugin of {part.kind} '{part.name}'")
@@ -175,10 +177,10 @@ class WithAbsent:
 
 
 def _absent(kind: type[Component], need: Need, path: Path) -> type[Component]:
-    advice = f"if you trust who brings it:\npip install {need.requirement}"
+    advice = f"if you trust its author:\npip install {need.requirement}"
     reason = f"{path} declares {need}, which is not installed here; {advice}"
     if comes_from_a_file(need.distribution, need.version):
-        reason = f"{path} declares {need}, a Python file that its spec named, and a share file brings no code"
+        reason = f"{path} declares {need}, a Python file that its spec named, but a share file contains no code"
     values = {"called": need.name, "recorded_kind": need.kind, "distribution": need.distribution}
     return type(need.name, (Absent, kind), values | {"version": need.version, "reason": reason})
 
@@ -199,10 +201,10 @@ class _Stored(WithAbsent):
     def find(self, kind: type[Component], name: str) -> type[Component]:
         # Otherwise the name would decide what is imported, or what a user is advised to install.
         if "." in name and name not in self._recorded:
-            raise DamagedFile(f"{self._path} names {shown(name)} in its spec, which its components do not record")
+            raise DamagedFile(f"{self._path} uses {shown(name)} in its spec, but does not record that component")
         self._asked += 1
         if self._asked > MAX_PARTS or self._unknown > MAX_UNKNOWN:
-            raise DamagedFile(f"{self._path} declares more than {MAX_PARTS:,} parts, or {MAX_UNKNOWN} that are unknown")
+            raise DamagedFile(f"{self._path} declares more than {MAX_PARTS:,} parts, or {MAX_UNKNOWN} unknown ones")
         self._unknown += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Renamed)  # nobody who opens a file can do anything about its names
@@ -262,7 +264,7 @@ def _remedy(found: Sequence[Need]) -> str:
     other = {need.distribution: need for need in found if need.state in ("older", "newer")}
     if not other:
         return ""
-    versions = ", ".join(f"{need.distribution} {need.version} (here is {need.here})" for need in other.values())
+    versions = ", ".join(f"{need.distribution} {need.version} (installed: {need.here})" for need in other.values())
     wanted = " ".join(need.requirement for need in other.values())
     return f"; it was made with {versions}: pip install {wanted}, or a version that migrates it"
 

@@ -32,7 +32,9 @@ def untied(model: Model) -> tuple[dict[str, Tensor], dict[str, str]]:
     first: dict[int, str] = {}
     for name, tensor in sorted(model.state_dict(keep_vars=True).items()):
         if not isinstance(tensor, Tensor):
-            raise UsageError(f"the model's state has a {type(tensor).__name__} '{name}': a share file holds tensors")
+            raise UsageError(
+                f"the model's state has a {type(tensor).__name__} '{name}': a share file contains tensors only"
+            )
         if id(tensor) in first:
             ties[name] = first[id(tensor)]
         else:
@@ -63,7 +65,7 @@ def lay_out(tensors: Mapping[str, Tensor]) -> dict[str, TensorEntry]:
     reached = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
         if tensor.dtype not in NAMES:
-            raise UsageError(f"a share file holds no {tensor.dtype}, and the model's '{name}' is one")
+            raise UsageError(f"a share file cannot store {tensor.dtype}, the dtype of the model's '{name}'")
         end = reached + tensor.numel() * tensor.element_size()
         entries[name] = TensorEntry(NAMES[tensor.dtype], tuple(tensor.shape), reached, end)
         reached = end
@@ -102,7 +104,7 @@ def compare(model: Model, path: Path, header: Header) -> dict[str, Tensor]:
                 f"{NAMES.get(tensor.dtype)} {list(tensor.shape)}"
             )
     if header.meta["ties"] != ties:
-        raise DamagedFile(f"{path} ties other tensors than its spec declares")
+        raise DamagedFile(f"{path} does not tie the tensors that its spec declares")
     return expected
 
 
@@ -153,9 +155,9 @@ def _within(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
 def _mismatch(mine: Mapping[str, Tensor], theirs: Mapping[str, TensorEntry]) -> str | None:
     """The first difference between a model's tensors and a file's."""
     if not mine and not theirs:
-        return "neither has such a tensor"
+        return "neither has a matching tensor"
     if odd := sorted(mine.keys() ^ theirs.keys()):
-        return f"the tensor '{odd[0]}' is in the {'model' if odd[0] in mine else 'file'} alone"
+        return f"the tensor '{odd[0]}' is only in the {'model' if odd[0] in mine else 'file'}"
     for name, entry in theirs.items():
         if not _holds(entry, mine[name]):
             there = f"{entry.dtype} {list(entry.shape)}"
@@ -194,7 +196,7 @@ def _fill(tensor: Tensor, name: str, entry: TensorEntry, handle: int, at: int) -
     memory = tensor if in_place else torch.empty(tensor.shape, dtype=dtype)
     digest = read_into(_bytes(memory), handle, at)
     if memory.dtype == torch.bool and memory.numel() and int(memory.view(torch.uint8).max()) > 1:
-        raise DamagedFile(f"the tensor '{name}' has truth values other than 0 and 1")
+        raise DamagedFile(f"the tensor '{name}' has booleans other than 0 and 1")
     if memory is not tensor:
         tensor.copy_(memory)
     return digest

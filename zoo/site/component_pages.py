@@ -66,7 +66,7 @@ class Reference:
         ]
         return "\n\n".join([
             "# Reference",
-            "What is installed, as it tells of itself: `zoo list` and `zoo show NAME` say the same on a terminal.",
+            "The installed components. `zoo list` and `zoo show NAME` print the same on a terminal.",
             "\n".join(f"- {link(kind, path_of_kind(kind), FRONT)}: {self._line_of_kind(kind)}" for kind in kinds),
             "## Plugins",
             "\n".join(plugins),
@@ -84,7 +84,7 @@ class Reference:
         sections += ["## Components", "\n".join(lines)]
         laws = _laws_of_kind(cls)
         if laws:
-            sections += ["## Laws", f"`zoo.testing` holds every {kind} to them.", _described(laws)]
+            sections += ["## Laws", f"`zoo.testing` checks them for every {kind}.", _described(laws)]
         return "\n\n".join(sections)
 
     def _component(self, key: Key) -> str:

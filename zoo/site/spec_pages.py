@@ -63,7 +63,7 @@ def pages(shown: Sequence[Exhibit]) -> dict[str, str]:
 
 
 def _front(shown: Sequence[Exhibit]) -> str:
-    sections = ["# Models", "The specs that come with zoo; `zoo train NAME` trains one."]
+    sections = ["# Models", "The specs shipped with zoo; `zoo train NAME` trains one."]
     for family in dict.fromkeys(one.listed.family for one in shown):
         own = [one for one in shown if one.listed.family == family]
         lines = [f"- {link(one.listed.name, one.page, FRONT)}: {line(one.listed.description)}" for one in own]

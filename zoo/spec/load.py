@@ -66,7 +66,7 @@ def validate(node: Entries, file: Path | None, *, trust: bool = False, lookup: L
     registry = installed()
     if "extends" in node:
         at = key_place(node, "extends")
-        raise SpecError(Problem(at.mark, at.path, "only a spec file extends another"))
+        raise SpecError(Problem(at.mark, at.path, "'extends' is only allowed in a spec file"))
     node = _unrolled(_with_plugins(registry, node, file, trust), [0])
     try:
         spec = Spec.model_validate({**node}, context={"lookup": lookup or registry})
@@ -84,9 +84,9 @@ def _unshareable(spec: Spec, node: Entries) -> Iterator[Problem]:
     shared = resolved | {"plugins": [name for name in spec.plugins if not is_python_file(name)]}
     for steps, flaw in (*flaws_in(resolved), *flaws_of_spec(shared)):
         place = _nearest_place(node, steps)
-        yield Problem(place.mark, place.path, f"{flaw}; no share file may hold that")
+        yield Problem(place.mark, place.path, f"{flaw}; not allowed in a share file")
     if not fits(json.dumps(json.dumps(resolved))):
-        yield Problem(node.place.mark, "", "is too long: no share file could hold it")
+        yield Problem(node.place.mark, "", "is too long for a share file")
 
 
 def _nearest_place(node: Any, steps: Iterable[str | int]) -> Place:
@@ -105,7 +105,7 @@ def find_spec(spec: str | os.PathLike[str]) -> Path:
     path, shipped = Path(spec), shipped_specs()
     try:
         if path.is_dir() and str(spec) not in shipped:
-            raise UsageError(f"{path} is a directory; a spec is a YAML file")
+            raise UsageError(f"{path} is a directory, expected a YAML file")
         if path.exists() and not path.is_dir():
             return path
     except OSError as error:
@@ -113,8 +113,8 @@ def find_spec(spec: str | os.PathLike[str]) -> Path:
     if str(spec) in shipped:
         return shipped[str(spec)]
     if path.suffix in (".yaml", ".yml"):
-        raise UsageError(f"there is no file {path}{nearest(path.stem, shipped)}")
-    raise UsageError(f"there is no spec '{spec}'{nearest(str(spec), shipped)}")
+        raise UsageError(f"file not found: {path}{nearest(path.stem, shipped)}")
+    raise UsageError(f"unknown spec '{spec}'{nearest(str(spec), shipped)}")
 
 
 def read_merged(path: Path, say: Say = lambda message: None) -> Entries:
@@ -129,10 +129,10 @@ def read_mapping(path: Path, what: str, key: str) -> Entries:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is not a text file; {what} is YAML in UTF-8") from None
+        raise UsageError(f"{path} is not a text file; expected {what} in YAML, as UTF-8 text") from None
     node = read_yaml(text, str(path), path)
     if not isinstance(node, Entries):
-        raise SpecError(Problem(place_of(node).mark, "", f"{path} is not a mapping; {what} has keys such as '{key}'"))
+        raise SpecError(Problem(place_of(node).mark, "", f"{path} is not a mapping; expected keys such as '{key}'"))
     return node
 
 
@@ -143,7 +143,7 @@ def _read(path: Path, say: Say, chain: tuple[Path, ...]) -> Entries:
     at = child_place(node, "extends")
     parent = node["extends"]
     if not isinstance(parent, str):
-        raise SpecError(Problem(at.mark, at.path, "should be the path or the name of a spec"))
+        raise SpecError(Problem(at.mark, at.path, "expected the path or the name of a spec"))
     local = path.parent / parent
     chain = (*chain, path.resolve())
     try:
@@ -191,7 +191,7 @@ def _with_plugins(registry: Registry, node: Entries, spec: Path | None, trust: b
         try:
             brought = _brought(registry, name, place, spec, trust) if isinstance(name, str) else name
             if brought in found:
-                raise PluginError(f"'{name}' has the name of another of these plugins")
+                raise PluginError(f"duplicate plugin name '{name}'")
             found.append(brought)
         except PluginError as error:
             raise PluginError(str(Problem(place.mark, place.path, str(error)))) from None
@@ -217,9 +217,7 @@ def _brought(registry: Registry, name: str, place: Place, spec: Path | None, tru
 def _file_named(name: str, place: Place) -> PythonFile:
     folder = place.mark.source.path.parent if place.mark and place.mark.source.path else None
     if folder is None:
-        message = (
-            "a Python file can be named only in a spec that is a file itself, which says what its path starts from"
-        )
+        message = "a Python file can only be named in a spec file, to which its path is relative"
         raise SpecError(Problem(place.mark, place.path, message))
     return read_python_file(name, folder)
 
@@ -228,14 +226,14 @@ def _text_of(spec: Mapping[str, Any]) -> str:
     try:
         return write_yaml(dict(spec))
     except yaml.YAMLError as error:
-        raise SpecError(Problem(None, "", f"a spec holds plain values: {error}")) from None
+        raise SpecError(Problem(None, "", f"a spec must contain plain values: {error}")) from None
 
 
 def shrunk(node: Entries) -> Entries:
-    """The spec's own seconds-long version."""
+    """The spec's own small version, which takes seconds."""
     small = node.get("small")
     if "small" not in node:
-        raise SpecError(Problem(node.place.mark, "", "has no small version: there is no 'small'"))
+        raise SpecError(Problem(node.place.mark, "", "has no small version: it lacks the key 'small'"))
     if isinstance(small, Entries):
         for key, value in small.items():
             marks = (small.key_marks.get(key), small.value_marks.get(key))
@@ -259,7 +257,7 @@ def _unrolled(node: Any, count: list[int]) -> Any:
             inner = _unrolled(of, count)
             count[0] += times * max(1, len(inner))
             if count[0] > MAX_PARTS:
-                raise SpecError(Problem(item.place.mark, item.place.path, f"unrolls to more than {MAX_PARTS:,} items"))
+                raise SpecError(Problem(item.place.mark, item.place.path, f"expands to more than {MAX_PARTS:,} items"))
             for _ in range(times):
                 items.extend(inner)
                 items.places.extend(inner.places)
@@ -274,12 +272,14 @@ def _repetition(item: Entries) -> tuple[int, Items]:
         if key not in ("repeat", "of"):
             at = child_place(item, key)
             raise SpecError(
-                Problem(item.key_marks.get(key), at.path, f"a repetition has 'repeat' and 'of', no '{key}'")
+                Problem(
+                    item.key_marks.get(key), at.path, f"unknown key '{key}' of a repetition; expected 'repeat' and 'of'"
+                )
             )
     times, of = item["repeat"], item.get("of")
     if isinstance(times, bool) or not isinstance(times, int) or times < 0:
         at = child_place(item, "repeat")
-        raise SpecError(Problem(at.mark, at.path, "should be how many times, a whole number from 0"))
+        raise SpecError(Problem(at.mark, at.path, "expected the number of repetitions, a whole number from 0"))
     if not isinstance(of, Items):
-        raise SpecError(Problem(item.place.mark, item.place.path, "'repeat' needs 'of': the list of what is repeated"))
+        raise SpecError(Problem(item.place.mark, item.place.path, "'repeat' needs 'of', the list to repeat"))
     return times, of

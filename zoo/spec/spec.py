@@ -147,7 +147,7 @@ class Train(Described):
 
 def _a_device(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
-        raise ValueError(f"there is no device '{name}'; known: {DEVICES}")
+        raise ValueError(f"unknown device '{name}'; known: {DEVICES}")
     return name
 
 
@@ -354,10 +354,10 @@ def chosen(best: Best, metrics: Sequence[Part[Metric]]) -> tuple[str, Goal]:
         name = next(iter(declared.get(name, ())), name)
     if name not in figures and all(declared.values()):
         known = nearest(name, {*figures, *declared})
-        raise LookupError(f"chooses by '{name}', which no metric in 'evaluate' gives{known}")
+        raise LookupError(f"'{name}' is not a figure of any metric in 'evaluate'{known}")
     goal = best.goal or figures.get(name, "min")
     if goal is None:
-        raise LookupError(f"chooses by '{name}', of which neither less nor more is better: say 'goal: min' or 'max'")
+        raise LookupError(f"'{name}' has no better direction: set 'goal: min' or 'goal: max'")
     return name, goal
 
 
@@ -377,15 +377,17 @@ def contradictions(spec: Spec, node: Any) -> Iterator[Problem]:
         except SpecError as error:
             yield from error.problems
     if train.validate_every is not None and not train.validation:
-        yield problem("validate_every", "needs a held-out part: set train.validation, 0.1 for a tenth")
+        yield problem("validate_every", "needs held-out data: set train.validation, such as 0.1 for a tenth")
     if train.best is not None and train.validate_every is None:
-        yield problem("best", "needs train.validate_every: how many steps lie between two validations")
+        yield problem("best", "needs train.validate_every, the number of steps between validations")
     if train.patience is not None and train.best is None:
-        yield problem("patience", "needs train.best: by which metric to judge")
+        yield problem("patience", "needs train.best, the metric to improve")
     if train.validate_every is not None and not spec.evaluate.metrics:
-        yield problem("validate_every", "needs a metric: name one in 'evaluate'")
+        yield problem("validate_every", "needs a metric: add one to 'evaluate'")
     if train.views and train.sample_every is None:
-        yield problem("views", "needs train.sample_every: how many steps lie between two pictures")
+        yield problem("views", "needs train.sample_every, the number of steps between pictures")
     views = [view.name for view in train.views]
     for name in sorted({name for name in views if views.count(name) > 1}):
-        yield problem("views", f"has '{name}' {views.count(name)} times: a picture's file is called after its view")
+        yield problem(
+            "views", f"has '{name}' {views.count(name)} times: a picture is named by its view, so list each once"
+        )

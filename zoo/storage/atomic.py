@@ -92,6 +92,6 @@ def _claim(file: Path, path: Path) -> None:
         os.link(file, path)
     except OSError as error:
         if path.exists() or path.is_symlink():
-            raise UsageError(f"{path} is there already: another process has just written it") from error
+            raise UsageError(f"{path} already exists: another process has just written it") from error
         # A file system without hard links.
         file.replace(path)

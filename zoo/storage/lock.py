@@ -21,17 +21,17 @@ def held(file: Path) -> Iterator[None]:
     The kernel gives a lock back when its process ends, however it ends: nothing is ever left to clean up.
     """
     if fcntl is None:
-        raise UsageError("training needs file locks of POSIX: zoo trains on Linux and macOS, on Windows within WSL")
+        raise UsageError("training requires POSIX file locks: use Linux, macOS, or WSL on Windows")
     try:
         # Nothing is written, but a network file system locks only what may be.
         handle = file.open("r+b")
     except OSError as error:
-        raise UsageError(f"{file} cannot be locked to work on its run: {error.strerror}") from None
+        raise UsageError(f"{file} cannot be locked: {error.strerror}") from None
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"another process works on {file.parent}; wait until it ends, or stop it") from None
+            raise UsageError(f"another process is using {file.parent}; wait until it ends, or stop it") from None
         except OSError:
             # A file system without locks is no reason not to train.
             pass

@@ -117,7 +117,7 @@ def _taken(label: str, part: Part[Any]) -> Iterator[Case]:
     found = [case for case in (Case(label, part, given) for given in battery) if takes(case)]
     if not found:
         shapes = ", ".join(map(_shown, battery))
-        raise LawBroken(f"{kind_name(kind_of(part.cls))} '{part.name}' takes none of the shapes {shapes}")
+        raise LawBroken(f"{kind_name(kind_of(part.cls))} '{part.name}' supports none of the shapes {shapes}")
     yield from found
 
 

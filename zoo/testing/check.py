@@ -101,8 +101,8 @@ def check_component(cls: type[Component], **examples: Mapping[str, Any]) -> None
     if laws_of_kind(kind) is None:
         label, known = installed().label(kind), ", ".join(kind_name(one) for one in KINDS)
         raise UsageError(
-            f"there are no laws of {a(label)}: a kind brings its laws by a classmethod 'laws' that returns a "
-            f"zoo.testing.Laws, and {kind.__module__}.{kind.__qualname__} does not; zoo has laws of: {known}"
+            f"no laws for {a(label)}: define a classmethod 'laws' on {kind.__module__}.{kind.__qualname__} that "
+            f"returns a zoo.testing.Laws; zoo has laws for: {known}"
         )
     for held in _held(cls, examples):
         held()

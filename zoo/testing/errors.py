@@ -52,7 +52,7 @@ def require_event(what: str, x: Tensor, n: int, shape: Shape) -> None:
 
 def require_per_sample(what: str, x: Tensor, n: int) -> None:
     """LawBroken unless ``x`` is ``[n]`` and in at least float32."""
-    require(list(x.shape) == [n], f"{what} has shape {list(x.shape)}: return one number a sample, [{n}]")
+    require(list(x.shape) == [n], f"{what} has shape {list(x.shape)}: return one number for each sample, [{n}]")
     require(
         x.dtype in (torch.float32, torch.float64),
         f"{what} is {x.dtype}: sum it in at least float32, as zoo.sum_event does",

@@ -72,7 +72,7 @@ class Laws:
 
     def __post_init__(self) -> None:
         if not self.by_name or not self.given:
-            raise ValueError("a kind with laws needs at least one law, and one case that its components are built on")
+            raise ValueError("a kind with laws needs at least one law, and one case to build its components on")
 
     @classmethod
     def of(cls, *laws: Law, **settings: Any) -> Laws:

@@ -98,7 +98,7 @@ def on_little_data(label: str, part: Part[Model]) -> list[Case]:
     """A causal model on each of the small events that it takes; LawBroken if it takes none."""
     found = [case for event in CAUSAL_EVENTS if takes(case := Case(label, part, (event,)))]
     if not found:
-        raise LawBroken(f"model '{label}' takes none of the little events: {', '.join(map(str, CAUSAL_EVENTS))}")
+        raise LawBroken(f"model '{label}' supports none of the small events: {', '.join(map(str, CAUSAL_EVENTS))}")
     return found
 
 

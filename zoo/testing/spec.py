@@ -31,7 +31,9 @@ def check_spec(spec: str | os.PathLike[str]) -> None:
     with TemporaryDirectory() as folder:
         straight = train(declared, runs=folder, name="straight", steps=2)
         worst = [name for name, value in straight.metrics.items() if not math.isfinite(value)]
-        require(not worst, f"after two steps {', '.join(worst)} is not finite: try a lower rate, or train.clip")
+        require(
+            not worst, f"after two steps {', '.join(worst)} is not finite: try a lower learning rate, or train.clip"
+        )
         _resumes(declared, Path(folder), straight.model.read_bytes())
         _comes_back(straight.model, Path(folder, "again.safetensors"))
 
@@ -41,15 +43,15 @@ def _resumes(spec: Spec, folder: Path, straight: bytes) -> None:
     went_on = resume(stopped.directory, steps=2)
     require(
         went_on.model.read_bytes() == straight,
-        "a run that stops after a step and goes on ends with other weights than one that does not: keep all that "
-        "training changes in parameters and persistent buffers, and draw from torch's default generators",
+        "a run that is stopped and resumed ends with different weights: keep all that training changes in parameters "
+        "and persistent buffers, and draw from torch's default generators",
     )
 
 
 def _comes_back(file: Path, again: Path) -> None:
     model, spec, header = open_share(file)
     export_again(again, model, spec, header)
-    require(again.read_bytes() == file.read_bytes(), "the model of a share file, written anew, gives another file")
+    require(again.read_bytes() == file.read_bytes(), "saving the model of a share file again gives a different file")
     if isinstance(model, Samples):
         other, _, _ = open_share(again)
         ours, theirs = (sample(one, 3, temperature=1.0, seed=0) for one in (model, other))

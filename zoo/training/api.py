@@ -97,7 +97,7 @@ class _Declared:
         try:
             return self._looked_at(splits, processes, progress)
         except KeyboardInterrupt:
-            progress.note("stopped before the first step; nothing was written")
+            progress.note("stopped before the first step; nothing was saved")
             raise
 
     def _looked_at(self, splits: Splits, processes: Processes, progress: Progress) -> tuple[Path, Choices]:
@@ -121,10 +121,10 @@ def _go_on(
     choices = processes.once(lambda: run.choices_of(directory) or choose(spec, processes.size, progress.note))
     if choices.processes != processes.size:
         raise UsageError(
-            f"{directory} is a run of {choices.processes} processes, and its bits depend on it; go on with: "
+            f"{directory} was trained by {choices.processes} processes, on which its bits depend; resume with: "
             f"zoo train --resume {directory} --processes {choices.processes}"
         )
-    _refuse_beyond(spec, steps, f"begin a new run with --set train.steps={steps} init_from={directory / run.MODEL}")
+    _refuse_beyond(spec, steps, f"start a new run with --set train.steps={steps} init_from={directory / run.MODEL}")
     splits = Splits(spec.data())
 
     def look() -> int | None:
@@ -160,7 +160,7 @@ def _newest(directory: Path, until: int | None, progress: Progress) -> int | Non
     for reason in skipped:
         progress.note(f"skipped a checkpoint: {reason}")
     if until is not None and until <= step:
-        raise UsageError(f"{directory} is at step {step} already; --steps counts from the start of the run")
+        raise UsageError(f"{directory} is already at step {step}; --steps counts from the start of the run")
     return step
 
 

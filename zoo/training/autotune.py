@@ -66,5 +66,5 @@ def _seconds_per_turn(runtime: Runtime, batch: Batch, clock: Clock, say: Callabl
             torch.cuda.synchronize(runtime.device)
         took.append(time.perf_counter() - began)
         if len(took) == 1 and took[0] > LONG:
-            say(f"timing {STEPS} steps of {took[0]:.0f} s, to see whether compiling pays")
+            say(f"timing {STEPS} steps of {took[0]:.0f} s, to find out whether compiling is faster")
     return min(took[1:])

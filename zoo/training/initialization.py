@@ -101,11 +101,11 @@ def _found(file: str) -> Path:
         path = model_file(file)
     except UsageError as error:
         spec, name = Path(file).parent.name, Path(file).name
-        remedy = f"; it is made by: zoo train {spec} --name {name}" if spec in shipped_specs() else ""
+        remedy = f"; train it with: zoo train {spec} --name {name}" if spec in shipped_specs() else ""
         raise UsageError(f"{error}{remedy}") from None
     if is_address(file) and not (address := read_address(file)).pinned:
         # Whatever is newest when the run is resumed would be something else.
-        raise UsageError(f"{address} may move; write {address.at(path.parent.name)}, which cannot")
+        raise UsageError(f"{address} can change; write {address.at(path.parent.name)}, which cannot")
     return path
 
 

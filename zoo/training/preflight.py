@@ -90,7 +90,7 @@ def _check_split(what: str, examples: Examples, event: Event) -> None:
     if not len(examples):
         raise DataError(f"{what} has no examples")
     for problem in misfits(event, _looked_at(examples)):
-        raise DataError(f"{what} is not the data that is declared: {problem}")
+        raise DataError(f"{what} does not match the declared data: {problem}")
 
 
 def _looked_at(examples: Examples) -> Mapping[str, Tensor]:
@@ -124,4 +124,4 @@ def _check_augmentations(spec: Spec, examples: Examples, event: Event) -> Iterat
     for part in spec.train.augment:
         with blamed_on(part):
             batch = part(event)(batch)
-        yield from (part.problem(f"what it gives is not the data: {text}") for text in misfits(event, batch))
+        yield from (part.problem(f"its output is not valid data: {text}") for text in misfits(event, batch))

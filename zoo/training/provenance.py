@@ -41,7 +41,7 @@ def recorded(directory: Path, step: int) -> Mapping[str, Any]:
     path = directory / run.CHECKPOINTS / f"step-{step}"
     found: Mapping[str, Any] | None = checkpoint.read_plain(path, KEY)
     if not is_record(found):
-        raise DamagedFile(f"{path}: '{KEY}' is not a record of what a checkpoint was made of")
+        raise DamagedFile(f"{path}: '{KEY}' is not a valid record of a checkpoint's spec, data and versions")
     return found or {}
 
 
@@ -74,16 +74,16 @@ def require_same(directory: Path, step: int, spec: Spec, data: Callable[[], str]
         return
     found = [str(problem) for problem in changes(spec, before["spec"])]
     if not found and (now := data()) != before["data"]:
-        found = [f"data: the examples of the train split are others: fingerprint {before['data']}, now {now}"]
+        found = [f"data: the examples of the train split have changed: fingerprint {before['data']}, now {now}"]
     if found:
         raise UsageError(
-            f"{directory} cannot go on: it is not the run that was saved at step {step}\n{shown(found)}\nUndo the "
-            f"changes, or begin a new run with --set init_from={directory / run.MODEL}"
+            f"{directory} cannot be resumed: it differs from the run that was saved at step "
+            f"{step}\n{shown(found)}\nUndo the changes, or start a new run with --set init_from={directory / run.MODEL}"
         )
     now_here = _versions(spec)
     for name, version in before["versions"].items():
         if now_here.get(name) != version:
-            say(f"warning: saved with {name} {version}, going on with {now_here.get(name)}: the bits may differ")
+            say(f"warning: saved with {name} {version}, resumed with {now_here.get(name)}: the bits may differ")
 
 
 def changes(spec: Spec, before: Mapping[str, Any]) -> Iterator[Problem]:

@@ -59,7 +59,7 @@ class Journal:
     def directory(self) -> Path:
         """The run's directory; `zoo.ZooError` if it is gone, or was replaced by a new one."""
         if _inode(self._directory) != self._inode:
-            raise ZooError(f"{self._directory} was moved or removed while its run trained")
+            raise ZooError(f"{self._directory} was moved or removed during training")
         return self._directory
 
     @property

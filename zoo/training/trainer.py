@@ -87,7 +87,7 @@ class Trainer:
             initialization.initialize(self.runtime, self.train_source, spec, self.clocks.values())
             weights.fill(self.model)
         if self.runtime.divided and (carried := training_state(model)):
-            text = f"fsdp2 cannot save the training state '{next(iter(carried))}' of each process: choose ddp"
+            text = f"fsdp2 cannot save the training state '{next(iter(carried))}' of each process: use ddp"
             raise SpecError(spec.problem("engine.strategy", text))
         self.runtime.distribute()
         by_name: dict[str, Turn] = {}
@@ -153,7 +153,7 @@ class Trainer:
         """Context manager that reports compilation, and silences the compiler's messages."""
         if not self.runtime.choices.compile:
             return nullcontext()
-        self.progress.note("compiling, about a minute: the first step takes longer than those after it")
+        self.progress.note("compiling, about a minute: the first step takes longer than later ones")
         return quiet_compiler()
 
     def safely(self, until: int) -> dict[str, float]:
@@ -354,7 +354,7 @@ class Trainer:
             return
         name, goal = chosen(best, self.spec.evaluate.metrics)
         if name not in figures:
-            raise UsageError(f"train.best chooses by '{name}', which no metric gave{nearest(name, figures)}")
+            raise UsageError(f"train.best: no metric gave '{name}'{nearest(name, figures)}")
         value = figures[name] if goal == "min" else -figures[name]
         if math.isfinite(value) and (self.best is None or value < self.best):
             self.processes.once(lambda: self.journal.publish(model, self.step))
@@ -364,7 +364,9 @@ class Trainer:
             if self.best is None and self.stalled():
                 raise NeverFinite(self.step, name, self.since_best, reported=not self.processes.first)
             if not math.isfinite(value):
-                self.progress.note(f"warning: '{name}' is not finite at step {self.step}: it chooses no weights")
+                self.progress.note(
+                    f"warning: '{name}' is not finite at step {self.step}: it is not used to choose weights"
+                )
 
     def measure_held_out(self, model: Model) -> Mapping[str, Measurement]:
         return self.measured(model, self.spec, self.held_source)
@@ -424,12 +426,12 @@ class Trainer:
         """Note of the last saved step and of how to resume, after something has ended the run."""
         saved = checkpoint.steps(self.directory / run.CHECKPOINTS)
         if not run.is_run(self.directory):
-            lost = f"its checkpoint of step {self.saved}" if self.saved else "what it held"
-            return f"That was noticed at step {self.step}; {lost} went with it"
+            lost = f"its checkpoint of step {self.saved}" if self.saved else "its unsaved state"
+            return f"This was noticed at step {self.step}; {lost} was lost with it"
         if self.finished() and self.step in saved:
             return f"The run {self.directory} is trained and saved; score it with: zoo evaluate {self.directory}"
         safe = f"is saved up to step {saved[-1]}" if saved else "has no checkpoint yet"
-        return f"The run stopped at step {self.step} and {safe}; go on with: zoo train --resume {self.directory}"
+        return f"The run stopped at step {self.step} and {safe}; resume with: zoo train --resume {self.directory}"
 
     def describe(self) -> str:
         """The runtime of the run, in words."""

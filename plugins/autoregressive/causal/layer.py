@@ -130,7 +130,7 @@ class CausalLayer(Component, nn.Module, ABC):
     @staticmethod
     def _gives(layer: Any, result: Any) -> str | None:
         if not isinstance(result, Streams):
-            return f"its forward returns {type(result).__name__}, not Streams"
+            return f"its forward returns {type(result).__name__}, expected Streams"
         wrong = None if result.v is None else misshapen("its vertical output", result.v, layer.shape)
         return wrong or misshapen("its output", result.h, layer.shape)
 

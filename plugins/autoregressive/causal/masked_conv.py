@@ -61,7 +61,7 @@ class CausalConv(nn.Module):
         # The last column: to the right only where there are rows above, and its own place only where that is seen.
         last = right if above else -1 if strict and colours == 1 else 0
         if left + last < 0:
-            raise ValueError("it sees nothing: use a kernel of three or more")
+            raise ValueError("it depends on no input: use a kernel of three or more")
         self.before, self.after = before, after
         self.above, self.left, self.last, self.stride = above, left, last, stride
         self.weight = nn.Parameter(torch.empty(after, before, above + 1, left + last + 1))

@@ -15,7 +15,7 @@ def colours_of(shape: Shape, together: int) -> int:
     (3, 1)
     """
     if len(shape) != 3:
-        raise ValueError(f"goes through images [C, H, W] in raster order, not through {shape}")
+        raise ValueError(f"goes through images [C, H, W] in raster order, got shape {shape}")
     if together not in (1, shape[0]):
         raise ValueError(f"takes the {shape[0]} channels of a pixel one after the other or all at once")
     return shape[0] // together
@@ -55,4 +55,4 @@ def by_element(seen: Tensor, held: Tensor, sites: int, channels: int) -> Tensor:
 def check_whole_pixels(colours: int) -> None:
     """ValueError for a layer whose features have no colours, if the channels of a pixel are drawn one by one."""
     if colours > 1:
-        raise ValueError("takes the channels of a pixel together: declare a head that draws them so")
+        raise ValueError("draws the channels of a pixel together: declare a head that does so")

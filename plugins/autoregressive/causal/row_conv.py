@@ -32,7 +32,7 @@ class RowConv(nn.Module):
         super().__init__()
         rows = above if strict else above + 1
         if rows < 1:
-            raise ValueError("it sees nothing: use a kernel of three or more")
+            raise ValueError("it depends on no input: use a kernel of three or more")
         self.conv = nn.Conv2d(before, after, (rows, 2 * side + 1), stride=stride)
         self.above, self.side = above, side
         self.last = -1 if strict else 0

@@ -70,7 +70,7 @@ class Head(Component, nn.Module, ABC):
     @staticmethod
     def _takes(head: Any, args: tuple[Any, ...]) -> str | None:
         wrong = misshapen("the data", args[0], head.event.shape)
-        return wrong or misshapen("the network's answer", args[1], head.parameters_shape)
+        return wrong or misshapen("the network's output", args[1], head.parameters_shape)
 
     @staticmethod
     def _gives(head: Any, result: Any) -> str | None:

@@ -80,7 +80,7 @@ def draws_are_levels(head: Head) -> None:
             found, wanted = (x.dtype, tuple(x.shape)), (torch.int64, (h.shape[0], head.together))
             require(found == wanted, f"draws are {found}; expected {wanted}")
             inside = int(x.min()) >= 0 and int(x.max()) < (head.event.levels or 0)
-            require(inside, f"draws go from {int(x.min())} to {int(x.max())}, and there are {head.event.levels} levels")
+            require(inside, f"draws go from {int(x.min())} to {int(x.max())}, expected 0 to {head.event.levels - 1}")
 
 
 LAWS = Laws.of(

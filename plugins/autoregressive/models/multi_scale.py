@@ -63,10 +63,10 @@ def every(event: Event, scale: int) -> Event:
     Shape(1, 3, 2)
     """
     if len(event.shape) != 3:
-        raise ValueError(f"a small image is a part of an image [C, H, W], not of {event.shape}")
+        raise ValueError(f"a small image is a part of an image [C, H, W], got shape {event.shape}")
     C, H, W = event.shape
     if scale > max(H, W):
-        raise ValueError(f"of {event.shape} every {scale}th pixel is a single one: take a smaller scale")
+        raise ValueError(f"of {event.shape} every {scale}th pixel is a single one: use a smaller scale")
     return replace(event, shape=Shape(C, -(-H // scale), -(-W // scale)))
 
 
@@ -117,7 +117,7 @@ class MultiScale(Model, Causal):
         self.scale = scale
         first = small(every(event, scale))
         if not isinstance(first, Causal):
-            raise ValueError(f"the small model must be autoregressive, and '{small.name}' is not")
+            raise ValueError(f"the small model must be autoregressive, got '{small.name}'")
         self.small = first
         self.conditioned_on = first.conditioned_on
         upsampled = cast("Part[Context]", partial(Upsampled, inputs, scale, context))

@@ -108,7 +108,7 @@ class OrderEnsemble(Model, Completes, Scores, Samples):
         check_context(self.context, self.net)
         self.conditioned_on = self.context.sources if self.context else None
         if not isinstance(self.net, AnyOrder):
-            raise ValueError(f"needs a net for any order, such as 'made', and '{net.name}' has one order")
+            raise ValueError(f"needs a net for any order, such as 'made', but '{net.name}' has one order")
         self.orders = orders
         ranks = _drawn_ranks(orders, event.shape.size, seed)
         self.register_buffer("ranks", ranks.to(torch.get_default_device()), persistent=False)

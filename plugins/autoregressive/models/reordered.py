@@ -56,11 +56,11 @@ class Reordered(Model, Causal):
     ) -> None:
         super().__init__(event)
         if seed is not None and order != "shuffled":
-            raise ValueError("'seed' is for 'order: shuffled'")
+            raise ValueError("'seed' requires 'order: shuffled'")
         inner: Any = model(event)
         self.conditioned_on = inner.conditioned_on
         if not isinstance(inner, Causal):
-            raise ValueError(f"needs an autoregressive model, and '{model.name}' is not one")
+            raise ValueError(f"needs an autoregressive model, got '{model.name}'")
         self.model: Any = inner
         places = _places(order, event.shape, seed or 0)
         self.register_buffer("places", places, persistent=False)
@@ -133,6 +133,6 @@ def _places(order: Named | tuple[int, ...], shape: Shape, seed: int) -> Tensor:
         rng = Random(seed)
         return torch.empty(shape.size, dtype=torch.float64, device="cpu").apply_(lambda _: rng.random()).argsort()
     if len(shape) != 3:
-        raise ValueError(f"'order: {order}' turns images around, not data of shape {shape}")
+        raise ValueError(f"'order: {order}' applies to images, got data of shape {shape}")
     turned = {"rows": [1], "columns": [2], "both": [1, 2]}[order]
     return places.reshape(tuple(shape)).flip(turned).flatten()

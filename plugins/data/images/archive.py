@@ -60,7 +60,7 @@ def _members(path: Path, skipped: Skipped) -> tuple[dict[str, Entry], dict[str, 
             name = _normal(member.name)
             files.pop(name, None), links.pop(name, None)
             if member.issparse() or member.size < 0:
-                raise DataError(f"{path}: '{name}' is stored in a way that is not read: make the archive without -S")
+                raise DataError(f"{path}: '{name}' is stored in an unsupported way: create the archive without -S")
             if member.isreg():
                 if member.offset_data + member.size > status.st_size:
                     raise _cut(path)
@@ -68,7 +68,9 @@ def _members(path: Path, skipped: Skipped) -> tuple[dict[str, Entry], dict[str, 
                 files[name] = Entry(name, path, member.offset_data, member.size, identity)
             elif member.islnk():
                 if _normal(member.linkname) not in files:
-                    raise DataError(f"{path}: '{name}' is a hard link to a file that is not in the archive before it")
+                    raise DataError(
+                        f"{path}: '{name}' is a hard link to a file that does not precede it in the archive"
+                    )
                 files[name] = replace(files[_normal(member.linkname)], name=name)
             elif member.issym():
                 links[name] = member.linkname
@@ -104,16 +106,18 @@ def _check_end(path: Path, file: IO[bytes], end: int) -> None:
     file.seek(end)
     last = file.read(END)
     if last.strip(b"\0"):
-        raise DataError(f"{path} is damaged at byte {end}: what follows cannot be read; make or copy it again")
+        raise DataError(f"{path} is damaged at byte {end}: the rest cannot be read; create or copy it again")
     if len(last) < END:
         raise _cut(path)
     while more := file.read(CHUNK):
         if more.strip(b"\0"):
-            raise DataError(f"{path} goes on after its end, at byte {end}: join archives by 'tar --concatenate'")
+            raise DataError(f"{path} continues after its end, at byte {end}: join archives with 'tar --concatenate'")
 
 
 def _cut(path: Path) -> DataError:
-    return DataError(f"{path} is cut short or damaged: a whole archive ends with 1024 zeros; make or copy it again")
+    return DataError(
+        f"{path} is truncated or damaged: a complete archive ends with 1024 zeros; create or copy it again"
+    )
 
 
 def _target(name: str, links: dict[str, str]) -> str | None:

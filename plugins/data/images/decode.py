@@ -84,7 +84,7 @@ class ImageFiles(Examples):
         yield from _counted(
             [image.name for image, (clear, _) in zip(looked_at, seen, strict=True) if clear],
             len(looked_at),
-            f"are partly transparent and lie on a background of {self.background}: 'background' chooses another",
+            f"are partly transparent and are drawn on a background of {self.background}: set 'background' to change it",
         )
         yield from _counted(
             [image.name for image, (_, side) in zip(looked_at, seen, strict=True) if side < self.shape[1]],
@@ -117,7 +117,7 @@ def _named(image: Entry) -> Iterator[None]:
 
 def _counted(names: Sequence[str], of: int, what: str) -> Iterator[str]:
     if names:
-        yield f"{len(names)} of {of} images that were looked at, such as '{names[0]}', {what}"
+        yield f"{len(names)} of {of} images that were checked, such as '{names[0]}', {what}"
 
 
 def decode(encoded: bytes, mode: str, size: int, background: Colour = WHITE) -> Tensor:

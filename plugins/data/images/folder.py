@@ -108,11 +108,11 @@ class ImageFolder(Dataset):
     def _labels(self, images: Sequence[Entry], classes: int) -> list[int]:
         names = sorted({image.folder for image in self._tree(self.train).images})
         if len(names) != classes:
-            raise DataError(f"'{self.train}' has {len(names)} class folders, not {classes}: {_listed(names)}")
+            raise DataError(f"'{self.train}' has {len(names)} class folders, expected {classes}: {_listed(names)}")
         number = {name: index for index, name in enumerate(names)}
         unknown = sorted({image.folder for image in images} - set(names))
         if unknown:
-            raise DataError(f"'{self.test}' has class folders that '{self.train}' has not: {_listed(unknown)}")
+            raise DataError(f"'{self.test}' has class folders that '{self.train}' does not have: {_listed(unknown)}")
         return [number[image.folder] for image in images]
 
     def _tree(self, path: str) -> Tree:
@@ -130,7 +130,7 @@ def tree_of(path: Path) -> Tree:
     found = {image.name: image for image in (in_folder if path.is_dir() else in_archive)(path, skipped)}
     notes = skipped.notes(path)
     if not found:
-        raise DataError("; ".join([f"{path} holds no jpeg or png images", *notes]))
+        raise DataError("; ".join([f"{path} contains no jpeg or png images", *notes]))
     return Tree([found[name] for name in sorted(found)], notes)
 
 

@@ -60,9 +60,9 @@ class Tree:
 
 
 SPECIAL = "that are not regular files (a FIFO, a socket, a device)"
-DANGLING = "links that lead to nothing"
-AGAIN = "links to folders whose images are there under another name"
-UNREAD = "images of a format that is not read (convert them to png or jpeg)"
+DANGLING = "broken links"
+AGAIN = "links to folders whose images are already read under another name"
+UNREAD = "images of an unsupported format (convert them to png or jpeg)"
 
 
 def is_image(name: str) -> bool:

@@ -18,7 +18,7 @@ from ..locate import data_home
 
 MOST = 300
 """The largest length of torchvision's message that is quoted."""
-FAILED = "it cannot be downloaded there; look at the connection and at the folder, or copy it there"
+FAILED = "the download failed; check the connection and the folder, or copy the data there"
 
 
 class TorchvisionDataset(Dataset, ABC):
@@ -80,7 +80,7 @@ class TorchvisionDataset(Dataset, ABC):
         name, path = ("", "") if self.declaration is None else (self.declaration.name, self.declaration.place.path)
         command = f"zoo data fetch {name}" + (f" --set data.root={shlex.quote(self.root)}" if self.root else "")
         option = f"--set {path}.download=true" if path else "'download: true'"
-        return f"fetch it with: {command}; or set ZOO_DATA, or 'root', to the folder that holds it, or use {option}"
+        return f"fetch it with: {command}; or set ZOO_DATA, or 'root', to the folder that contains it, or use {option}"
 
 
 @component("mnist")

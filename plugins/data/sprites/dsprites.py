@@ -35,7 +35,9 @@ def check_sha256(path: Path, expected: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
-        raise DataError(f"{path} has the sha256 {found}, not {expected}: get it again, or give its own")
+        raise DataError(
+            f"{path} has the sha256 {found}, expected {expected}: download it again, or set 'sha256' to its own"
+        )
 
 
 def read_bits(path: Path) -> NDArray[np.uint8]:
@@ -57,7 +59,7 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except DAMAGE as error:
         reason = str(error) or type(error).__name__
-        raise DataError(f"{path} is damaged or not the archive of dSprites ({reason}): get it again") from error
+        raise DataError(f"{path} is damaged or not the archive of dSprites ({reason}): download it again") from error
 
 
 def _check_order(archive: zipfile.ZipFile) -> None:
@@ -75,7 +77,7 @@ def _expect(member: IO[bytes], shape: tuple[int, ...], dtype: str) -> None:
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     found: tuple[Any, ...] = read(member)
     if found != (shape, False, np.dtype(dtype)):
-        raise ValueError(f"an array is {found[2]} {list(found[0])}, not {np.dtype(dtype)} {list(shape)}")
+        raise ValueError(f"an array is {found[2]} {list(found[0])}, expected {np.dtype(dtype)} {list(shape)}")
 
 
 def _chunks(member: IO[bytes], width: int) -> Iterator[NDArray[np.uint8]]:
@@ -84,7 +86,7 @@ def _chunks(member: IO[bytes], width: int) -> Iterator[NDArray[np.uint8]]:
         rows = min(CHUNK, SIZE - start)
         content = member.read(rows * width)
         if len(content) != rows * width:
-            raise EOFError("an array is cut short")
+            raise EOFError("an array is truncated")
         yield np.frombuffer(content, np.uint8).reshape(rows, width)
     if member.read(1):
         raise ValueError("an array is longer than its shape")
@@ -92,7 +94,7 @@ def _chunks(member: IO[bytes], width: int) -> Iterator[NDArray[np.uint8]]:
 
 def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if pixels.max() > 1:
-        raise ValueError("an image has other values than 0 and 1")
+        raise ValueError("an image has values other than 0 and 1")
     return np.packbits(pixels, axis=1)
 
 
@@ -153,7 +155,7 @@ class DSprites(Dataset):
         try:
             return locate(self.path)
         except DataError as error:
-            raise DataError(f"{error}. '{FILE}' is offered at {HOME}") from None
+            raise DataError(f"{error}. '{FILE}' is available at {HOME}") from None
 
 
 def _unpacked(batch: Batch) -> Batch:

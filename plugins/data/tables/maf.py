@@ -42,7 +42,7 @@ class MafFile:
         if not isinstance(rows, np.ndarray):
             raise DataError(f"{path} is an archive of arrays, expected one array. {self.hint}")
         if rows.ndim != 2 or rows.shape[1] != columns or not len(rows) or rows.dtype.kind not in "fiu":
-            raise DataError(f"{path} is {rows.dtype} {list(rows.shape)}, not numbers [N, {columns}]. {self.hint}")
+            raise DataError(f"{path} is {rows.dtype} {list(rows.shape)}, expected numbers [N, {columns}]. {self.hint}")
         return rows
 
     def table(self, root: str, columns: int) -> NDArray[np.float64]:

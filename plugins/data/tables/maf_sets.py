@@ -232,8 +232,10 @@ class MafTable(Dataset):
         chosen = SETS[self.name]
         place = f"'{self.name}' from '{self.root}' has"
         if rows.shape[1] != chosen.dims:
-            raise DataError(f"{place} {rows.shape[1]} columns when cleaned, not {chosen.dims}: {chosen.files[0].hint}")
+            raise DataError(
+                f"{place} {rows.shape[1]} columns when cleaned, expected {chosen.dims}: {chosen.files[0].hint}"
+            )
         if not len(rows):
             raise DataError(f"{place} too few rows: {chosen.files[0].hint}")
         if not np.isfinite(rows).all():
-            raise DataError(f"{place} a column that is constant or holds no finite number: {chosen.files[0].hint}")
+            raise DataError(f"{place} a column that is constant or has no finite number: {chosen.files[0].hint}")

@@ -64,13 +64,13 @@ class TableRows(InMemory):
         if dependent:
             yield (
                 f"{self._file.path}: {', '.join(dependent)}: each is a linear function of the others, so that a "
-                "density has no bound: leave one out by 'columns'"
+                "density has no bound: leave one out with 'columns'"
             )
         share = repeated_rows(rows[:, self._modelled])
         if share > 0.01:
             yield (
-                f"{self._file.path}: {share:.0%} of the rows repeat another, and so may rows for test repeat rows for "
-                "training: leave repeated rows out, or give 'test'"
+                f"{self._file.path}: {share:.0%} of the rows repeat another, so test rows may repeat training rows: "
+                "leave repeated rows out, or set 'test'"
             )
 
 
@@ -79,14 +79,14 @@ def odd_column(x: Rows, modelled: bool) -> Iterator[str]:
     values, counts = np.unique(x, return_counts=True)
     if len(values) == 1:
         yield "has the same number in all rows" + (
-            ", so that a density has no bound: leave it out by 'columns'" if modelled else " and is uninformative"
+            ", so that a density has no bound: leave it out with 'columns'" if modelled else " and is uninformative"
         )
         return
     if (rounding(x) > ROUNDED).any():
         apart = len(np.unique(x.astype(np.float32)))
         yield (
             f"has {len(values)} different numbers, of which float32 distinguishes {apart}: "
-            + ("begin the flow with 'standardize', which subtracts the mean in float64, or " if modelled else "")
+            + ("start the flow with 'standardize', which subtracts the mean in float64, or " if modelled else "")
             + "subtract an offset in the file"
         )
     if np.abs(x).max() >= EXACT:
@@ -97,7 +97,7 @@ def odd_column(x: Rows, modelled: bool) -> Iterator[str]:
     if unit := time_unit(x):
         yield f"looks like a time in {unit} since 1970: subtract its start and divide by its length"
     elif whole and len(values) == len(x) and np.ptp(x) < 2 * len(x):
-        yield "looks like a row number or an id: every row has a whole number of its own; leave it out by 'columns'"
+        yield "looks like a row number or an id: every row has a different whole number; leave it out with 'columns'"
     repeated = 1.0 - len(values) / len(x)
     if repeated > REPEATED:
         yield (

@@ -74,7 +74,7 @@ class Table(Dataset):
                 raise ValueError(f"'{name}' has {twice[0]!r} twice")
         both = [column for column in features or () if column in (columns or ())]
         if both:
-            raise ValueError(f"the column {both[0]!r} cannot be modelled and given: it is in 'columns' and 'features'")
+            raise ValueError(f"the column {both[0]!r} is in 'columns' and in 'features': choose one")
         self.train, self.test = train, test
         self.test_fraction = fraction_of(test, test_fraction)
         self.header = header
@@ -116,10 +116,10 @@ class Table(Dataset):
         modelled, given = self._positions(file)
         if len(modelled) != self._width():
             apart = " besides its features" if given else ""
-            raise DataError(f"{file.path} has {len(modelled)} columns{apart}, not {self._width()}")
+            raise DataError(f"{file.path} has {len(modelled)} columns{apart}, expected {self._width()}")
         first = self._file(self.train)
         if self._names(file) != self._names(first):
-            raise DataError(f"the columns of {file.path} are not those of '{self.train}', in the same order")
+            raise DataError(f"the columns of {file.path} must be those of '{self.train}', in the same order")
         return modelled, given
 
     def _names(self, file: RowFile) -> list[str]:

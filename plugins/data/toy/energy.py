@@ -62,7 +62,7 @@ class EnergySamples(Dataset):
     ) -> None:
         self.energy = of(self.event.shape).double()
         if self.energy.extent is None:
-            raise ValueError(f"energy '{of.name}' has no 'extent': where its mass lies is unknown")
+            raise ValueError(f"energy '{of.name}' has no 'extent', the square that contains its mass")
         self.extent = self.energy.extent
         self.sizes = {"train": size, "test": test_size}
         self.seed = seed
@@ -93,7 +93,5 @@ class EnergySamples(Dataset):
         lowest: Tensor = values.min() - MARGIN
         share = (lowest - values).exp().mean().item()
         if share < RAREST:
-            raise DataError(
-                f"only {share:.1e} of the proposals on the energy's square would be accepted: nothing is drawn"
-            )
+            raise DataError(f"only {share:.1e} of the proposals on the energy's square would be accepted: cannot draw")
         return lowest

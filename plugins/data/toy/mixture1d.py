@@ -49,7 +49,9 @@ class Mixture1D(Dataset):
         seed: NonNegativeInt = 0,
     ) -> None:
         if not len(weights) == len(means) == len(scales):
-            raise ValueError(f"there are {len(weights)} weights, {len(means)} means and {len(scales)} scales")
+            raise ValueError(
+                f"weights, means and scales must have equal lengths, got {len(weights)}, {len(means)} and {len(scales)}"
+            )
         self.weights = np.asarray(weights, np.float64) / np.sum(weights)
         self.means, self.scales = np.asarray(means, np.float64), np.asarray(scales, np.float64)
         self.sizes = {"train": size, "test": test_size}

@@ -49,7 +49,7 @@ def log_density(x: Tensor, noise: float) -> Tensor:
     tensor([-0.4530, -9.1916], dtype=torch.float64)
     """
     if noise <= 0.0:
-        raise ValueError(f"two moons have a density only where there is noise, not with noise {noise}")
+        raise ValueError(f"the density of two moons requires noise above 0, got {noise}")
     x = x.double()
     reflected = x.new_tensor(CENTRE) - x
     return torch.logaddexp(_moon(x, noise), _moon(reflected, noise)) - math.log(2.0)

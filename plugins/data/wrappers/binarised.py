@@ -65,7 +65,7 @@ class Binarised(Dataset):
             raise ValueError(f"the data of '{of.name}' is {'continuous' if levels is None else 'binary already'}")
         for given, name, user in ((threshold, "threshold", "threshold"), (seed, "seed", "static")):
             if given is not None and how != user:
-                raise ValueError(f"'{name}' is for 'how: {user}', not for '{how}'")
+                raise ValueError(f"'{name}' requires 'how: {user}', got '{how}'")
         self.how = how
         self.threshold = 0.5 if threshold is None else threshold
         self.seed = seed or 0

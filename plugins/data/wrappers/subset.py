@@ -60,7 +60,7 @@ class Subset(Dataset):
         if name == "test":
             return examples
         if len(examples) < self.train:
-            raise DataError(f"there are {len(examples)} examples to train on, not {self.train}")
+            raise DataError(f"got {len(examples)} examples to train on, expected {self.train}")
         order = torch.from_numpy(np.random.default_rng(self.seed).permutation(len(examples)))
         numbers = self._balanced(examples, order) if self.balanced else order[: self.train]
         return chosen(examples, numbers, f"subset {self.train} {self.seed} {self.balanced}")

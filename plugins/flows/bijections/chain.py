@@ -112,7 +112,7 @@ class InverseOf(Bijection):
         self.of = of(shape)
         self.exact = self.of.exact
         if self.of.out_shape != shape:
-            raise ValueError(f"needs a bijection that preserves the shape, not {shape} -> {self.of.out_shape}")
+            raise ValueError(f"needs a bijection that preserves the shape, got {shape} -> {self.of.out_shape}")
         learner = learner_in(self.of)
         if learner is not None:
             raise ValueError(f"its {learner} learns from its forward pass, which training never runs")

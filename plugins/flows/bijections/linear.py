@@ -163,7 +163,7 @@ class Conv1x1(Bijection):
 
     def __init__(self, shape: Shape) -> None:
         if len(shape) != 3:
-            raise ValueError(f"needs an image [C, H, W], not {shape}: use dense")
+            raise ValueError(f"needs an image [C, H, W], got {shape}: use dense")
         super().__init__(shape)
         self.plu = PLU(shape[0])
         self._places = places(shape)

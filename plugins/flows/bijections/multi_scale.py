@@ -36,10 +36,10 @@ class Squeeze(Bijection):
 
     def __init__(self, shape: Shape) -> None:
         if len(shape) != 3:
-            raise ValueError(f"needs an image [C, H, W], not {shape}")
+            raise ValueError(f"needs an image [C, H, W], got {shape}")
         C, H, W = shape
         if H % 2 or W % 2:
-            raise ValueError(f"needs an even height and width, not {H}x{W}")
+            raise ValueError(f"needs an even height and width, got {H}x{W}")
         super().__init__(shape, Shape(4 * C, H // 2, W // 2))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,7 @@ class FactorOut(Bijection):
     ) -> None:
         on, out = (shape[0] + 1) // 2, shape[0] // 2
         if out == 0:
-            raise ValueError(f"needs at least two channels, not {shape}")
+            raise ValueError(f"needs at least two channels, got {shape}")
         super().__init__(shape, Shape(shape.size))
         h, leaving = shape.with_channels(on), shape.with_channels(out)
         self.then = Chain(h, of=then)

@@ -49,12 +49,14 @@ class Transformer(Component, nn.Module, ABC):
     def _takes(transformer: Any, args: tuple[Any, ...]) -> str | None:
         x, h = args
         wanted = [len(x), transformer.count, *x.shape[1:]]
-        return None if list(h.shape) == wanted else f"the parameters are {list(h.shape)}, not {wanted}"
+        return None if list(h.shape) == wanted else f"the parameters are {list(h.shape)}, expected {wanted}"
 
     @staticmethod
     def _gives(transformer: Any, result: Any) -> str | None:
         y, slope = result
-        return None if y.shape == slope.shape else f"its log-derivative is {list(slope.shape)}, not {list(y.shape)}"
+        return (
+            None if y.shape == slope.shape else f"its log-derivative is {list(slope.shape)}, expected {list(y.shape)}"
+        )
 
     contracts: ClassVar[Mapping[str, Contract]] = {
         "forward": Contract(_takes, _gives),

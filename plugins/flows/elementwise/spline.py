@@ -87,9 +87,9 @@ class RationalQuadraticSpline(Transformer):
     ) -> None:
         super().__init__()
         if bins * min_bin >= 1.0:
-            raise ValueError(f"{bins} bins need a min_bin below 1/{bins}, not {min_bin:g}")
+            raise ValueError(f"{bins} bins need a min_bin below 1/{bins}, got {min_bin:g}")
         if not min_derivative < 1.0 < max_derivative:
-            raise ValueError(f"derivatives between {min_derivative:g} and {max_derivative:g} leave out one")
+            raise ValueError(f"the range of derivatives must contain 1, got {min_derivative:g} to {max_derivative:g}")
         self.bins, self.bound, self.min_bin = bins, bound, min_bin
         self.min_derivative, self.max_derivative = min_derivative, max_derivative
         self.count = 3 * bins - 1

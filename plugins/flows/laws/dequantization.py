@@ -44,7 +44,7 @@ def integers_come_back(dequantization: Dequantization) -> None:
     for dtype in (torch.float64, torch.float32):
         back = dequantization.inverse(_noisy(dequantization.to(dtype), x)[0])
         wrong = int((back != x).sum())
-        require(wrong == 0, f"{wrong} of {x.numel()} integers do not come back from numbers in {dtype}")
+        require(wrong == 0, f"{wrong} of {x.numel()} integers are not recovered from numbers in {dtype}")
 
 
 def numbers_lie_in_their_cells(dequantization: Dequantization) -> None:
@@ -52,7 +52,7 @@ def numbers_lie_in_their_cells(dequantization: Dequantization) -> None:
     x = levels_of(dequantization, 64)
     u = _noisy(dequantization, x)[0] * dequantization.levels - x
     low, high = float(u.min()), float(u.max())
-    require(low >= -1e-9 and high <= 1.0 + 1e-9, f"noise must lie in [0, 1], and goes from {low:.3g} to {high:.3g}")
+    require(low >= -1e-9 and high <= 1.0 + 1e-9, f"noise must be in [0, 1], got {low:.3g} to {high:.3g}")
 
 
 def noise_fills_its_cell(dequantization: Dequantization) -> None:
@@ -65,7 +65,9 @@ def noise_fills_its_cell(dequantization: Dequantization) -> None:
     ratio = (_noisy(dequantization, x)[1] - log_volume).exp().reshape(DRAWS, 4)
     error = ratio.std(0) / math.sqrt(DRAWS)
     off = (ratio.mean(0) - 1.0).abs() > SIGMAS * error + 1e-9
-    require(not off.any(), f"the noise must fill a cell with the density of log_det: {ratio.mean(0).tolist()}, not 1")
+    require(
+        not off.any(), f"the noise must fill a cell with the density of log_det: {ratio.mean(0).tolist()}, expected 1"
+    )
 
 
 def dtype_follows(dequantization: Dequantization) -> None:

@@ -56,10 +56,11 @@ def tensors_evolve_together(solver: OdeSolver) -> None:
 
     y, area = _start(), torch.zeros(3, dtype=torch.float64)
     found = solver(dynamics, (y, area), 0.0, 1.0, [])
-    require(len(found) == 2, f"a state of 2 tensors came back as {len(found)}")
+    require(len(found) == 2, f"expected a state of 2 tensors, got {len(found)}")
     off = max(_off(found[0], y * math.exp(-1.0)), _off(found[1], y.sum(1) * (1.0 - math.exp(-1.0))))
     require(
-        off < TOLERANCE, f"the tensors of a state are up to {off:.1e} off: each must see the others of the same time"
+        off < TOLERANCE,
+        f"the tensors of a state are up to {off:.1e} off: each must depend on the others at the same time",
     )
 
 
@@ -83,7 +84,7 @@ def refined_is_closer(solver: OdeSolver) -> None:
         _off(one(lambda t, state: (state[0] @ A.mT,), (y,), 0.0, 1.0, [])[0], wanted)
         for one in (solver, solver.refined())
     )
-    require(fine <= max(0.5 * coarse, 1e-10), f"refined, it is {fine:.1e} off, and {coarse:.1e} as it is")
+    require(fine <= max(0.5 * coarse, 1e-10), f"refined, it is {fine:.1e} off, unrefined {coarse:.1e}")
 
 
 LAWS = Laws.of(

@@ -85,7 +85,7 @@ def increases(transformer: Transformer) -> None:
         h = hard(transformer, sigma)[1][:, :, 0]
         for parameters in h:
             y, _ = transformer(x, parameters.view(1, -1, 1).expand(len(x), -1, 1))
-            require((y.diff(dim=0) > 0).all(), "it must be strictly increasing, and is not")
+            require((y.diff(dim=0) > 0).all(), "it must be strictly increasing")
 
 
 @torch.no_grad()
@@ -146,7 +146,7 @@ def compiles(transformer: Transformer) -> None:
     x, h = hard(transformer, 1.0)
     for direction in (transformer.forward, transformer.inverse):
         for ours, theirs in zip(traced(direction.__name__, direction, x, h), direction(x, h), strict=True):
-            require(worst(ours, theirs) < 1e-10, f"'{direction.__name__}' gives other numbers when it is compiled")
+            require(worst(ours, theirs) < 1e-10, f"'{direction.__name__}' gives different results when compiled")
 
 
 LAWS = Laws.of(

@@ -94,7 +94,7 @@ def check_single(net: AutoregressiveNet, name: str) -> None:
     if net.together > 1:
         raise ValueError(f"{name} computes parameters of single elements: the head needs {net.together} at a time")
     if net.features > 1:
-        raise ValueError(f"{name} takes one number for each element, not {net.features}: declare other inputs")
+        raise ValueError(f"{name} takes one number for each element, got {net.features}: declare other inputs")
 
 
 class AnyOrder(ABC):

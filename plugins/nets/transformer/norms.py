@@ -76,7 +76,7 @@ class DropPath(nn.Module):
     def __init__(self, probability: float) -> None:
         super().__init__()
         if not 0 <= probability < 1:
-            raise ValueError(f"the probability of leaving out must be in [0, 1), got {probability}")
+            raise ValueError(f"the drop probability must be in [0, 1), got {probability}")
         self.probability = probability
 
     def forward(self, x: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class Windows(nn.Module):
         self, x: Tensor, *, mask: Tensor | None = None, turn: Rotation | None = None, cache: KVCache | None = None
     ) -> Tensor:
         if mask is not None or cache is not None:
-            raise ValueError("attention within windows takes no mask and no cache")
+            raise ValueError("attention within windows supports no mask and no cache")
         B = x.shape[0]
         x = torch.unflatten(x, 1, self.grid)  # [B, *grid, C]
         if any(self.missing):

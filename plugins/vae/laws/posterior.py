@@ -73,7 +73,7 @@ def draws_have_form(posterior: Posterior, h: Tensor) -> None:
         require(z.shape == (S, B, *posterior.latent), f"latents have the shape {list(z.shape)}")
         require(log_q.shape == log_weight.shape == (S, B), f"log_q and log_weight must be {[S, B]}")
         dtypes = {x.dtype for x in (z, log_q, log_weight, posterior.mean(h))}
-        require(dtypes == {torch.float64}, f"of float64 it makes {dtypes}")
+        require(dtypes == {torch.float64}, f"for float64 it returns {dtypes}")
         require((log_weight.exp().sum(0) - 1).abs().max() < 1e-12, "the weights of the draws must sum to one")
 
 
@@ -119,7 +119,7 @@ def rows_are_alone(posterior: Posterior, h: Tensor) -> None:
             alone = gradient is None or not gradient[1:].any()
             require(alone, f"'{name}' of an example depends on the other examples of its batch")
     same = torch.allclose(posterior.eval().mean(h)[:1], posterior.mean(h[:1]), atol=1e-12)
-    require(same, "the mean of an example differs with the batch that it is in")
+    require(same, "the mean of an example depends on the other examples of its batch")
 
 
 def extremes_stay_finite(posterior: Posterior, h: Tensor) -> None:
@@ -144,7 +144,7 @@ def half_precision_is_widened(posterior: Posterior, h: Tensor) -> None:
     posterior.float()
     z, log_q, log_weight = drawn(posterior, h.bfloat16(), 2)
     dtypes = {x.dtype for x in (z, log_q, log_weight, posterior.log_prob(z, h.bfloat16()))}
-    require(dtypes == {torch.float32}, f"of bfloat16 it makes {dtypes}: compute in float32")
+    require(dtypes == {torch.float32}, f"for bfloat16 it returns {dtypes}: compute in float32")
 
 
 def gradients_are_of_the_draws(posterior: Posterior, h: Tensor) -> None:

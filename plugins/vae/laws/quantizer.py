@@ -37,7 +37,7 @@ def codes_are_nearest(quantizer: Quantizer) -> None:
     answer = quantizer(z)
     off = (z.unsqueeze(1) - _of_every_code(quantizer)).square().sum(2)  # [B, K, ...]
     chosen = (z - quantizer.embed(answer.codes)).square().sum(1)
-    require((chosen <= off.amin(1) + 1e-6).all(), "a vector got a code although another is nearer")
+    require((chosen <= off.amin(1) + 1e-6).all(), "a vector has a code although another one is nearer")
 
 
 def values_are_those_of_the_codes(quantizer: Quantizer) -> None:
@@ -47,7 +47,7 @@ def values_are_those_of_the_codes(quantizer: Quantizer) -> None:
     require(torch.equal(answer.z, wanted), "the quantized vectors are not those of their codes")
     again = quantizer(wanted.detach())
     same = torch.equal(quantizer.embed(again.codes), wanted)
-    require(same and not again.commitment.any(), "vectors that are codes already must stay as they are")
+    require(same and not again.commitment.any(), "vectors that are already codes must not change")
 
 
 def gradient_goes_straight_through(quantizer: Quantizer) -> None:

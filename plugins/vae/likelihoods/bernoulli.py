@@ -39,7 +39,7 @@ class Bernoulli(Likelihood):
         if event.levels != 2:
             has = "is continuous" if event.levels is None else f"has {event.levels} levels"
             raise ValueError(
-                f"needs data with two levels, and '{event.name}' {has}: binarise it, as in "
+                f"needs data with two levels, but '{event.name}' {has}: binarise it, as in "
                 "data: {type: binarised, of: ...}"
             )
         self.decoded = event.shape

@@ -66,7 +66,8 @@ class Factor(BatchStatistics, VariationalObjective):
     def check(self, vae: VAE) -> None:
         if vae.latent.size != self.latent_size:
             raise ValueError(
-                f"permutes single numbers: the latent has {vae.latent.size}, the divergence {self.latent_size} terms"
+                f"permutes single numbers: the latent has {vae.latent.size}, but the divergence has "
+                f"{self.latent_size} terms"
             )
 
     def players(self) -> Sequence[Player]:

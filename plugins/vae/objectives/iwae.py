@@ -41,9 +41,9 @@ class IWAE(VariationalObjective):
         self.draws = draws
 
     def check(self, vae: VAE) -> None:
-        check_unweighted(vae, "the importance-weighted bound is one number, with no two sides to weigh")
+        check_unweighted(vae, "the importance-weighted bound is one number: it has no two terms to weight")
         if isinstance(vae.posterior, OneHot):
-            raise ValueError("the importance-weighted bound needs a density of latents, and categories have none")
+            raise ValueError("the importance-weighted bound needs a density of latents, but categories have none")
 
     def forward(self, vae: VAE, batch: Batch, clock: Clock) -> Terms:
         x = batch[vae.event.name]

@@ -57,7 +57,7 @@ class TC(BatchStatistics, VariationalObjective):
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
 
     def check(self, vae: VAE) -> None:
-        check_unweighted(vae, "the three parts of the divergence have weights of their own")
+        check_unweighted(vae, "the three parts of the divergence have separate weights")
         factorised(vae.posterior)
 
     def forward(self, vae: VAE, batch: Batch, clock: Clock) -> Terms:
@@ -99,7 +99,7 @@ def stratified(batch: int, data_size: int) -> Tensor:
     others = batch - 1
     if not 0 < others < data_size:
         raise UsageError(
-            f"total correlation is estimated by batches of 2 to data_size ({data_size}) examples, not of {batch}"
+            f"total correlation is estimated by batches of 2 to data_size ({data_size}) examples, got {batch}"
         )
     weights = torch.full((batch, batch), 1.0 / others, dtype=torch.float64)
     weights.diagonal().fill_(1.0 / data_size)

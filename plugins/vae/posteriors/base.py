@@ -68,13 +68,13 @@ class Posterior(Component, nn.Module, ABC):
         ours, theirs = _declared(self), _declared(prior)
         if isinstance(self, OneHot) and not isinstance(prior, OneHot):
             raise ValueError(
-                f"{ours} has categorical latents, and {theirs} does not: declare prior: uniform_categories"
+                f"{ours} has categorical latents, but {theirs} does not: declare prior: uniform_categories"
             )
         if isinstance(prior, OneHot) and not isinstance(self, OneHot):
-            raise ValueError(f"{theirs} has categorical latents, and {ours} does not: declare posterior: categorical")
+            raise ValueError(f"{theirs} has categorical latents, but {ours} does not: declare posterior: categorical")
         if isinstance(prior, Distribution) and prior.support is not None:
             low, high = prior.support
-            raise ValueError(f"{theirs} is limited to [{low:g}, {high:g}], and {ours} is not")
+            raise ValueError(f"{theirs} is limited to [{low:g}, {high:g}], but {ours} is not")
 
     @classmethod
     def laws(cls) -> Laws:
@@ -84,12 +84,12 @@ class Posterior(Component, nn.Module, ABC):
 
     @staticmethod
     def _takes(posterior: Any, args: tuple[Any, ...]) -> str | None:
-        return misshapen("the encoder's answer", args[0], posterior.encoded)
+        return misshapen("the encoder's output", args[0], posterior.encoded)
 
     @staticmethod
     def _gives_draws(posterior: Any, result: Any) -> str | None:
         if not isinstance(result, Draws):
-            return f"its draws are {type(result).__name__}, not Draws"
+            return f"its draws are {type(result).__name__}, expected Draws"
         return misshapen("its z", result.z.flatten(0, 1), posterior.latent)
 
     @staticmethod

@@ -44,7 +44,7 @@ class RelaxedCategorical(Posterior, OneHot, AfterStep, ABC):
     ) -> None:
         check_variables(latent)
         if anneal and least > temperature:
-            raise ValueError(f"the least temperature, {least:g}, is above the first, {temperature:g}")
+            raise ValueError(f"the minimum temperature ({least:g}) must not exceed the initial one ({temperature:g})")
         super().__init__(latent)
         self.encoded = latent
         self.dimensions = latent[0]

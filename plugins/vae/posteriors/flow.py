@@ -116,7 +116,7 @@ def _keeping(part: Part[Bijection], latent: Shape) -> Bijection:
     if bijection.domain is not None or bijection.out_shape != latent:
         raise ValueError(f"needs transforms of the whole line that keep the shape {latent}, unlike '{part.name}'")
     if not bijection.exact:
-        raise ValueError(f"needs transforms whose log-determinant is exact, and that of '{part.name}' is random")
+        raise ValueError(f"needs transforms with an exact log-determinant, but that of '{part.name}' is random")
     return bijection
 
 
@@ -127,4 +127,4 @@ def _check_context(context: int, transforms: nn.Module) -> None:
     wrong = [part for part in taking if part.context != context]
     if wrong:
         size, name = wrong[0].context, type(wrong[0]).__name__
-        raise ValueError(f"its {name} takes a context of {size} numbers, not {context}: declare 'context: {size}'")
+        raise ValueError(f"its {name} takes a context of {size} numbers, got {context}: declare 'context: {size}'")

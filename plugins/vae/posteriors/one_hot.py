@@ -18,5 +18,5 @@ def check_variables(latent: Shape) -> None:
     """
     if len(latent) != 2 or latent[1] < 2:
         raise ValueError(
-            f"the latent must have two sizes, variables and categories, such as latent: [20, 10], not {latent}"
+            f"the latent must have two sizes, variables and categories, such as latent: [20, 10], got {latent}"
         )

@@ -27,7 +27,7 @@ class Span:
 
     def __init__(self, steps: int | None, share: float | None) -> None:
         if steps is not None and share is not None:
-            raise ValueError(f"it lasts {steps} steps or a share of {share} of the horizon: give one of the two")
+            raise ValueError(f"'steps' ({steps}) and 'share' ({share}) cannot be combined: set one")
         self.steps, self.share = steps, 1.0 if share is None else share
 
     def passed(self, step: Tensor, horizon: int) -> Tensor:

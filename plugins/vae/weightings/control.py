@@ -79,7 +79,7 @@ class Control(Controller):
     ) -> None:
         super().__init__(latent_size, beta_min)
         if beta_min >= beta_max:
-            raise ValueError(f"beta_min, {beta_min}, should be below beta_max, {beta_max}")
+            raise ValueError(f"beta_min must be below beta_max, got {beta_min} and {beta_max}")
         self.set_point = SetPoint(start, increment, every, most)
         self.K_p, self.K_i, self.beta_min, self.beta_max = proportional, integral, beta_min, beta_max
         self.sum: Integrator

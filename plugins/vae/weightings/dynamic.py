@@ -77,7 +77,7 @@ class Dynamic(Controller):
     ) -> None:
         super().__init__(latent_size, beta)
         if not beta_min <= beta <= beta_max:
-            raise ValueError(f"beta, {beta}, should be between beta_min, {beta_min}, and beta_max, {beta_max}")
+            raise ValueError(f"beta must be between beta_min ({beta_min}) and beta_max ({beta_max}), got {beta}")
         self.set_point = SetPoint(start, increment, every, most, ramp=max(1, round(ramp * every)))
         self.K_p, self.K_i, self.beta_min, self.beta_max = proportional, integral, beta_min, beta_max
         self.register_buffer("recent", torch.zeros(window))

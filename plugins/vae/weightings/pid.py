@@ -28,7 +28,7 @@ class SetPoint:
 
     def __init__(self, start: float, increment: float, every: int, most: float, ramp: int = 1) -> None:
         if start > most:
-            raise ValueError(f"the set point starts at {start} nats, above its most, {most}")
+            raise ValueError(f"the set point must start below its maximum of {most} nats, got {start}")
         self.start, self.increment, self.every, self.most, self.ramp = start, increment, every, most, ramp
 
     def __call__(self, step: Tensor, dtype: torch.dtype) -> Tensor:

@@ -76,9 +76,9 @@ train: {steps: 2, batch: 4, optimizer: adam}
 @pytest.mark.parametrize(
     ("changes", "place", "message"),
     [
-        ({"LAYER": "batch_norm"}, "11:9", "'batch_norm' is a bijection, not a causal_layer"),
+        ({"LAYER": "batch_norm"}, "11:9", "'batch_norm' is a bijection, expected a causal_layer"),
         ({"LAYER": "{type: resnet, width: 8}"}, "11:16", "'resnet' is a conditioner"),
-        ({"HEAD": "bernoulli"}, "5:9", "head 'bernoulli': takes up to 2 levels, and 'image' has 17"),
+        ({"HEAD": "bernoulli"}, "5:9", "head 'bernoulli': takes up to 2 levels, but 'image' has 17"),
         ({"LAYER": "{type: gated, kernel: 4}"}, "11:31", "the kernel size must be odd, got 4"),
         (
             {"LAYER": "{type: gated, context: 10}"},
@@ -90,7 +90,7 @@ train: {steps: 2, batch: 4, optimizer: adam}
         (
             {"DATA": "dsprites_like", "HEAD": "bernoulli\n  context: one_hot"},
             "6:12",
-            "'image' comes without labels",
+            "'image' has no labels",
         ),
     ],
 )
@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_told_with_its_line(
         (
             {"net": {**STACK, "entry": {"type": "masked", "kernel": 1}}},
             zoo.Event("image", zoo.Shape(1, 4, 4), 2),
-            "sees nothing",
+            "depends on no input",
         ),
     ],
 )

@@ -178,7 +178,7 @@ of_vectors = pytest.mark.parametrize("name", ["fvsbn", "nade", "made"])
 
 @of_vectors
 def test_refuses_what_is_more_than_an_element(name: str) -> None:
-    for setting, message in (((zoo.Shape(3, 2, 2), 2, 3, 1), "3 at a time"), ((zoo.Shape(6), 2, 1, 4), "not 4")):
+    for setting, message in (((zoo.Shape(3, 2, 2), 2, 3, 1), "3 at a time"), ((zoo.Shape(6), 2, 1, 4), "got 4")):
         with pytest.raises(zoo.SpecError, match=f"{name} .*{message}"):
             built(name, setting)
 

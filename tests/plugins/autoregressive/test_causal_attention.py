@@ -142,7 +142,7 @@ def test_heads_that_do_not_divide_the_width_are_refused() -> None:
 
 @pytest.mark.parametrize("node", [ATTENTION, BLOCK, "positions"], ids=str)
 def test_channels_one_by_one_are_refused(node: Any) -> None:
-    with pytest.raises(zoo.SpecError, match="takes the channels of a pixel together"):
+    with pytest.raises(zoo.SpecError, match="draws the channels of a pixel together"):
         zoo.declare(AutoregressiveNet, STACK | {"layers": [node]})(zoo.Shape(3, 4, 4), 2)
 
 

@@ -111,14 +111,14 @@ def test_colder_draws_are_nearer_to_the_mode(name: str) -> None:
 
 @pytest.mark.parametrize("name", NODES)
 def test_levels_are_needed(name: str) -> None:
-    with pytest.raises(zoo.SpecError, match="needs levels, and 'data' is continuous"):
+    with pytest.raises(zoo.SpecError, match="needs levels, but 'data' is continuous"):
         built(NODES[name], zoo.Shape(3), None)
-    with pytest.raises(zoo.SpecError, match="needs two levels or more, and 'data' has 1"):
+    with pytest.raises(zoo.SpecError, match="needs two levels or more, but 'data' has 1"):
         built(NODES[name], zoo.Shape(3), 1)
 
 
 def test_two_levels_are_not_three() -> None:
-    with pytest.raises(zoo.SpecError, match="takes up to 2 levels, and 'data' has 3"):
+    with pytest.raises(zoo.SpecError, match="takes up to 2 levels, but 'data' has 3"):
         built("bernoulli", zoo.Shape(3), 3)
 
 

@@ -184,10 +184,10 @@ def test_an_ensemble_compiles_as_one_graph() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"net": {"type": "nade", "hidden": 4}}, "needs a net for any order, such as 'made', and 'nade' has one order"),
+        ({"net": {"type": "nade", "hidden": 4}}, "needs a net for any order, such as 'made', but 'nade' has one order"),
         ({"net": {"type": "made", "width": 4, "context": 3}}, "takes a context of 3 numbers"),
         ({"classes": 2, "context": {"type": "embedding", "size": 3}}, "no part takes its context"),
-        ({"context": {"type": "embedding", "size": 3}}, "comes without labels"),
+        ({"context": {"type": "embedding", "size": 3}}, "has no labels"),
         ({"orders": 0}, "orders"),
     ],
 )

@@ -279,5 +279,5 @@ def test_a_size_that_cannot_be_halved_is_refused() -> None:
 
 @pytest.mark.parametrize("node", [STACKS["two scales"], STACKS["no rows"]], ids=["u_net", "entry"])
 def test_channels_one_by_one_are_refused(node: Any) -> None:
-    with pytest.raises(zoo.SpecError, match="takes the channels of a pixel together"):
+    with pytest.raises(zoo.SpecError, match="draws the channels of a pixel together"):
         zoo.declare(AutoregressiveNet, node | {"width": 6})(zoo.Shape(3, 8, 8), 2, 1)

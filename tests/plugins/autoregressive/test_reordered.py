@@ -68,8 +68,8 @@ def test_the_lower_half_is_seen_where_rows_are_turned_around() -> None:
     [
         ([0, 1, 2, 3, 4, 4], {}, "'order' is not a permutation: expected each of 0 to 5 once"),
         ([0, 1, 2], {}, "'order' is not a permutation: expected each of 0 to 5 once"),
-        ("rows", {"seed": 1}, "'seed' is for 'order: shuffled'"),
-        ("rows", {"event": zoo.Event("row", zoo.Shape(6), levels=2)}, "turns images around, not data of shape 6"),
+        ("rows", {"seed": 1}, "'seed' requires 'order: shuffled'"),
+        ("rows", {"event": zoo.Event("row", zoo.Shape(6), levels=2)}, "applies to images, got data of shape 6"),
     ],
 )
 def test_what_is_no_order_is_refused(order: Any, more: dict[str, Any], message: str) -> None:
@@ -79,5 +79,5 @@ def test_what_is_no_order_is_refused(order: Any, more: dict[str, Any], message: 
 
 def test_a_model_without_an_order_is_refused() -> None:
     vae = {"type": "vae", "latent": 2, "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"}
-    with pytest.raises(zoo.SpecError, match="needs an autoregressive model, and 'vae' is not one"):
+    with pytest.raises(zoo.SpecError, match="needs an autoregressive model, got 'vae'"):
         zoo.declare(zoo.Model, {"type": "reordered", "order": "rows", "model": vae})(EVENT)

@@ -128,8 +128,8 @@ def test_fingerprints_tell_the_ways_apart() -> None:
     [
         ({"of": "mixture1d"}, "the data of 'mixture1d' is continuous"),
         ({"of": SPRITES}, "the data of 'dsprites_like' is binary already"),
-        ({"of": "digits", "seed": 1}, "'seed' is for 'how: static', not for 'dynamic'"),
-        ({"of": "digits", "how": "static", "threshold": 0.5}, "'threshold' is for 'how: threshold', not for 'static'"),
+        ({"of": "digits", "seed": 1}, "'seed' requires 'how: static', got 'dynamic'"),
+        ({"of": "digits", "how": "static", "threshold": 0.5}, "'threshold' requires 'how: threshold', got 'static'"),
         ({"of": "digits", "how": "threshold", "threshold": 0.0}, "threshold"),
     ],
 )
@@ -231,7 +231,7 @@ def test_a_subset_of_files_reads_those_files(pictures: dict[str, Any]) -> None:
 
 
 def test_too_few_examples_are_an_error(pictures: dict[str, Any]) -> None:
-    with pytest.raises(zoo.DataError, match="there are 1437 examples to train on, not 1438"):
+    with pytest.raises(zoo.DataError, match="got 1437 examples to train on, expected 1438"):
         few(train=1438)
     with pytest.raises(zoo.DataError, match="a class has fewer than 6 examples: 12 cannot be balanced"):
         dataset({"type": "subset", "of": pictures, "train": 12, "balanced": True}).split("train")

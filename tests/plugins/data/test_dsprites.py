@@ -240,13 +240,13 @@ def test_fingerprints_follow_the_pixels(small: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"imgs": np.zeros((71, 64, 64), np.uint8)}, r"uint8 \[71, 64, 64\], not uint8 \[72, 64, 64\]"),
-        ({"imgs": np.zeros((72, 64, 64), np.int64)}, r"int64 \[72, 64, 64\], not uint8"),
-        ({"imgs": np.full((72, 64, 64), 255, np.uint8)}, "other values than 0 and 1"),
+        ({"imgs": np.zeros((71, 64, 64), np.uint8)}, r"uint8 \[71, 64, 64\], expected uint8 \[72, 64, 64\]"),
+        ({"imgs": np.zeros((72, 64, 64), np.int64)}, r"int64 \[72, 64, 64\], expected uint8"),
+        ({"imgs": np.full((72, 64, 64), 255, np.uint8)}, "values other than 0 and 1"),
         ({"imgs": np.full((72, 64, 64), {}, object)}, "object"),
         ({"imgs": None}, r"imgs\.npy"),
         ({"latents_classes": np.zeros((72, 6), np.int64)}, "not the grid of all factors in order"),
-        ({"latents_classes": np.zeros((72, 5), np.int64)}, r"int64 \[72, 5\], not int64 \[72, 6\]"),
+        ({"latents_classes": np.zeros((72, 5), np.int64)}, r"int64 \[72, 5\], expected int64 \[72, 6\]"),
         ({"latents_classes": None}, r"latents_classes\.npy"),
     ],
     ids=["short", "dtype", "grey", "objects", "no images", "order", "columns", "no factors"],
@@ -278,7 +278,7 @@ def test_damage_is_named(small: Path) -> None:
 def test_a_declared_hash_is_compared(small: Path) -> None:
     found = hashlib.sha256(archive(small).read_bytes()).hexdigest()
     assert len(original(small, sha256=found).split("test")) == 10
-    with pytest.raises(zoo.DataError, match=rf"has the sha256 {found}, not {'0' * 64}"):
+    with pytest.raises(zoo.DataError, match=rf"has the sha256 {found}, expected {'0' * 64}"):
         original(small, sha256="0" * 64).split("test")
     with pytest.raises(zoo.SpecError, match="sha256"):
         original(small, sha256="abc")

@@ -114,10 +114,10 @@ def test_data_that_needs_no_download_is_said_to_be_here() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["minst"], "there is no data set and no spec 'minst'; did you mean 'mnist'?"),
-        (["absent.yaml"], "there is no file absent.yaml"),
+        (["minst"], "unknown data set or spec 'minst'; did you mean 'mnist'?"),
+        (["absent.yaml"], "file not found: absent.yaml"),
         (["table"], "dataset 'table' needs 'train'"),
-        (["dsprites"], "is offered at https://github.com/deepmind/dsprites-dataset"),
+        (["dsprites"], "is available at https://github.com/deepmind/dsprites-dataset"),
         (["mnist", "--set", "data.rot=x"], "did you mean 'root'?"),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_damaged_header_does_not_end_an_archive(tmp_path: Path) -> None:
 def test_an_archive_behind_another_is_not_lost(tmp_path: Path) -> None:
     first, second = (archive(tmp_path / f"{n}.tar", (f"{n}.png", png())) for n in range(2))
     first.write_bytes(first.read_bytes() + second.read_bytes())
-    with pytest.raises(zoo.DataError, match=r"goes on after its end.*--concatenate"):
+    with pytest.raises(zoo.DataError, match=r"continues after its end.*--concatenate"):
         names(first)
 
 
@@ -132,7 +132,7 @@ def test_links_in_an_archive_are_followed(tmp_path: Path) -> None:
         "a/0.png": 0, "a/hard.png": 0, "a/soft.png": 0, "b/chain.png": 0, "b/up.png": 7, "b/folder.png": 7,
     }  # fmt: skip
     said = "\n".join(tree.notes)
-    assert "skipped 2 links that lead to nothing, such as 'b/nothing.png'" in said
+    assert "skipped 2 broken links, such as 'b/nothing.png'" in said
     assert "1 links that lead out of the archive, such as 'out'" in said
 
 
@@ -145,7 +145,7 @@ def test_links_out_of_an_archive_are_refused(tmp_path: Path, target: str) -> Non
 
 def test_a_hard_link_to_nothing_is_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "x.tar", ("0.png", png()), ("1.png", link("2.png", tarfile.LNKTYPE)))
-    with pytest.raises(zoo.DataError, match=r"'1\.png' is a hard link to a file that is not in the archive"):
+    with pytest.raises(zoo.DataError, match=r"'1\.png' is a hard link to a file that does not precede it"):
         names(path)
 
 
@@ -165,7 +165,9 @@ def test_a_folder_is_read_once_whatever_leads_to_it(folder: Path) -> None:
     (folder / "c").symlink_to(outside)
     tree = tree_of(folder)
     assert [image.name for image in tree.images] == [*NAMES, "c/4.png"]
-    assert any("skipped 2 links to folders whose images are there under another name" in note for note in tree.notes)
+    assert any(
+        "skipped 2 links to folders whose images are already read under another name" in note for note in tree.notes
+    )
 
 
 def test_names_of_one_file_are_held_out_together(folder: Path) -> None:
@@ -210,8 +212,8 @@ def listening(path: Path) -> None:
     [
         (fifo, "not regular files"),
         (listening, "not regular files"),
-        (dangling, "links that lead to nothing"),
-        (circle, "links that lead to nothing"),
+        (dangling, "broken links"),
+        (circle, "broken links"),
     ],
 )
 def test_what_is_no_file_is_skipped_and_said(folder: Path, make: Callable[[Path], None], reason: str) -> None:
@@ -244,7 +246,7 @@ def test_images_of_other_formats_are_said(folder: Path) -> None:
         tar.add(folder, arcname=".")
     for path in (folder, packed):
         (note,) = tree_of(path).notes
-        assert "skipped 2 images of a format that is not read" in note
+        assert "skipped 2 images of an unsupported format" in note
 
 
 def test_a_folder_that_cannot_be_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,9 +279,9 @@ def test_small_and_transparent_images_are_said(folder: Path) -> None:
     (folder / "a" / "0.png").write_bytes(png(0, "LA", side=9))
     (folder / "a" / "1.png").write_bytes(png(0, side=9))
     said = list(images(folder, test="unused", size=8).split("train").survey())
-    assert said[0].startswith("1 of 4 images that were looked at, such as 'a/0.png', are partly transparent")
+    assert said[0].startswith("1 of 4 images that were checked, such as 'a/0.png', are partly transparent")
     assert "'background'" in said[0]
-    assert said[1].startswith("2 of 4 images that were looked at, such as 'b/2.png', are enlarged to 8")
+    assert said[1].startswith("2 of 4 images that were checked, such as 'b/2.png', are enlarged to 8")
 
 
 def test_names_that_are_no_text_have_a_fingerprint(folder: Path) -> None:

@@ -212,13 +212,18 @@ def test_the_root_is_sought_here_and_in_zoo_data(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "path", "array", "said"),
     [
-        ("gas", "gas/ethylene_CO.npy", np.zeros((30, 19)), r"float64 \[30, 19\], not numbers \[N, 16\]"),
-        ("gas", "gas/ethylene_CO.npy", np.random.default_rng(0).random((30, 16)), "16 columns when cleaned, not 8"),
+        ("gas", "gas/ethylene_CO.npy", np.zeros((30, 19)), r"float64 \[30, 19\], expected numbers \[N, 16\]"),
+        (
+            "gas",
+            "gas/ethylene_CO.npy",
+            np.random.default_rng(0).random((30, 16)),
+            "16 columns when cleaned, expected 8",
+        ),
         ("power", "power/data.npy", np.zeros((0, 8)), r"float64 \[0, 8\]"),
-        ("miniboone", "miniboone/data.npy", np.ones((30, 43)), "constant or holds no finite number"),
+        ("miniboone", "miniboone/data.npy", np.ones((30, 43)), "constant or has no finite number"),
         ("miniboone", "miniboone/data.npy", np.random.default_rng(0).random((9, 43)), "too few rows"),
-        ("miniboone", "miniboone/data.npy", np.full((30, 43), "x"), r"not numbers"),
-        ("bsds300", "BSDS300/test.npy", np.ones((30, 62)), r"\[30, 62\], not numbers \[N, 63\]"),
+        ("miniboone", "miniboone/data.npy", np.full((30, 43), "x"), r"expected numbers"),
+        ("bsds300", "BSDS300/test.npy", np.ones((30, 62)), r"\[30, 62\], expected numbers \[N, 63\]"),
         ("bsds300", "BSDS300/test.npy", np.full((30, 63), np.nan), "no finite number"),
     ],
 )

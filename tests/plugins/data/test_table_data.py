@@ -54,12 +54,12 @@ def surveyed(path: Path, x: Any, names: str | None = None, **more: Any) -> list[
         ("a,a,b", {"columns": ["a"]}, r"columns 0 and 1 are all named 'a'"),
         ("a,b,c", {"columns": ["a", 0]}, r"column 0 'a' is chosen twice"),
         ("a,b,c", {"columns": ["a"], "features": [0]}, r"'columns' and 'features' both choose column 0 'a'"),
-        (",b,c", {}, r"column 0 has no name of its own, as an index .*index=False.*'columns'"),
-        ("Unnamed: 0,b,c", {}, r"column 0 has no name of its own"),
+        (",b,c", {}, r"column 0 has no name, like an index .*index=False.*'columns'"),
+        ("Unnamed: 0,b,c", {}, r"column 0 has no name"),
         ("a,b,c", {"columns": ["bb"]}, r"no column 'bb'; did you mean 'b'\?"),
         ("a,b,c", {"columns": [3]}, r"no column 3: its columns are numbered 0 to 2"),
-        ("a,\x1b[2J,c", {}, r"x\.csv:1 column 1: a name is at most 200 printable letters"),
-        (f"a,{'b' * 201},c", {}, r"x\.csv:1 column 1: a name is at most 200 printable letters"),
+        ("a,\x1b[2J,c", {}, r"x\.csv:1 column 1: a column name must be at most 200 printable characters"),
+        (f"a,{'b' * 201},c", {}, r"x\.csv:1 column 1: a column name must be at most 200 printable characters"),
     ],
 )
 def test_columns_are_what_one_means(tmp_path: Path, header: str, more: dict[str, Any], message: str) -> None:
@@ -80,7 +80,7 @@ def test_what_is_not_chosen_may_be_called_anything(tmp_path: Path) -> None:
 
 def test_columns_chosen_by_number_are_the_same_in_both_files(tmp_path: Path) -> None:
     train, test = saved(tmp_path / "x.csv", "a,b\n1,2\n"), saved(tmp_path / "y.csv", "b,a\n1,2\n")
-    with pytest.raises(zoo.DataError, match="are not those of"):
+    with pytest.raises(zoo.DataError, match="must be those of"):
         table(train, columns=[0], test=str(test)).split("test")
     assert rows(table(train, columns=["a"], test=str(test)), "test") == [[2.0]]
 
@@ -116,9 +116,9 @@ def test_a_declared_delimiter_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a;b\n1,5;2\n", r"x\.csv:2 column 0 'a' has a comma in a number: write decimal points"),
+        ("a;b\n1,5;2\n", r"x\.csv:2 column 0 'a' has a comma in a number: use decimal points"),
         ("a;b\n1;2\n1.234,5;2\n", r"x\.csv:3 column 0 'a' has a comma in a number"),
-        ("a;b\n1;2\n3;4;5\n", r"x\.csv:3 has 3 columns, not 2"),
+        ("a;b\n1;2\n3;4;5\n", r"x\.csv:3 has 3 columns, expected 2"),
         (f"a,b\n1,2\n3,{SECRET}\n", r"x\.csv:3 column 1 'b' is not a number$"),
         ("a,b\n1,2\n3,1_000\n", r"x\.csv:3 column 1 'b' is not a number$"),
         ("a,b\n1,2\n\n-inf,4\n", r"x\.csv:4 column 0 'a' is not a finite number$"),
@@ -167,21 +167,21 @@ ODD: list[tuple[Callable[[Path], Path], str]] = [
     (unreadable, r"x\.csv cannot be read \(Is a directory\)"),
     (archived, "an archive of several"),
     (cut, "not an array of numbers"),
-    (named("x.npz", b""), r"must end in \.csv, \.tsv or \.npy"),
+    (named("x.npz", b""), r"expected a name ending in \.csv, \.tsv or \.npy"),
     (named("x.npy", b""), "not an array of numbers"),
     (named("x.npy", b"PK\x03\x04 no archive"), "not an array of numbers"),
-    (named("x.csv", b"a,b\n1,\xff\n"), r"x\.csv:2 is not text in UTF-8"),
+    (named("x.csv", b"a,b\n1,\xff\n"), r"x\.csv:2 is not UTF-8 text"),
     (named("x.csv", b"a,b\n1,\x002\n"), r"x\.csv:2"),
     (named("x.csv", b""), "is empty"),
     (array([[1.0, np.nan]]), "row 0, column 1 is not a finite number"),
     (array([[1.0, 1e60]]), r"row 0, column 1 is beyond 3.4e\+38"),
-    (array([[[1.0, 2.0]]]), r"float64 \[1, 1, 2\], not real numbers \[N, D\]"),
-    (array([1.0, 2.0]), r"float64 \[2\], not real numbers"),
+    (array([[[1.0, 2.0]]]), r"float64 \[1, 1, 2\], expected real numbers \[N, D\]"),
+    (array([1.0, 2.0]), r"float64 \[2\], expected real numbers"),
     (array([[1j, 2.0]]), "complex128"),
-    (array([["a", "b"]]), "not real numbers"),
+    (array([["a", "b"]]), "expected real numbers"),
     (array([[{}]]), "not an array of numbers"),
     (array(np.zeros((0, 2))), "has no rows"),
-    (array(np.zeros((2, 0))), "not real numbers"),
+    (array(np.zeros((2, 0))), "expected real numbers"),
 ]
 
 

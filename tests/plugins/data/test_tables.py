@@ -72,7 +72,7 @@ def test_an_event_with_given_columns_needs_no_file_where_it_is_declared() -> Non
 
 
 def test_wrong_choices_are_named(csv: Path, tmp_path: Path) -> None:
-    with pytest.raises(zoo.SpecError, match=r"the column 'b' cannot be modelled and given"):
+    with pytest.raises(zoo.SpecError, match=r"the column 'b' is in 'columns' and in 'features'"):
         table(csv, columns=["a", "b"], features=["c", "b"])
     with pytest.raises(zoo.DataError, match=r"x\.csv: 'columns' and 'features' both choose column 1 'b'"):
         table(csv, columns=["a", "b"], features=[1]).split("train")
@@ -80,11 +80,11 @@ def test_wrong_choices_are_named(csv: Path, tmp_path: Path) -> None:
         table(csv, features=["e"]).split("train")
     with pytest.raises(zoo.DataError, match=r"has no column besides its features to model"):
         _ = table(csv, features=["a", "b", "c", "d"]).event
-    with pytest.raises(zoo.DataError, match=r"has 3 columns besides its features, not 4"):
+    with pytest.raises(zoo.DataError, match=r"has 3 columns besides its features, expected 4"):
         table(csv, features=["a"], dims=4).split("train")
     other = tmp_path / "y.csv"
     other.write_text("a,b,d,c\n1,2,3,4\n")
-    with pytest.raises(zoo.DataError, match=r"the columns of .*y\.csv are not those of"):
+    with pytest.raises(zoo.DataError, match=r"the columns of .*y\.csv must be those of"):
         table(csv, features=["a"], test=str(other)).split("test")
     with pytest.raises(zoo.SpecError, match="features"):
         table(csv, features=[])

@@ -154,7 +154,7 @@ def test_a_factor_that_does_not_vary_is_left_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCORES)
 def test_factors_that_all_stand_still_have_no_score(name: str) -> None:
-    with pytest.raises(zoo.DataError, match=r"the score needs \d factors that vary, and of 2 only 0 do here"):
+    with pytest.raises(zoo.DataError, match=r"the score needs \d factors that vary, but only 0 of 2 do"):
         SCORES[name](np.random.default_rng(0).normal(size=(60, 2)), np.full((60, 2), 3))
 
 
@@ -434,7 +434,7 @@ def test_codes_that_are_not_finite_and_no_codes_have_no_score() -> None:
 def test_a_model_without_codes_and_data_without_factors_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="Mute does not encode"):
         metric(name).check(Mute(EVENT))
-    with pytest.raises(ValueError, match="the factors that 'point' is made from are not known"):
+    with pytest.raises(ValueError, match="the factors that 'point' is made from are unknown"):
         metric(name).check(Telling(zoo.Event("point", zoo.Shape(3))))
     metric(name).check(Telling())
 

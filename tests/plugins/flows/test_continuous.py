@@ -283,7 +283,7 @@ def test_a_model_with_an_adaptive_solver_is_copied() -> None:
 
 def test_what_cannot_be_solved_is_told() -> None:
     part, _ = linear(solver={"type": "adaptive", "rtol": 1e-10, "atol": 1e-10, "max_steps": 3})
-    with pytest.raises(zoo.ZooError, match="gave up between t = 0 and 1"):
+    with pytest.raises(zoo.ZooError, match="failed between t = 0 and 1"):
         part(inputs(part, 5))
 
 

@@ -90,10 +90,10 @@ def test_both_are_asked_for_by_name(run: Path) -> None:
         (("--metric", "ood"), "'data'"),
         (
             ("--metric", "ood", "--set", "evaluate.ood.data=digits"),
-            "the model is of point 2, 'digits' of image 1x8x8, levels 17",
+            "the model has point 2, 'digits' has image 1x8x8, levels 17",
         ),
         (("--metric", "odd"), "did you mean 'ood'?"),
-        (("--set", "evaluate.ood.data=digits"), "has 1 items, numbered from 0: there is no 'ood'"),
+        (("--set", "evaluate.ood.data=digits"), "has 1 items, numbered from 0: no item 'ood'"),
     ],
 )
 def test_what_is_missing_or_does_not_fit_is_said(run: Path, words: tuple[str, ...], said: str) -> None:

@@ -208,5 +208,5 @@ def test_channels_may_lie_last() -> None:
 
 
 def test_conv1x1_refuses_what_is_no_image() -> None:
-    with pytest.raises(zoo.SpecError, match=r"needs an image \[C, H, W\], not 5: use dense"):
+    with pytest.raises(zoo.SpecError, match=r"needs an image \[C, H, W\], got 5: use dense"):
         zoo.declare(zoo.Bijection, "conv1x1")(zoo.Shape(5))

@@ -56,5 +56,5 @@ def test_draws_are_a_function_of_the_parameters() -> None:
 
 @pytest.mark.parametrize("values", [{"weights": [1.0]}, {"means": [0.0] * 4}, {"scales": [1.0, 1.0]}], ids=str)
 def test_every_component_has_three_numbers(values: dict[str, Any]) -> None:
-    with pytest.raises(zoo.SpecError, match=r"there are \d weights, \d means and \d scales"):
+    with pytest.raises(zoo.SpecError, match=r"weights, means and scales must have equal lengths, got \d, \d and \d"):
         numbers(**values)

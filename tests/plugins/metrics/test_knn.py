@@ -98,7 +98,7 @@ def test_what_cannot_be_measured_is_refused() -> None:
         metric().check(Mute(EVENT))
     with pytest.raises(ValueError, match="'point' has no classes to predict"):
         metric().check(Turned(zoo.Event("point", zoo.Shape(3))))
-    with pytest.raises(ValueError, match="is given the label, which the codes are to predict"):
+    with pytest.raises(ValueError, match="is conditioned on the label, which the codes must predict"):
         metric().check(Labelled(EVENT))
     with pytest.raises(zoo.DataError, match="codes are not finite"):
         metric().remember(torch.tensor([[torch.nan, 1.0, 1.0]]), torch.tensor([0]), classes=1)

@@ -586,7 +586,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "axes": (lambda: Windows(Attention(8, 2), (4, 4), (2,)), "must have the same axes"),
     "masked window": (
         lambda: Windows(Attention(8, 2), (2, 2), (2, 2))(torch.zeros(1, 4, 8), mask=torch.ones(4, 4).bool()),
-        "takes no mask and no cache",
+        "supports no mask and no cache",
     ),
     "patches": (
         lambda: embeddings.Patches((3, 8, 9), (4, 4), 8),

@@ -225,14 +225,14 @@ def test_many_levels_are_wide_integers(name: str, levels: int) -> None:
 
 @pytest.mark.parametrize("name", OF_LEVELS)
 def test_levels_are_needed(name: str) -> None:
-    with pytest.raises(zoo.SpecError, match=f"likelihood '{name}': needs levels, and 'row' is continuous"):
+    with pytest.raises(zoo.SpecError, match=f"likelihood '{name}': needs levels, but 'row' is continuous"):
         likelihood(name)
-    with pytest.raises(zoo.SpecError, match="needs two levels or more, and 'row' has 1"):
+    with pytest.raises(zoo.SpecError, match="needs two levels or more, but 'row' has 1"):
         likelihood(name, zoo.Event("row", zoo.Shape(2), levels=1))
 
 
 def test_categories_are_counted() -> None:
-    with pytest.raises(zoo.SpecError, match="takes up to 256 levels, and 'row' has 257"):
+    with pytest.raises(zoo.SpecError, match="takes up to 256 levels, but 'row' has 257"):
         likelihood("categorical_levels", zoo.Event("row", zoo.Shape(2), levels=257))
 
 

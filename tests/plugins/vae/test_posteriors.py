@@ -280,7 +280,7 @@ ROULETTE: dict[str, Any] = {"type": "residual", "log_det": "roulette"}
         ({"transforms": ["act_norm", ROULETTE]}, zoo.Shape(2), "'residual' is random"),
         ({"transforms": ["act_norm"], "context": 3}, zoo.Shape(2), "no transform takes the context"),
         ({"transforms": [COUPLING]}, zoo.Shape(2), "declare 'context: 2'"),
-        ({"transforms": [COUPLING], "context": 3}, zoo.Shape(2), "2 numbers, not 3"),
+        ({"transforms": [COUPLING], "context": 3}, zoo.Shape(2), "2 numbers, got 3"),
     ],
 )
 def test_flow_refuses(node: dict[str, Any], latent: zoo.Shape, message: str) -> None:
@@ -334,7 +334,7 @@ def test_the_temperature_stays_unless_it_is_annealed() -> None:
 
 
 def test_a_least_temperature_above_the_first_is_refused() -> None:
-    with pytest.raises(zoo.SpecError, match=r"least temperature, 1, is above the first, 0\.67"):
+    with pytest.raises(zoo.SpecError, match=r"minimum temperature \(1\) must not exceed the initial one \(0\.67\)"):
         zoo.declare(Posterior, {"type": "categorical", "anneal": 0.1, "least": 1.0})(zoo.Shape(4, 3))
 
 

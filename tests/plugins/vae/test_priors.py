@@ -93,12 +93,12 @@ def likelihood(model: Any, x: Tensor) -> Tensor:
 
 
 UNFIT: list[tuple[Any, Any, str]] = [
-    ("categorical", "standard_normal", "posterior 'categorical' has categorical latents, and distribution"),
+    ("categorical", "standard_normal", "posterior 'categorical' has categorical latents, but distribution"),
     ("categorical", VAMP, "declare prior: uniform_categories"),
     ("categorical_straight_through", TRANSFORMED, "declare prior: uniform_categories"),
     ("diagonal_normal", "uniform_categories", "declare posterior: categorical"),
-    (FLOW, "uniform_categories", "prior 'uniform_categories' has categorical latents, and posterior 'flow' does not"),
-    ("diagonal_normal", "uniform", r"limited to \[0, 1\], and posterior 'diagonal_normal' is not"),
+    (FLOW, "uniform_categories", "prior 'uniform_categories' has categorical latents, but posterior 'flow' does not"),
+    ("diagonal_normal", "uniform", r"limited to \[0, 1\], but posterior 'diagonal_normal' is not"),
     ("full_normal", {"type": "transformed", "transforms": ["logit"]}, r"limited to \[0, 1\]"),
 ]
 
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused(posterior: Any, prior: Any, message: str) 
 
 
 def test_a_prior_of_categories_needs_two_sizes() -> None:
-    with pytest.raises(zoo.SpecError, match="latent: \\[20, 10\\], not 2"):
+    with pytest.raises(zoo.SpecError, match="latent: \\[20, 10\\], got 2"):
         vae(posterior="diagonal_normal", prior="uniform_categories")
 
 

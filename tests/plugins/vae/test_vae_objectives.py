@@ -311,7 +311,7 @@ def test_strata_by_columns_are_biased() -> None:
 
 @pytest.mark.parametrize("batch", [1, 8])
 def test_batches_that_cannot_be_strata_are_refused(batch: int) -> None:
-    with pytest.raises(zoo.UsageError, match=f"not of {batch}"):
+    with pytest.raises(zoo.UsageError, match=f"got {batch}"):
         run(model({"type": "tc", "data_size": 7}), data(batch))
 
 

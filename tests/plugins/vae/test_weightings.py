@@ -69,7 +69,7 @@ def test_what_is_annealed_weighs_the_divergence(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["linear_beta", "sigmoid_beta", "capacity"])
 def test_a_span_is_told_in_one_way(name: str) -> None:
-    with pytest.raises(zoo.SpecError, match=r"5 steps or a share of 0\.5 of the horizon"):
+    with pytest.raises(zoo.SpecError, match=r"'steps' \(5\) and 'share' \(0\.5\) cannot be combined"):
         weighting(name, steps=5, share=0.5)
 
 
@@ -290,7 +290,7 @@ def test_dynamic_raises_its_set_point_evenly() -> None:
 
 @pytest.mark.parametrize(("node", "message"), [
     ({"type": "control", "beta_min": 2.0, "beta_max": 1.0}, "below beta_max"),
-    ({"type": "control", "start": 20.0}, "above its most"),
+    ({"type": "control", "start": 20.0}, "below its maximum"),
     ({"type": "dynamic", "beta": 0.01}, "between beta_min"),
     ({"type": "dynamic", "ramp": 1.5}, "less than or equal to 1"),
     ({"type": "control", "integral": -0.001}, "greater than or equal to 0"),

@@ -24,6 +24,6 @@ class Controller(Component, nn.Module, AfterStep, ABC):
 
     @staticmethod
     def _gives(controller: Any, result: Any) -> str | None:
-        return None if result.dim() == 0 else f"its weight has shape {list(result.shape)}, not that of a scalar"
+        return None if result.dim() == 0 else f"its weight has shape {list(result.shape)}, expected a scalar"
 
     contracts: ClassVar[Mapping[str, Contract]] = {"forward": Contract(_takes, _gives)}

@@ -17,13 +17,13 @@ def says_what_it_is(part: Part[Any]) -> None:
     """The class has a docstring with a summary line for ``zoo list``; an ``Args:`` list names parameters that exist."""
     text = part.cls.__dict__.get("__doc__") or ""
     first = inspect.cleandoc(text).split("\n\n")[0]
-    require(bool(first), f"{part.cls.__qualname__} has no docstring: its first line is what zoo list shows")
-    require(first.rstrip().endswith((".", ":")), f"the docstring of {part.cls.__qualname__} begins with no sentence: "
-            f"'{first}'")  # fmt: skip
+    called = part.cls.__qualname__
+    require(bool(first), f"{called} has no docstring: its first line is what zoo list shows")
+    require(first.rstrip().endswith((".", ":")), f"the docstring of {called} must begin with a sentence, got '{first}'")
     taken = inspect.signature(part.cls.__init__).parameters
     for name, _ in arguments(inspect.cleandoc(text)):
-        require(name in taken, f"the docstring of {part.cls.__qualname__} describes '{name}', which is not a parameter"
-                f"{nearest(name, taken)}")  # fmt: skip
+        hint = nearest(name, taken)
+        require(name in taken, f"the docstring of {called} describes '{name}', which is not a parameter{hint}")
 
 
 def declaration_survives(part: Part[Any]) -> None:
@@ -31,8 +31,7 @@ def declaration_survives(part: Part[Any]) -> None:
     written = json.dumps(part.resolved())
     values = {key: value for key, value in json.loads(written).items() if key != "type"}
     again = json.dumps(part_of(installed(), part.cls, part.name, values).resolved())
-    require(again == written, f"what was declared as {written} is read again as {again}: let validators keep what they "
-            f"have made")  # fmt: skip
+    require(again == written, f"{written} is read back as {again}: validators must accept their own output")
 
 
 def has_a_schema(part: Part[Any]) -> None:
@@ -40,4 +39,6 @@ def has_a_schema(part: Part[Any]) -> None:
     try:
         json.dumps(parameters_of(part.cls).model_json_schema(by_alias=True))
     except Exception as error:
-        require(False, f"its parameters have no JSON Schema ({error}): give their types one, or take plainer types")
+        require(
+            False, f"its parameters have no JSON Schema ({error}): define one for their types, or use simpler types"
+        )

@@ -27,7 +27,7 @@ def learns_from_zero(conditioner: Conditioner) -> None:
         parameter.grad = None
     conditioner(_events(conditioner, 3)).sum().backward()
     gradients = [parameter.grad for parameter in conditioner.parameters() if parameter.grad is not None]
-    require(any(g.any() for g in gradients), "every gradient is zero at the start: let only the last layer be zero")
+    require(any(g.any() for g in gradients), "every gradient is zero at the start: only the last layer may be zero")
 
 
 @torch.no_grad()
@@ -36,11 +36,11 @@ def answers_each_sample_alone(conditioner: Conditioner) -> None:
     part = _livened(conditioner)
     x = _events(conditioner, 3)
     error = distance(part(x)[:1], part(x[:1]))
-    require(error <= 1e-10, "an answer depends on the rest of the batch")
+    require(error <= 1e-10, "an output depends on the rest of the batch")
     for channel in range(x.shape[1]):
         moved = x.clone()
         moved[:, channel] += 1.0
-        require(distance(part(moved), part(x)) > 0, f"channel {channel} of the input changes nothing")
+        require(distance(part(moved), part(x)) > 0, f"channel {channel} of the input has no effect")
 
 
 @torch.no_grad()
@@ -48,7 +48,7 @@ def compiles(conditioner: Conditioner) -> None:
     """``torch.compile(fullgraph=True)`` traces it without a graph break."""
     part = _livened(conditioner)
     x = _events(conditioner, 3)
-    require(distance(traced("forward", part.forward, x), part(x)) <= 1e-10, "compiled it gives other numbers")
+    require(distance(traced("forward", part.forward, x), part(x)) <= 1e-10, "it gives different results when compiled")
 
 
 def _livened(conditioner: Conditioner) -> Conditioner:

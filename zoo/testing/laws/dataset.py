@@ -42,9 +42,9 @@ def reading_is_a_function(dataset: Dataset) -> None:
         first, second, other = examples.read(chosen), examples.read(chosen), again.read(chosen)
         backwards = examples.read(chosen.flip(0))
         for name, x in first.items():
-            require(torch.equal(x, second[name]), f"'{name}' is another when it is read a second time: {split}")
-            require(torch.equal(x, other[name]), f"'{name}' is another from a second split of the same name: {split}")
-            require(torch.equal(x, backwards[name].flip(0)), f"'{name}' does not follow the order that was asked for")
+            require(torch.equal(x, second[name]), f"'{name}' differs when it is read a second time: {split}")
+            require(torch.equal(x, other[name]), f"'{name}' differs in a second split of the same name: {split}")
+            require(torch.equal(x, backwards[name].flip(0)), f"'{name}' does not follow the requested order")
 
 
 def splits_are_disjoint(dataset: Dataset) -> None:
@@ -58,7 +58,7 @@ def fingerprint_tells(dataset: Dataset) -> None:
     """The fingerprint is the same for the same data, and another for other data."""
     train, test = (dataset.split(split).fingerprint() for split in SPLITS)
     require(dataset.split("train").fingerprint() == train, "the fingerprint of the same split changes")
-    require(train != test, "the fingerprints of training and of test are the same: they tell nothing")
+    require(train != test, "the fingerprints of training and test are equal: they must identify the examples")
 
 
 def examples_lie_on_the_cpu(dataset: Dataset) -> None:
@@ -66,7 +66,7 @@ def examples_lie_on_the_cpu(dataset: Dataset) -> None:
     for split in SPLITS:
         examples = dataset.split(split)
         for name, x in examples.read(_some(examples)).items():
-            require(x.device.type == "cpu", f"'{name}' of the {split} split lies on {x.device}")
+            require(x.device.type == "cpu", f"'{name}' of the {split} split is on {x.device}, expected the CPU")
 
 
 def _some(examples: Examples) -> Tensor:

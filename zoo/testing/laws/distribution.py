@@ -70,7 +70,7 @@ def density_normalises(distribution: Distribution) -> None:
     total = grid.integral(grid.p)
     require(
         abs(total - 1.0) <= 1e-6,
-        f"the density integrates to {total:.8g}, not to one: check the normalising constant of log_prob, once for "
+        f"the density integrates to {total:.8g}, expected 1: check the normalising constant of log_prob, once for "
         "each of the event's numbers",
     )
 
@@ -89,7 +89,7 @@ def nothing_beyond_the_support(distribution: Distribution) -> None:
     log_p = distribution.log_prob(x.requires_grad_())
     require(
         log_p[0].isfinite() and (log_p[1:] == -math.inf).all(),
-        f"beyond the support, [{low:g}, {high:g}], log_prob is {log_p[1:].tolist()}: the density there is zero",
+        f"beyond the support, [{low:g}, {high:g}], log_prob is {log_p[1:].tolist()}, expected minus infinity",
     )
     if log_p.requires_grad:
         for gradient in torch.autograd.grad(log_p.sum(), [x, *distribution.parameters()], allow_unused=True):
@@ -149,7 +149,7 @@ def _require_zero(what: str, mean: Tensor, variance: Tensor) -> None:
     worst = float((mean.abs() / error.clamp(min=1e-12)).max())
     require(
         worst <= SIGMAS,
-        f"Stein's identity for g = {what} is off by {worst:.1f} standard errors: sample and log_prob are of "
+        f"Stein's identity for g = {what} is off by {worst:.1f} standard errors: sample and log_prob have "
         "different distributions",
     )
 
@@ -166,7 +166,8 @@ def draws_match_density(distribution: Distribution) -> None:
         gap = largest_gap(values, grid.axis, grid.cdf(dim))
         require(
             gap <= 2.2 / math.sqrt(DRAWS),
-            f"draws and density differ by {gap:.3g} in the distribution function: sample is not of log_prob's density",
+            f"draws and density differ by {gap:.3g} in the distribution function: sample does not follow the density "
+            "of log_prob",
         )
     log_p = distribution.log_prob(x)
     entropy = -grid.integral(torch.where(grid.p > 0, grid.p * grid.log_p, 0.0))
@@ -200,7 +201,7 @@ def draws_match_jointly(distribution: Distribution) -> None:
     require(
         found <= most,
         f"draws are an energy distance of {found:.3g} from draws of the density, where chance gives {most:.3g}: sample "
-        "is not of log_prob's density",
+        "does not follow the density of log_prob",
     )
 
 
@@ -223,5 +224,5 @@ def draw(distribution: Distribution, n: int, temperature: float = 1.0) -> Tensor
         torch.manual_seed(0)
         x = distribution.sample(n, temperature=temperature)
     if not isinstance(x, Tensor):
-        raise LawBroken(f"sample returns {type(x).__name__}, not a tensor")
+        raise LawBroken(f"sample returns {type(x).__name__}, expected a tensor")
     return x

@@ -22,7 +22,7 @@ def codes_each_sample_alone(net: Encoder | Decoder) -> None:
     for i in range(3):
         alone = part(x[i : i + 1])
         require_event("the output of one sample", alone, 1, part.out_shape)
-        require(distance(alone, y[i : i + 1]) <= 1e-9, "an answer depends on the rest of the batch")
+        require(distance(alone, y[i : i + 1]) <= 1e-9, "an output depends on the rest of the batch")
 
 
 @torch.no_grad()
@@ -34,7 +34,7 @@ def sees_all_of_its_input(net: Encoder | Decoder) -> None:
     for step in (8.0, -8.0):
         moved = part(x + step * torch.eye(x.numel(), dtype=x.dtype).reshape(-1, *part.in_shape))
         unchanged = (moved - part(x)).abs().flatten(1).amax(1) == 0
-        require(not unchanged.any(), f"number {int(unchanged.nonzero()[:1].sum())} of the input changes nothing")
+        require(not unchanged.any(), f"number {int(unchanged.nonzero()[:1].sum())} of the input has no effect")
 
 
 def gradients_reach_all(net: Encoder | Decoder) -> None:
@@ -61,7 +61,7 @@ def compiles(net: Encoder | Decoder) -> None:
     """``torch.compile(fullgraph=True)`` traces it without a graph break."""
     part = copy.deepcopy(net).double().eval()
     x = _inputs(part, 3)
-    require(distance(traced("forward", part.forward, x), part(x)) <= 1e-9, "compiled it gives other numbers")
+    require(distance(traced("forward", part.forward, x), part(x)) <= 1e-9, "it gives different results when compiled")
 
 
 def _inputs(net: Encoder | Decoder, n: int) -> Tensor:

@@ -40,7 +40,7 @@ def shows_what_is_kept(mask: Mask) -> None:
     shown = mask.show(kept)
     require_event("what is shown", shown, 3, mask.seen)
     for ours, theirs in zip(kept.unbind(0), shown.unbind(0), strict=True):
-        require(torch.isin(ours, theirs).all(), "show hides kept elements: pass on all that split keeps")
+        require(torch.isin(ours, theirs).all(), "show hides kept elements: return all that split keeps")
 
 
 def answers_for_what_is_changed(mask: Mask) -> None:
@@ -57,7 +57,7 @@ def answers_for_what_is_changed(mask: Mask) -> None:
     blocks = mask.answer(torch.cat((h, h + 2 * size), dim=1)).chunk(2, dim=1)
     require(
         torch.equal(blocks[0], once) and torch.equal(blocks[1], once + 2 * size),
-        "answer mixes the blocks: its first channels come from the first block of what was asked for",
+        "answer mixes the blocks: its first channels must come from the first requested block",
     )
 
 
@@ -72,7 +72,7 @@ def shown_and_answered_places_agree(mask: Mask) -> None:
     shown = mask.show(kept)[:, : mask.shape[0]]
     wanted = mask.merge(kept, torch.zeros_like(changed))
     require(torch.equal(shown, wanted), "show moves elements: kept ones at their own places, zeros at the others")
-    require(torch.equal(mask.answer(x), changed), "answer takes other places than the changed ones")
+    require(torch.equal(mask.answer(x), changed), "answer must take the changed places only")
 
 
 def _numbered(n: int, shape: Shape) -> Tensor:

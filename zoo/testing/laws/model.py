@@ -25,11 +25,11 @@ def objective_is_a_number(model: Model) -> None:
         terms = started(model).train()(batch_of(model), clock(player.name, 0))
         require(isinstance(terms, Terms), f"forward returns {type(terms).__name__}: return zoo.Terms")
         require(terms.loss.dim() == 0, f"the loss has shape {list(terms.loss.shape)}: return a scalar")
-        require(terms.loss.isfinite(), f"the loss of a model that has learned nothing is {terms.loss.item()}")
+        require(terms.loss.isfinite(), f"the loss of an untrained model is {terms.loss.item()}")
         for name, values in terms.logs.items():
             require(tuple(values.shape) in ((), (BATCH,)), f"the term '{name}' has shape {list(values.shape)}: log a "
                     f"scalar, or one number an example")  # fmt: skip
-            require(values.isfinite().all(), f"the term '{name}' of a model that has learned nothing is not finite")
+            require(values.isfinite().all(), f"the term '{name}' of an untrained model is not finite")
 
 
 def learns(model: Model) -> None:
@@ -39,11 +39,11 @@ def learns(model: Model) -> None:
         for player in model.players():
             before = {name: x.detach().clone() for name, x in model.named_parameters()}
             require(bool(names_of(model, player)), f"the player '{player.name}' has no parameters: '{player.match}' "
-                    f"matches none")  # fmt: skip
+                    f"matches no name")  # fmt: skip
             loss = step_of(model, player, step)
             require(loss.isfinite(), f"the loss of '{player.name}' is {loss.item()} after {step} steps")
             moved = [name for name, x in model.named_parameters() if not torch.equal(x, before[name])]
-            require(bool(moved), f"a step of '{player.name}' moves no parameter: the loss does not depend on them")
+            require(bool(moved), f"a step of '{player.name}' changes no parameter: the loss does not depend on them")
         model.after_step(clock("model", step))
 
 
@@ -76,7 +76,7 @@ def scores_each_example_alone(model: Model) -> None:
             alone = model.log_prob(one[model.event.name], model.given(one))
             error = distance(alone, log_p[index : index + 1])
             require(error <= 1e-3 * max(1.0, float(alone.abs())), f"the log_prob of an example is off by {error:.3g} "
-                    f"when it comes alone: it depends on the others in the batch, or on chance")  # fmt: skip
+                    f"when it is scored alone: it depends on the others in the batch, or on chance")  # fmt: skip
 
 
 def scoring_and_drawing_keep_state(model: Model) -> None:
@@ -98,7 +98,7 @@ def comes_back(model: Model) -> None:
         other = another(model).eval()
     stored = load(save({name: x.contiguous().clone() for name, x in model.state_dict().items()}))
     missing, unexpected = other.load_state_dict(stored, strict=False)
-    require(not (missing or unexpected), f"the model that its declaration builds has other entries than is stored: "
+    require(not (missing or unexpected), f"the model that its declaration builds has other entries than were saved: "
             f"{', '.join([*missing, *unexpected])}")  # fmt: skip
     try:
         theirs = _answers(other)
@@ -109,7 +109,7 @@ def comes_back(model: Model) -> None:
     for what, ours in _answers(model).items():
         require(
             torch.equal(ours, theirs[what]),
-            f"{what} is another after the model was stored and loaded: register what it needs as a parameter or a "
+            f"{what} differs after the model was saved and loaded: register what it needs as a parameter or a "
             "persistent buffer",
         )
 
@@ -193,5 +193,7 @@ def _require_values(event: Event, x: Tensor) -> None:
         require(x.is_floating_point() and bool(x.isfinite().all()), "the sample has numbers that are not finite")
         return
     low, high = float(x.min()), float(x.max())
-    require(not x.is_floating_point(), f"the event has {event.levels} levels: draw integers, not {x.dtype}")
-    require(low >= 0 and high < event.levels, f"the sample has levels {low:g} to {high:g}, not 0 to {event.levels - 1}")
+    require(not x.is_floating_point(), f"the event has {event.levels} levels: draw integers, got {x.dtype}")
+    require(
+        low >= 0 and high < event.levels, f"the sample has levels {low:g} to {high:g}, expected 0 to {event.levels - 1}"
+    )

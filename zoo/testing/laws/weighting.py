@@ -72,7 +72,7 @@ def terms_have_effect(weighting: Weighting) -> None:
     grows = False
     for step in range(0, HORIZON, 8):
         nll, kl, *_ = _differentiated(weighting, step, scale=1e3)[1:]
-        require((nll > 0).all(), f"in step {step} the loss does not grow with each nll: weigh the reconstruction")
+        require((nll > 0).all(), f"in step {step} the loss does not grow with each nll: weight the reconstruction")
         require((kl >= 0).all(), f"in step {step} a large divergence lowers the loss")
         grows |= bool((kl > 0).all())
     require(grows, "in no step does the loss grow with the divergence of every example and dimension")
@@ -82,7 +82,7 @@ def parameters_learn(weighting: Weighting) -> None:
     """The loss moves every number of every parameter."""
     gradients = _differentiated(weighting, 0, scale=10.0)[3:]
     for (name, _), gradient in zip(weighting.named_parameters(), gradients, strict=True):
-        require((gradient != 0).all(), f"the loss leaves '{name}' as it is: use all of it, undetached")
+        require((gradient != 0).all(), f"the loss does not depend on all of '{name}': use it without detach")
 
 
 def loss_is_finite(weighting: Weighting) -> None:
@@ -100,7 +100,7 @@ def weights_are_figures(weighting: Weighting) -> None:
         before = {name: value.clone() for name, value in weights.items()}
         for name, value in weights.items():
             require(value.dim() == 0 and bool(value.isfinite()), f"the weight '{name}' is not a finite scalar")
-            require(not value.requires_grad, f"the weight '{name}' leads back to a parameter: detach it")
+            require(not value.requires_grad, f"the weight '{name}' has a gradient: detach it")
         end_step(weighting, step)
         same = all(torch.equal(value, before[name]) for name, value in weights.items())
         require(same, "after_step changes weights that were returned: clone what forward reads of the state")
@@ -127,10 +127,10 @@ def order_is_free(weighting: Weighting) -> None:
         end_step(weighting, step)
         end_step(other, step)
         for a, b in zip((ours[0], *ours[1].values()), (theirs[0], *theirs[1].values()), strict=True):
-            require(near(a, b), "a batch in another order gives another loss or weight: take means over it")
+            require(near(a, b), "the order of a batch changes the loss or a weight: take means over the batch")
         state = state_of(other)
         same = all(near(value, state[name]) for name, value in state_of(weighting).items())
-        require(same, "a batch in another order leaves another state: take means over it")
+        require(same, "the order of a batch changes the state: take means over the batch")
 
 
 def dtype_follows(weighting: Weighting) -> None:
@@ -141,7 +141,7 @@ def dtype_follows(weighting: Weighting) -> None:
             loss, weights = take_step(part, step, dtype)
             held = [value for value in state_of(part).values() if value.is_floating_point()]
             found = {str(value.dtype) for value in (loss, *weights.values(), *held)}
-            require(found == {str(dtype)}, f"in {dtype} there are {', '.join(sorted(found))}: follow the terms' dtype")
+            require(found == {str(dtype)}, f"in {dtype} results are {', '.join(sorted(found))}: use the terms' dtype")
 
 
 @torch.no_grad()
@@ -158,11 +158,11 @@ def compiles(weighting: Weighting) -> None:
             except torch._dynamo.exc.TorchDynamoException as error:
                 raise LawBroken(
                     f"step {step} does not run as one graph that serves all steps: read the clock and the state as "
-                    f"tensors, branch on no value, call no .item() ({str(error).strip().splitlines()[0]})"
+                    f"tensors, do not branch on values or call .item() ({str(error).strip().splitlines()[0]})"
                 ) from None
             theirs = plain(terms, clock_at(step))
             for a, b in zip((ours[0], *ours[1].values()), (theirs[0], *theirs[1].values()), strict=True):
-                require(near(a, b), f"once compiled, step {step} gives other numbers")
+                require(near(a, b), f"when compiled, step {step} gives different results")
             end_step(weighting, step)
             end_step(plain, step)
 
@@ -187,7 +187,7 @@ def evaluation_keeps_state(weighting: Weighting) -> None:
     before = state_of(weighting)
     weighting(terms_of(weighting), clock_at(3))
     for name, value in state_of(weighting).items():
-        require(torch.equal(value, before[name]), f"forward changes '{name}' in evaluation: ask for self.training")
+        require(torch.equal(value, before[name]), f"forward changes '{name}' in evaluation: check self.training")
 
 
 @torch.no_grad()
@@ -197,7 +197,7 @@ def forward_waits_for_the_step(weighting: Weighting) -> None:
         terms, clock = terms_of(weighting, seed=step), clock_at(step)
         first, again = weighting(terms, clock), weighting(terms, clock)
         same = all(torch.equal(value, again[1][name]) for name, value in first[1].items())
-        require(same and torch.equal(first[0], again[0]), "forward moves the weights: move them in after_step")
+        require(same and torch.equal(first[0], again[0]), "forward changes the weights: change them in after_step")
         end_step(weighting, step)
 
 
@@ -218,7 +218,7 @@ def acts_once_a_step(weighting: Weighting) -> None:
         for name, value in state_of(weighting).items():
             require(
                 near(value, state[name]),
-                f"a batch in two parts leaves another '{name}': average over a step's examples, forget them after it",
+                f"a batch in two parts gives another '{name}': average over a step's examples, then clear them",
             )
 
 
@@ -248,4 +248,4 @@ def waits_for_no_value(weighting: Weighting) -> None:
             part.after_step(clock)
     except (NotImplementedError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise LawBroken(f"it asks for a tensor's value: take torch.where, and no .item() ({reason})") from None
+        raise LawBroken(f"it reads a tensor's value: use torch.where instead of .item() ({reason})") from None

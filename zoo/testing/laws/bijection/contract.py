@@ -124,8 +124,8 @@ def reset_forgets(bijection: Bijection, x: Tensor) -> None:
     for name, value in one.items():
         require(
             distance(value.double(), other[name].double()) <= 1e-9,
-            f"'{name}' depends on the order of the batches after reset, or on what came before it: forget all in "
-            "reset, and weigh the first batches by one over their number",
+            f"'{name}' depends on the order of the batches after reset, or on what came before it: clear all state in "
+            "reset, and weight the first batches by one over their number",
         )
 
 
@@ -255,7 +255,7 @@ def runs_on_meta(bijection: Bijection, x: Tensor) -> None:
         back, _ = part.inverse(z)
     except (NotImplementedError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise LawBroken(f"it does not run on the meta device: ask for no tensor's value ({reason})") from None
+        raise LawBroken(f"it does not run on the meta device: do not read tensor values ({reason})") from None
     require_event("z on the meta device", z, len(x), bijection.out_shape)
     require_event("x of inverse on the meta device", back, len(x), bijection.shape)
     require_per_sample("log_det on the meta device", log_det, len(x))
@@ -267,7 +267,7 @@ def compiles(bijection: Bijection, x: Tensor) -> None:
     z, _ = bijection(x)
     for name, direction, at in (("forward", bijection.forward, x), ("inverse", bijection.inverse, z)):
         for ours, theirs in zip(traced(name, direction, at), direction(at), strict=True):
-            require(distance(ours, theirs) <= 1e-10, f"{name} gives other numbers once it is compiled")
+            require(distance(ours, theirs) <= 1e-10, f"{name} gives different results when compiled")
 
 
 def traced(name: str, method: Callable[..., Any], *args: Any) -> Any:
@@ -278,6 +278,6 @@ def traced(name: str, method: Callable[..., Any], *args: Any) -> Any:
     except torch._dynamo.exc.TorchDynamoException as error:
         reason = str(error).strip().splitlines()[0]
         raise LawBroken(
-            f"{name} does not compile as one graph: branch on shapes and settings, not on values, and call no "
+            f"{name} does not compile as one graph: branch on shapes and settings, not on values, and do not call "
             f".item() ({reason})"
         ) from None

@@ -78,7 +78,7 @@ def _round_trip(bijection: Bijection, x: Tensor, tolerance: float) -> None:
     error = distance(there, -home)
     require(
         error <= tolerance * _scale(there) * x[0].numel(),
-        f"the log_dets of forward and inverse differ by {error:.3g}: they are each other's negative",
+        f"the log_dets of forward and inverse differ by {error:.3g}: they must be each other's negative",
     )
 
 

@@ -43,12 +43,14 @@ def temperature_has_effect(model: Causal) -> None:
     context = context_for(model, n)
     first, second = uniforms(model, n), uniforms(model, n, seed=1)
     warm, cool = (model.draw(first, context, t) for t in (1.0, COOL))
-    require(not torch.equal(warm, cool), "a lower temperature makes the same draws: divide logits by it, scale spreads")
+    require(
+        not torch.equal(warm, cool), "a lower temperature gives the same draws: divide logits by it, scale deviations"
+    )
     one, other = (model.draw(u, context, COLD) for u in (first, second))
     alike = float((one == other).double().mean())
     require(
         alike > 0.9,
-        f"at a temperature of {COLD:g} {1.0 - alike:.0%} of what is drawn is left to chance: let all chance go with it",
+        f"at a temperature of {COLD:g}, {1.0 - alike:.0%} of the draws are still random: scale all noise with it",
     )
 
 
@@ -73,8 +75,8 @@ def draws_follow(model: Causal) -> None:
         what = "draws" if known is None else f"completions of data known at {_known_places(known, model)}"
         require(
             off <= 5.0,
-            f"frequencies of {what} are {off:.1f} standard errors from what the conditionals say: draw by the "
-            "probabilities that are scored, given the numbers that are there",
+            f"frequencies of {what} are {off:.1f} standard errors from the conditionals: draw with the "
+            "probabilities that are scored, given the known numbers",
         )
 
 
@@ -129,8 +131,8 @@ def _masks(model: Causal) -> list[Tensor]:
 def _require_levels(model: Causal, x: Tensor) -> None:
     levels = levels_of(model)
     wanted = torch.uint8 if levels <= 256 else torch.int64
-    require(x.dtype == wanted, f"draws are {x.dtype}: of {levels} levels give {wanted}")
-    require((x.long() < levels).all() and (x.long() >= 0).all(), f"a draw is none of the {levels} levels")
+    require(x.dtype == wanted, f"draws are {x.dtype}, expected {wanted} for {levels} levels")
+    require((x.long() < levels).all() and (x.long() >= 0).all(), f"a draw is not one of the {levels} levels")
 
 
 def _require_known(name: str, x: Tensor, known: Known | None, model: Causal) -> None:
@@ -139,7 +141,7 @@ def _require_known(name: str, x: Tensor, known: Known | None, model: Causal) -> 
     wrong = ((x != known.x) & known.mask).flatten(1).any(0)
     if wrong.any():
         first = shown(int(wrong.nonzero()[0]), event_of(model).shape)
-        raise LawBroken(f"{name} draws the number at {first} anew, which is known: keep what is known")
+        raise LawBroken(f"{name} changes the known number at {first}: return known numbers unchanged")
 
 
 def _require_same(name: str, x: Tensor, wanted: Tensor, how: str, model: Causal) -> None:
@@ -149,8 +151,8 @@ def _require_same(name: str, x: Tensor, wanted: Tensor, how: str, model: Causal)
         first = int(wrong[ranks[wrong].argmin()])
         at = shown(first, event_of(model).shape)
         raise LawBroken(
-            f"{name} and number by number redraw differ at {at} ({how}): compute there what forward does, and draw by "
-            "the same uniform numbers"
+            f"{name} and redraw, number by number, differ at {at} ({how}): compute the same as forward, and draw "
+            "with the same uniform numbers"
         )
 
 

@@ -32,7 +32,7 @@ def log_prob_is_sum_of_conditionals(model: Causal) -> None:
     )
     for dtype in (torch.int64, torch.float64):
         error = distance(model.conditionals(x.to(dtype), context), log_p)
-        require(error <= EXACT, f"levels given as {dtype} have other conditionals: compare and look up by value")
+        require(error <= EXACT, f"levels of {dtype} have different conditionals: compare and look up by value")
 
 
 @torch.no_grad()
@@ -52,7 +52,7 @@ def normalises(model: Causal) -> None:
         return
     condition = expanded(context_for(model, 1), every.shape[0])
     total = float(model.log_prob(every, condition).exp().sum())
-    require(abs(total - 1.0) <= EXACT, f"the probabilities of all data sum to {total:.9g}, not to one")
+    require(abs(total - 1.0) <= EXACT, f"the probabilities of all data sum to {total:.9g}, expected 1")
 
 
 @torch.no_grad()
@@ -64,7 +64,7 @@ def answers_each_example_alone(model: Causal) -> None:
         for i in range(4):
             rows = slice(i, i + 1)
             error = distance(method(x[rows], map_condition(itemgetter(rows), context))[0], among[i])
-            require(error <= EXACT, f"{name} of an example change by {error:.3g} with the batch that it is in")
+            require(error <= EXACT, f"{name} of an example change by {error:.3g} with the rest of its batch")
 
 
 @torch.no_grad()
@@ -90,7 +90,9 @@ def dtype_follows(model: Causal) -> None:
         part, given = _to(model, dtype), _of_dtype(context, dtype)
         answers = (part.log_prob(x, given), part.conditionals(x, given), part.uniforms(3))
         found = {str(answer.dtype) for answer in answers}
-        require(found == {str(dtype)}, f"in {dtype} it answers in {', '.join(sorted(found))}: follow the parameters")
+        require(
+            found == {str(dtype)}, f"in {dtype} the outputs are {', '.join(sorted(found))}: use the parameters' dtype"
+        )
     part, given = _to(model, torch.float32), _of_dtype(context, torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
         require_per_sample("log_prob under autocast", part.log_prob(x, given), 3)
@@ -108,9 +110,9 @@ def runs_on_meta(model: Causal) -> None:
         log_prob, log_p = part.log_prob(x.to("meta"), given), part.conditionals(x.to("meta"), given)
     except (NotImplementedError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise LawBroken(f"it does not run on the meta device: ask for no tensor's value ({reason})") from None
+        raise LawBroken(f"it does not run on the meta device: do not read tensor values ({reason})") from None
     require_per_sample("log_prob on the meta device", log_prob, 3)
-    require(log_p.shape[-1] == levels_of(model), "on the meta device conditionals have another shape")
+    require(log_p.shape[-1] == levels_of(model), "on the meta device conditionals have a different shape")
 
 
 @torch.no_grad()
@@ -118,7 +120,7 @@ def compiles(model: Causal) -> None:
     """``torch.compile(fullgraph=True)`` traces ``log_prob`` without a graph break."""
     x, context = random_data(model, 3), context_for(model, 3)
     error = distance(traced("log_prob", model.log_prob, x, context), model.log_prob(x, context))
-    require(error <= EXACT, f"log_prob is {error:.3g} off once it is compiled")
+    require(error <= EXACT, f"log_prob is off by {error:.3g} when compiled")
 
 
 def _to(model: Causal, dtype: torch.dtype) -> Causal:

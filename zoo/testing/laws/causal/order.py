@@ -31,10 +31,10 @@ def nothing_leaks(model: Causal) -> None:
     shape, by = event_of(model).shape, blamed(model, leak)
     where = f"in {leak.mode} mode the conditional of {shown(leak.number, shape)}"
     if leak.of is None:
-        raise LawBroken(f"{where} changes with another example of the batch: take out statistics of batches", by)
+        raise LawBroken(f"{where} changes with another example of the batch: remove batch statistics", by)
     raise LawBroken(
-        f"{where} changes with {_the_other(model, leak.number, leak.of, shape)}: mask that out of what its parameters "
-        "are made of, or give another order by ranks()",
+        f"{where} changes with {_the_other(model, leak.number, leak.of, shape)}: mask it in the computation of its "
+        "parameters, or return another order from ranks()",
         by,
     )
 
@@ -64,9 +64,11 @@ def past_is_seen(model: Causal) -> None:
     past = ranks < ranks.unsqueeze(1)
     require(
         declared.dtype == torch.bool and declared.shape == past.shape,
-        f"sees() is {declared.dtype} {list(declared.shape)}: give booleans {list(past.shape)}",
+        f"sees() is {declared.dtype} {list(declared.shape)}: return booleans {list(past.shape)}",
     )
-    require(not (declared & ~past).any(), "sees() declares a number that is drawn later: keep it to what ranks() allow")
+    require(
+        not (declared & ~past).any(), "sees() declares a number that is drawn later: restrict it to what ranks() allow"
+    )
     found = torch.zeros_like(past)
     part = model
     for seed in range(TRIES):
@@ -82,8 +84,8 @@ def past_is_seen(model: Causal) -> None:
     number = _first((found ^ declared).any(1), ranks)
     missing, unexpected = declared[number] & ~found[number], found[number] & ~declared[number]
     raise LawBroken(
-        f"the conditional of {shown(number, shape)} {_differs(missing, unexpected, shape)}: let sees(), and what it is "
-        "put together from, be what the layers do"
+        f"the conditional of {shown(number, shape)} {_differs(missing, unexpected, shape)}: make sees() agree with "
+        "what the layers do"
     )
 
 
@@ -92,7 +94,7 @@ def checked_ranks(model: Causal) -> Tensor:
     ranks, D = model.ranks(), event_of(model).shape.size
     require(
         ranks.dtype == torch.int64 and list(ranks.shape) == [D] and ranks.device.type == "cpu",
-        f"ranks() is {ranks.dtype} {list(ranks.shape)} on {ranks.device.type}: give int64 [{D}] on the CPU",
+        f"ranks() is {ranks.dtype} {list(ranks.shape)} on {ranks.device.type}: return int64 [{D}] on the CPU",
     )
     return ranks
 
@@ -115,9 +117,9 @@ def _differs(missing: Tensor, unexpected: Tensor, shape: Shape) -> str:
     """The difference of found and declared dependencies, in words."""
     sides = []
     if missing.any():
-        sides.append(f"is declared to see {_listed(missing, shape)}, and never changes with that")
+        sides.append(f"is declared to depend on {_listed(missing, shape)}, but does not")
     if unexpected.any():
-        sides.append(f"changes with {_listed(unexpected, shape)}, and is not declared to see that")
+        sides.append(f"depends on {_listed(unexpected, shape)}, but is not declared to")
     return "; it ".join(sides)
 
 

@@ -55,7 +55,7 @@ def float32_is_enough(likelihood: Likelihood) -> None:
         exact = likelihood.log_prob(x, h.double())
         error = (single.log_prob(x, h).double() - exact).abs() - ROUNDING * exact.abs()
         worst = float(error.max())
-        require(worst <= NATS, f"log_prob in float32 is {worst:.3g} nats off: take no difference of rounded numbers")
+        require(worst <= NATS, f"log_prob in float32 is {worst:.3g} nats off: avoid differences of rounded numbers")
 
 
 @torch.no_grad()
@@ -66,9 +66,9 @@ def dtype_follows(likelihood: Likelihood) -> None:
         h, x = answers(likelihood, 3).to(dtype), ordinary(likelihood, 3)
         log_p, mean = part.log_prob(x.to(wanted) if x.is_floating_point() else x, h), part.mean(h)
         require_per_sample("log_prob", log_p, 3)
-        require(log_p.dtype == wanted, f"of {dtype} answers log_prob is {log_p.dtype}, not {wanted}")
-        require(mean.is_floating_point(), f"the mean is {mean.dtype}: give it on the scale of Event.unit")
-        require(dtype != wanted or mean.dtype == wanted, f"of {dtype} answers the mean is {mean.dtype}")
+        require(log_p.dtype == wanted, f"for {dtype} outputs log_prob is {log_p.dtype}, expected {wanted}")
+        require(mean.is_floating_point(), f"the mean is {mean.dtype}: return it on the scale of Event.unit")
+        require(dtype != wanted or mean.dtype == wanted, f"for {dtype} outputs the mean is {mean.dtype}")
 
 
 @torch.no_grad()
@@ -77,4 +77,4 @@ def compiles(likelihood: Likelihood) -> None:
     h, x, noise = answers(likelihood, 3), ordinary(likelihood, 3), likelihood.noise(3)
     for name, method, args in (("log_prob", likelihood.log_prob, (x, h)), ("draw", likelihood.draw, (h, noise))):
         error = distance(traced(name, method, *args).double(), method(*args).double())
-        require(error <= 1e-9, f"{name} gives other numbers once it is compiled")
+        require(error <= 1e-9, f"{name} gives different results when compiled")

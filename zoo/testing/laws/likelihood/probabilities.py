@@ -53,7 +53,7 @@ def probabilities_normalise(likelihood: Likelihood) -> None:
 def _require_one(what: str, total: Tensor, within: float) -> None:
     require(
         abs(float(total) - 1.0) <= within,
-        f"{what} sum to {float(total):.9g}, not to one: check the normalising constant, and that neighbouring levels "
+        f"{what} sum to {float(total):.9g}, expected 1: check the normalising constant, and that neighbouring levels "
         "share their edge",
     )
 
@@ -83,4 +83,4 @@ def bound_is_kept(likelihood: Likelihood) -> None:
         h = answers(likelihood, 8, scale)
         for x in (ordinary(likelihood, 8), drawn(likelihood, h), drawn(likelihood, h, temperature=0.0)):
             highest = float(likelihood.log_prob(x, h).max())
-            require(highest <= 1e-9, f"a log_prob is {highest:.3g}, and 'bounded' says that none is above zero")
+            require(highest <= 1e-9, f"a log_prob is {highest:.3g}, but 'bounded' declares that none is above zero")

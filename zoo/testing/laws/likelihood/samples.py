@@ -26,11 +26,13 @@ def draws_are_data(likelihood: Likelihood) -> None:
         x = drawn(likelihood, answers(likelihood, 4, scale))
         require_event("the draw", x, 4, event.shape)
         if event.levels is None:
-            require(x.dtype == torch.float64, f"in float64 a draw is {x.dtype}: draw in the dtype of the answer")
+            require(x.dtype == torch.float64, f"in float64 a draw is {x.dtype}: draw in the dtype of the output")
             require(x.isfinite().all(), "a draw is not finite")
             continue
         wanted = torch.uint8 if event.levels <= 256 else torch.int64
-        require(x.dtype == wanted, f"a draw of {event.levels} levels is {x.dtype}, not {wanted}: round it to levels")
+        require(
+            x.dtype == wanted, f"a draw of {event.levels} levels is {x.dtype}, expected {wanted}: round it to levels"
+        )
         require((x >= 0).all() and (x <= event.levels - 1).all(), "a draw is outside the levels: clamp it")
 
 
@@ -73,7 +75,7 @@ def temperature_scales_noise(likelihood: Likelihood) -> None:
     cold, warm = (_noise(likelihood, temperature) for temperature in (0.5, 1.0))
     require(
         list(warm.shape) == [3, likelihood.noise_size],
-        f"the noise has shape {list(warm.shape)}, not [3, {likelihood.noise_size}]: check noise_size",
+        f"the noise has shape {list(warm.shape)}, expected [3, {likelihood.noise_size}]: check noise_size",
     )
     require(warm.dtype == torch.float64, f"in float64 the noise is {warm.dtype}: draw in the dtype of the module")
     require(distance(cold, 0.5 * warm) <= 1e-9, "noise at temperature 0.5 is not half of that at 1: scale it")

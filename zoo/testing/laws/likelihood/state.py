@@ -69,8 +69,8 @@ def reset_forgets(likelihood: Likelihood) -> None:
     for name, value in one.items():
         require(
             distance(value, other[name]) <= 1e-9,
-            f"'{name}' depends on the order of batches after reset, or on what came before it: forget all in reset, "
-            "and weigh the first batches by one over their number",
+            f"'{name}' depends on the order of batches after reset, or on what came before it: clear all state in "
+            "reset, and weight the first batches by one over their number",
         )
 
 
