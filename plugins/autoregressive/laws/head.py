@@ -79,8 +79,8 @@ def draws_are_levels(head: Head) -> None:
             x = head.draw(h, u, temperature)
             found, wanted = (x.dtype, tuple(x.shape)), (torch.int64, (h.shape[0], head.together))
             require(found == wanted, f"draws are {found}; expected {wanted}")
-            inside = int(x.min()) >= 0 and int(x.max()) < (head.event.levels or 0)
-            require(inside, f"draws go from {int(x.min())} to {int(x.max())}, expected 0 to {head.event.levels - 1}")
+            least, most, last = int(x.min()), int(x.max()), (head.event.levels or 0) - 1
+            require(least >= 0 and most <= last, f"draws go from {least} to {most}, expected 0 to {last}")
 
 
 LAWS = Laws.of(
