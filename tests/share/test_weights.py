@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
+import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +20,7 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo.cli.app import app
+from zoo.distribution import WEIGHTS as DISTRIBUTION
 from zoo.errors import DataError
 from zoo.format.header import read_header
 from zoo.registry import discovery, shipped
@@ -200,6 +205,33 @@ def test_nobody_else_brings_weights_of_zoo(tmp_path: Path, monkeypatch: pytest.M
     (info / "entry_points.txt").write_text("[zoo.weights]\nzoo = evil\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert "realnvp-cifar10" not in shipped_weights()
+
+
+def test_a_spec_without_weights_is_compared_by_the_figures_that_it_names(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    result = CliRunner().invoke(app, ["compare", "realnvp-mnist", "realnvp", "-o", str(table)])
+    assert result.exit_code == 0, result.stderr
+    rows = {row["run"]: row for row in csv.DictReader(table.read_text().splitlines())}
+    assert float(rows["realnvp-mnist"]["bits_per_dim"]) == zoo.load_spec("realnvp-mnist").reached[0].value
+    assert rows["realnvp-mnist"]["parameters"] == "" and rows["realnvp"]["parameters"] == "259026"
+    assert CliRunner().invoke(app, ["compare", "glow-cifar10"]).exit_code == 2
+
+
+def test_the_distribution_brings_every_file(tmp_path: Path) -> None:
+    source = tmp_path / "weights"
+    shutil.copytree(ROOT / "weights", source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    how = ["--no-deps", "--no-build-isolation", "--no-index", "-w", str(tmp_path), str(source)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", *how], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.startswith(DISTRIBUTION.replace("-", "_"))
+    with zipfile.ZipFile(wheel) as packed:
+        names = set(packed.namelist())
+        points = next(name for name in names if name.endswith("entry_points.txt"))
+        assert "[zoo.weights]\nzoo = zoo_weights\n" in packed.read(points).decode()
+    assert {f"zoo_weights/{path.name}" for path in OWN.values()} < names
 
 
 # -- figures in a file ------------------------------------------------------------------------------------------------

@@ -17,9 +17,11 @@ from ..hub.address import is_address
 from ..inference.conditions import placeholder
 from ..inference.sample import sample
 from ..interfaces import Samples
+from ..registry.shipped import shipped_specs, shipped_weights
 from ..run.directory import model_file, trained_seconds
 from ..share.file import read_share
 from ..share.stored_spec import needs
+from ..spec import load_spec
 from .table_format import Sheet
 
 SAMPLES = 64
@@ -44,7 +46,12 @@ class Row:
 
 
 def compare(run_or_file: str | Path) -> Row:
-    """One row for each run or file, and sampling times: no data is read, and no Python file of a run is executed."""
+    """One row for each run or file, and sampling times: no data is read, and no Python file of a run is executed.
+
+    Of a shipped spec without trained weights here the figures that it says were reached.
+    """
+    if _without_weights(str(run_or_file)):
+        return _as_reached(str(run_or_file))
     share = read_share(model_file(run_or_file))
     header = share.header
     recorded = {
@@ -69,6 +76,19 @@ def compare(run_or_file: str | Path) -> Row:
         took = (time.perf_counter() - began) / SAMPLES
     count = sum(p.numel() for p in model.parameters())
     return Row(**recorded, parameters=count, seconds_per_sample=took)
+
+
+def _without_weights(target: str) -> bool:
+    """Whether a target is a shipped spec that has figures, and neither a run, a file nor weights."""
+    here = Path(target).exists() or target in shipped_weights()
+    return not here and target in shipped_specs() and bool(load_spec(target).reached)
+
+
+def _as_reached(name: str) -> Row:
+    """The row of a shipped spec by the figures that it says were reached."""
+    spec = load_spec(name)
+    figures = {one.metric: one.model_dump(include={"value", "n", "kind"}) for one in spec.reached}
+    return Row(name, spec.name, None, spec.train.steps, figures, None, None, data=spec.data.resolved())
 
 
 def sheets(rows: Sequence[Row], metrics: Sequence[str] = (), sort: str | None = None) -> list[Sheet]:
