@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import indent
 
 from ..catalogue.markdown import fenced, line
 from ..catalogue.queries import SpecLine
@@ -85,7 +84,9 @@ def _page(one: Exhibit) -> str:
         "## Parts",
         "\n".join(parts),
         "## Resolved",
-        f'??? "What `zoo show {name}` prints: every default is written out"\n\n{indent(resolved, "    ")}',
+        f"<details><summary>What <code>zoo show {line(name)}</code> prints: every default is written out</summary>",
+        resolved,
+        "</details>",
     ])  # fmt: skip
 
 
