@@ -16,14 +16,17 @@ import pytest
 from fake_plugins import point
 from typer.testing import CliRunner
 
+import zoo
 from zoo.catalogue.entries import Shelf
 from zoo.catalogue.queries import catalogue
 from zoo.cli.app import app
 from zoo.registry.discovery import PLUGINS, found
 from zoo.registry.registry import Registry
 from zoo.registry.shipped import shipped_specs
+from zoo.share.file import export
 from zoo.site.build import pages, sources
 from zoo.site.component_pages import path_of, path_of_kind
+from zoo.spec import load_spec
 
 DOCS = Path(__file__).parents[2] / "docs"
 TOYS = Path(__file__).parents[1] / "zoo-toys"
@@ -72,11 +75,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Documented:
     """The whole site, once. Two plugins of strangers are installed beside zoo's."""
     home = tmp_path_factory.mktemp("docs")
     (home / "documented_masks.py").write_text(STRANGER)
+    spec = load_spec("realnvp-2d")
+    drawn = export(home / "flow.safetensors", spec, zoo.build(spec).eval(), step=0, data=None)
     points = [*entry_points(group=PLUGINS), point("acme", "documented_masks"), point("toys", "zoo_toys", "zoo-toys")]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(TOYS)
         patch.syspath_prepend(home)
         patch.setattr("zoo.catalogue.queries.found", lambda: found(points))
+        patch.setattr("zoo.site.build.shipped_weights", lambda: {"realnvp-2d": drawn})
         registry = Registry(found(points))
         for module in ("catalogue.describe", "site.build"):
             patch.setattr(f"zoo.{module}.installed", lambda: registry)
@@ -107,7 +113,8 @@ def test_pages_say_which_laws_hold(made: dict[str, str]) -> None:
 
 def test_pages_lead_to_each_other(made: dict[str, str]) -> None:
     assert "[realnvp](../../models/realnvp.md)" in made[path_of(("bijection", "affine_coupling"))]
-    assert "[`affine_coupling`](../reference/bijection/affine_coupling.md)" in made["models/realnvp.md"]
+    assert '<a href="../reference/bijection/affine_coupling.html">affine_coupling</a>' in made["models/realnvp.md"]
+    assert "[`adamw`](../reference/optimizer/adamw.md)" in made["models/realnvp.md"]
     assert "| `mask` | [mask](../mask.md) |  |" in made[path_of(("bijection", "affine_coupling"))]
     assert "[vae-dsprites](vae-dsprites.md)" in made["models/beta-vae.md"]
 
@@ -134,6 +141,13 @@ def test_words_stay_words(built: Documented) -> None:
     text = (built.folder / "reference/mask/acme.own.html").read_text()
     link = '<a href="../distribution/standard_normal.html"><code>standard_normal</code></a>'
     assert rf"<code>\nosuch{{x}}</code> of &lt;b&gt;*all*&lt;/b&gt; | [more](nowhere.md) ({link})." in text
+
+
+def test_a_model_with_weights_has_a_picture(built: Documented) -> None:
+    assert (built.folder / "pictures/realnvp-2d.png").read_bytes().startswith(b"\x89PNG")
+    assert '<img src="../pictures/realnvp-2d.png"' in (built.folder / "models/realnvp-2d.html").read_text()
+    assert '<img src="pictures/realnvp-2d.png"' in (built.folder / "models.html").read_text()
+    assert "<img" not in (built.folder / "models/vae.html").read_text()
 
 
 def test_every_formula_is_set(built: Documented, shelves: list[Shelf]) -> None:

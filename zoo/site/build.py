@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from posixpath import dirname, relpath
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -19,11 +20,13 @@ from ..catalogue.queries import catalogue, specs
 from ..distribution import install_hint
 from ..errors import PluginError, UsageError, ZooError
 from ..registry.registry import installed
+from ..registry.shipped import shipped_weights
 from ..storage.atomic import make_directory, remove
 from . import spec_pages
 from .component_pages import Reference
 from .markup import highlighting, html_of
 from .navigation import Entry, above, around, tree
+from .pictures import pictures
 from .reading import Reading, broken, read
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ EXTRA = {
 }
 """Modules that the extra ``docs`` brings, and what installs each."""
 CONTENTS = "site.yaml"
-PICTURES = (".png", ".svg")
+IMAGES = (".png", ".svg")
 THEME = Path(__file__).parent / "theme"
 INDEX = "search-index.js"
 MARK = ".zoo-site"
@@ -74,12 +77,13 @@ def build(folder: Path) -> Site:
     require()
     if not _may_be_replaced(folder):
         raise UsageError(f"{folder} exists and was not built by zoo docs: choose another folder")
-    found, place = sources(pages()), folder.absolute()
+    drawn, problems = pictures(shipped_weights())
+    found, place = sources(pages(drawn), drawn), folder.absolute()
     try:
         make_directory(place.parent)
         with TemporaryDirectory(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent) as aside:
             site = Path(aside, "site")
-            problems = _write(found, site)
+            problems += _write(found, site)
             (site / MARK).touch()
             remove(folder)
             site.rename(place)
@@ -95,15 +99,15 @@ def require() -> None:
         raise PluginError(f"the documentation needs {', '.join(missing)}: {install_hint('docs')}")
 
 
-def pages() -> dict[str, str]:
-    """Path -> Markdown of the generated pages."""
+def pages(pictures: Collection[str] = ()) -> dict[str, str]:
+    """Path -> Markdown of the generated pages; the specs in ``pictures`` have one."""
     shelves = catalogue()
     shown = spec_pages.exhibits(specs(shelves))
-    return spec_pages.pages(shown) | Reference(shelves, installed(), spec_pages.users(shown)).pages()
+    return spec_pages.pages(shown, pictures) | Reference(shelves, installed(), spec_pages.users(shown)).pages()
 
 
-def sources(made: Mapping[str, str]) -> Sources:
-    """The pages that come with zoo, and those that were made."""
+def sources(made: Mapping[str, str], pictures: Mapping[str, Path] = MappingProxyType({})) -> Sources:
+    """The pages that come with zoo, and those that were made, with the pictures of specs."""
     home = Path(str(resources.files("zoo.docs")))
     written = {path.name: path.read_text(encoding="utf-8") for path in sorted(home.glob("*.md"))}
     listed = yaml.safe_load((home / CONTENTS).read_text(encoding="utf-8"))
@@ -115,7 +119,8 @@ def sources(made: Mapping[str, str]) -> Sources:
         listed["title"],
         listed["description"],
         {**written, **made},
-        {path.name: path for path in home.iterdir() if path.suffix in PICTURES},
+        {path.name: path for path in home.iterdir() if path.suffix in IMAGES}
+        | {spec_pages.picture_of(name): file for name, file in pictures.items()},
         [*contents, *tree(made)],
         [f"{CONTENTS}: '{page}' {problem}" for page, problem in sorted(wrong.items())],
     )

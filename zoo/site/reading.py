@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 HEADINGS = ("h1", "h2", "h3")
 SILENT = ("svg", "math", "details")
 """Elements whose text is not searched."""
-BLOCKS = ("p", "li", "td", "th", "pre", "br", "summary", "dt", "dd", "figcaption")
+BLOCKS = ("p", "li", "td", "th", "pre", "br", "summary", "div", "small")
+"""Elements that end a word."""
 
 
 @dataclass
