@@ -78,7 +78,7 @@ if TYPE_CHECKING:
         wrong_context,
     )
     from .plot.density import density_picture, density_problem
-    from .plot.images import heat_map, image_grid, image_problem
+    from .plot.images import heat_map, image_grid, image_groups, image_problem
     from .progress import advanced, counted
     from .registry.part import Part, named
     from .registry.registry import declare
@@ -99,7 +99,7 @@ _HOMES = {
     "errors": ("DamagedFile", "DataError", "Diverged", "PluginError", "SpecError", "UsageError", "ZooError"),
     "plot.density": ("density_picture", "density_problem"),
     "distribution": ("install_hint",),
-    "plot.images": ("heat_map", "image_grid", "image_problem"),
+    "plot.images": ("heat_map", "image_grid", "image_groups", "image_problem"),
     "event": ("Event",),
     "share.file": ("load",),
     "progress": ("advanced", "counted"),
@@ -126,9 +126,9 @@ __all__ = [
     "RunningStatistics", "Sampler", "Samples", "SamplesEntries", "SamplesMeans", "Schedule", "Scores", "Settings",
     "Shape", "Sink", "Solves", "Spec", "SpecError", "TakesContext", "Terms", "TrainingState", "UsageError",
     "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "counted", "declare",
-    "density_picture", "density_problem", "encoded", "gather_over_processes", "heat_map", "image_grid", "image_problem",
-    "install_hint", "load", "load_spec", "map_condition", "mean_over_processes", "migration", "misshapen", "named",
-    "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
+    "density_picture", "density_problem", "encoded", "gather_over_processes", "heat_map", "image_grid", "image_groups",
+    "image_problem", "install_hint", "load", "load_spec", "map_condition", "mean_over_processes", "migration",
+    "misshapen", "named", "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

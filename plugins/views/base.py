@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import itemgetter
 
 import torch
 from torch import Tensor
 
-from zoo import Batch, Condition, Model, Quantizes, Reconstructs, image_grid, image_problem, map_condition
+from zoo import Batch, Condition, Model, Quantizes, Reconstructs, image_groups, image_problem, map_condition
 
 PIECE = 500
 """Examples or codes per call of a model."""
@@ -55,9 +56,10 @@ class Codes:
             [self.reconstructs.expect(z[rows], map_condition(itemgetter(rows), context)) for rows in parts]
         )
 
-    def picture(self, images: Tensor, columns: int, captions: list[str] | None = None) -> Tensor:
-        """Images on the scale of `zoo.Event.unit` in a grid with this many columns, as one ``[3, H, W]`` of bytes."""
-        return image_grid(images, self.model.event, columns, captions or ())
+    def rows(self, z: Tensor, columns: int, context: Condition | None = None, captions: Sequence[str] = ()) -> Tensor:
+        """The images of codes ``[N * columns, size]`` as a picture ``[3, H, W]`` of bytes whose rows are not broken."""
+        images = torch.unflatten(self.expect(z, context), 0, (-1, 1, columns))
+        return image_groups(images, self.model.event, captions=captions)
 
 
 def continuous(model: Model, view: str) -> None:

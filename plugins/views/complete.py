@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from zoo import Batch, Completes, Known, Model, View, component, image_grid, image_problem
+from zoo import Batch, Completes, Known, Model, View, component, image_groups, image_problem
 
 from .base import first
 
@@ -16,13 +16,13 @@ Hidden = Literal["top", "bottom", "left", "right", "middle"]
 _FLIPS: dict[str, list[int]] = {"none": [], "rows": [2], "columns": [3], "both": [2, 3]}
 
 
-@component("complete")
+@component("complete", added={"n": 8})
 class Complete(View):
     r"""Completions: examples, their visible part, and several completions by the model.
 
     .. math:: x_{\mathrm{hidden}} \sim p(x_{\mathrm{hidden}} \mid x_{\mathrm{known}})
 
-    for each of the first ``n`` examples. An autoregressive model samples each number given only the known numbers
+    for each of the first examples, in one row. An autoregressive model samples each number given only the known numbers
     before it in its order; a caption says which share of the known numbers it cannot see, 100 % if the top is hidden
     and rows are generated from the top.
 
@@ -34,6 +34,7 @@ class Complete(View):
         draws: The number of completions of each example.
         flip: Reverse rows, columns or both before the model sees the image, and back afterwards, so that the last
             numbers come first; for a model of data that looks the same both ways.
+        n: The number of examples, unless another one is asked for.
 
     References: van den Oord et al., Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759, fig. 9.
 
@@ -52,6 +53,7 @@ class Complete(View):
         share: Annotated[float, Field(gt=0, lt=1)] = 0.5,
         draws: Annotated[int, Field(ge=1, le=20)] = 4,
         flip: Literal["none", "rows", "columns", "both"] = "none",
+        n: PositiveInt = 8,
     ) -> None:
         super().__init__(model)
         if not isinstance(model, Completes):
@@ -62,7 +64,7 @@ class Complete(View):
             raise ValueError(problem)
         self.completes: Completes = model
         self.known = ~_hidden(hidden, share, tuple(model.event.shape))
-        self.draws, self.dims = draws, _FLIPS[flip]
+        self.draws, self.dims, self.default_n = draws, _FLIPS[flip], n
 
     @torch.no_grad()
     def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
@@ -76,7 +78,7 @@ class Complete(View):
         rows = torch.cat([torch.stack([unit, torch.where(mask, unit, torch.nan)], dim=1), drawn], dim=1)
         unseen = float(self.completes.unseen(self._flipped(mask[:1])))
         captions = [f"{100 * unseen:.0f} % unseen", *[""] * (x.shape[0] - 1)] if unseen > 0 else []
-        return image_grid(rows.flatten(0, 1), event, self.draws + 2, captions)
+        return image_groups(rows.unsqueeze(1), event, captions=captions)
 
     def _completed(self, shown: Batch, mask: Tensor, temperature: float) -> Tensor:
         """Each example completed several times, ``[n, draws, *shape]``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from zoo import Batch, Model, View, component
@@ -13,7 +13,7 @@ from zoo import Batch, Model, View, component
 from .base import Codes, continuous, first, unconditional
 
 
-@component("interpolate")
+@component("interpolate", added={"n": 72})
 class Interpolate(View):
     r"""Interpolations from one example to another, on the straight line between their codes.
 
@@ -25,6 +25,7 @@ class Interpolate(View):
 
     Args:
         steps: The number of values of t, the images in a row.
+        n: The number of images, unless another one is asked for.
 
     References: Kingma and Dhariwal, Glow, 2018, arXiv:1807.03039, fig. 5.
 
@@ -36,12 +37,12 @@ class Interpolate(View):
     torch.Size([3, 102, 152])
     """
 
-    def __init__(self, model: Model, *, steps: Annotated[int, Field(ge=2, le=100)] = 9) -> None:
+    def __init__(self, model: Model, *, steps: Annotated[int, Field(ge=2, le=100)] = 9, n: PositiveInt = 72) -> None:
         super().__init__(model)
         continuous(model, "an interpolation")
         unconditional(model, "an interpolation")
         self.codes = Codes(model)
-        self.steps = steps
+        self.steps, self.default_n = steps, n
 
     @torch.no_grad()
     def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
@@ -51,4 +52,4 @@ class Interpolate(View):
         z = torch.unflatten(self.codes.encode(first(data, 2 * pairs)), 0, (pairs, 2))  # [pairs, 2, L]
         t = torch.linspace(0.0, 1.0, self.steps, dtype=z.dtype, device=z.device).unsqueeze(1)
         between = torch.lerp(z[:, :1], z[:, 1:], t)  # [pairs, steps, L]
-        return self.codes.picture(self.codes.expect(between.flatten(0, 1)), self.steps)
+        return self.codes.rows(between.flatten(0, 1), self.steps)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 
-from zoo import Batch, Model, View, component
+from zoo import Batch, Model, View, component, image_grid
 
 from .base import Codes, continuous, unconditional
 
 
-@component("manifold")
+@component("manifold", added={"n": 225})
 class Manifold(View):
     r"""Manifold: the images of a grid of two-dimensional codes, each cell equally likely under a standard normal.
 
@@ -21,6 +22,9 @@ class Manifold(View):
     with :math:`\Phi` the distribution function of the standard normal, in a square of at most ``n`` images, s a side;
     the first number increases to the right, the second one upwards. Data and temperature have no effect. ValueError for
     a model that does not reconstruct images, is conditional, or has other codes.
+
+    Args:
+        n: The number of images, unless another one is asked for.
 
     References: Kingma and Welling, Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114, fig. 4.
 
@@ -32,13 +36,14 @@ class Manifold(View):
     torch.Size([3, 152, 152])
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, n: PositiveInt = 225) -> None:
         super().__init__(model)
         continuous(model, "a manifold")
         unconditional(model, "a manifold")
         self.codes = Codes(model)
         if self.codes.size != 2:
             raise ValueError(f"needs codes of two numbers, got {self.codes.size}")
+        self.default_n = n
 
     @torch.no_grad()
     def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
@@ -46,4 +51,5 @@ class Manifold(View):
         u = (torch.arange(side, dtype=torch.float64) + 0.5) / side
         z = torch.special.ndtri(u).to(self.codes.zeros(1))
         up, right = torch.meshgrid(z.flip(0), z, indexing="ij")
-        return self.codes.picture(self.codes.expect(torch.stack([right, up], dim=-1).flatten(0, 1)), side)
+        images = self.codes.expect(torch.stack([right, up], dim=-1).flatten(0, 1))
+        return image_grid(images, self.model.event, side)

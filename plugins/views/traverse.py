@@ -15,7 +15,7 @@ from .base import Codes, continuous, first, pieces
 
 @component("traverse")
 class Traverse(View):
-    r"""Latent traversal: the effect of each dimension of a code, one dimension a row.
+    r"""Latent traversal: the effect of each dimension of a code, in a row of images.
 
     .. math:: z' = (z_1, \dots, z_{i-1}, v, z_{i+1}, \dots, z_L), \qquad v = -r, \dots, r
 
@@ -64,7 +64,7 @@ class Traverse(View):
             row[:, dimension] = values
         swept = rows.flatten(0, 1)  # [dimensions * steps, L]
         context = map_condition(lambda x: x.expand(swept.shape[0], *x.shape[1:]), context)
-        return self.codes.picture(self.codes.expect(swept, context), self.steps, list(captions.values()))
+        return self.codes.rows(swept, self.steps, context, list(captions.values()))
 
     def _start(self, data: Batch | None) -> tuple[Tensor, Condition | None, dict[int, str]]:
         """A code ``[1, L]``, its context, and the dimensions to traverse, each with its caption."""

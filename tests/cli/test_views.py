@@ -19,7 +19,7 @@ import zoo
 from zoo.assembly import build as assembly
 from zoo.cli.app import app
 from zoo.inference.views import first_examples
-from zoo.plot.images import image_grid
+from zoo.plot.images import image_grid, image_groups
 from zoo.share.file import export
 from zoo.spec import load_spec
 
@@ -107,10 +107,16 @@ def test_data_stands_above_its_reconstruction(unit: zoo.Event) -> None:
 
 
 def test_many_examples_break_into_rows_and_blanks_are_white(unit: zoo.Event) -> None:
+    """Of 20 examples seven are in a row, each above its reconstruction, and the last place is empty."""
     data = {"image": examples([[-4.0, -4.0]] * 20)}
-    shown = codes_in(view("reconstruct", Halves(unit)).draw(18, 1.0, data), 4, 16)
-    assert (shown[:2] < 0).all() and (shown[2:, :2] < 0).all()
-    assert (shown[2:, 2:] == 4.0).all()
+    picture = view("reconstruct", Halves(unit)).draw(20, 1.0, data)
+    pair = 2 * (SIDE + 2)
+    assert picture.shape[1] == 3 * pair + 2 * 10 + 2
+    for row in range(3):
+        top = row * (pair + 10)
+        shown = codes_in(picture[:, top : top + pair + 2], 2, 7)
+        assert (shown[:, :6] < 0).all()
+        assert (shown[:, 6] < 0).all() if row < 2 else (shown[:, 6] == 4.0).all()
 
 
 def test_a_traversal_sweeps_each_number_alone_around_an_example(unit: zoo.Event) -> None:
@@ -288,9 +294,9 @@ def test_a_view_is_of_what_was_held_out_or_else_trained_on(validation: float, tm
 
     spec = tiny_spec(**DRAWN, validation=validation)
     kept, held = sources(spec.data().split("train"), validation, torch.device("cpu"))
-    shown = first_examples(held if validation else kept, 12)
+    shown = first_examples(held if validation else kept, 32)
     assert shown is not None
-    alone = image_grid(torch.cat([shown["image"]] * 2) / 16, tiny_flow().event, 12)
+    alone = image_groups(torch.stack([shown["image"] / 16] * 2, dim=1).unsqueeze(2), tiny_flow().event)
     drawn = pixels(zoo.train(spec, runs=tmp_path).directory / "samples" / "reconstruct-step-4.png")
     rows = torch.from_numpy(drawn.copy()).permute(2, 0, 1)[:, :, -alone.shape[2] :]
     assert torch.equal(rows, alone)  # a flow gives back what it was given
@@ -298,13 +304,32 @@ def test_a_view_is_of_what_was_held_out_or_else_trained_on(validation: float, tm
 
 def test_the_declared_view_is_drawn_of_a_run(run: Path, tmp_path: Path) -> None:
     columns = {}
-    for name, change in {"spec": [], "changed": ["--set", "train.views=[{type: traverse, steps: 2}]"]}.items():
+    for name, change in {"spec": [], "changed": ["--set", "train.views=[{type: traverse, steps: 2, most: 5}]"]}.items():
         assert invoke("sample", run, "--view", "traverse", "-o", tmp_path / f"{name}.png", *change).exit_code == 0
         columns[name] = pixels(tmp_path / f"{name}.png").shape
-    assert columns["spec"][0] == 3 * 50 + 2 and columns["changed"][0] == 16 * 50 + 2
+    assert columns["spec"][0] == 3 * 50 + 2 and columns["changed"][0] == 5 * 50 + 2
     assert 1.5 < columns["spec"][1] / columns["changed"][1] < 2.0
     assert invoke("sample", run, "--view", "interpolate", "-n", 9, "-o", tmp_path / "i.png").exit_code == 0
     assert pixels(tmp_path / "i.png").shape[:2] == (52, 452)
+
+
+@pytest.mark.parametrize(
+    ("words", "n"),
+    [
+        (["--view", "reconstruct"], 32),
+        (["--view", "reconstruct", "-n", "3"], 3),
+        (["--view", "reconstruct", "--set", "train.views=[{type: reconstruct, n: 5}]"], 5),
+        (["--view", "traverse"], 12),
+    ],
+)
+def test_a_view_has_a_number_of_its_own(run: Path, tmp_path: Path, words: list[str], n: int) -> None:
+    """What is asked for comes first, then the declared view's number, then that of the spec."""
+    drawn = invoke("sample", run, *words, "-o", tmp_path / "x.png", "--json")
+    assert json.loads(drawn.stdout)["n"] == n
+    if "reconstruct" in words:
+        height, width, _ = pixels(tmp_path / "x.png").shape
+        pairs = (height - 2 + 10) // 110 * ((width - 2) // 50)
+        assert n <= pairs < 2 * n
 
 
 def test_what_a_view_says_is_a_users_error(run: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import zoo
 from zoo.errors import UsageError
-from zoo.plot.images import TILE, density_map, grid, picture, shades, write_png
+from zoo.plot.images import TILE, density_map, grid, grouped, picture, shades, write_png
 
 DIGITS = zoo.Event("image", zoo.Shape(1, 8, 8), levels=17)
 PLANE = zoo.Event("point", zoo.Shape(2))
@@ -45,6 +45,36 @@ def test_grid_is_square_and_row_by_row(n: int, rows: int, columns: int) -> None:
         centre = drawn[:, index // columns * side + side // 2, index % columns * side + side // 2]
         assert (centre == round(index / 20 * 255)).all()
     assert (drawn[:, 0] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("n", "rows", "columns", "width", "height"), [(8, 8, 1, 6, 1), (64, 22, 3, 6, 1), (20, 3, 7, 1, 2)]
+)
+def test_groups_stay_together_near_a_square(n: int, rows: int, columns: int, width: int, height: int) -> None:
+    """Groups of ``width`` by ``height`` images are in rows and columns, apart where they have several images."""
+    images = torch.arange(n).double().reshape(n, 1, 1, 1, 1, 1).expand(n, height, width, 1, TILE, TILE) / n
+    drawn = grouped(images)
+    down, right = (side * (TILE + 2) + (10 if side > 1 else 0) for side in (height, width))
+    gaps = (10 if height > 1 else 0), (10 if width > 1 else 0)
+    assert drawn.shape == (3, rows * down - gaps[0] + 2, columns * right - gaps[1] + 2)
+    for index in range(n):
+        top, left = index // columns * down + 2, index % columns * right + 2
+        group = drawn[:, top : top + height * (TILE + 2) - 2, left : left + width * (TILE + 2) - 2]
+        assert set(group.flatten().tolist()) <= {round(index / n * 255), 255}
+        assert (group[:, 0, 0] == round(index / n * 255)).all() and (group[:, -1, -1] == group[:, 0, 0]).all()
+
+
+def test_a_caption_stands_left_of_its_group() -> None:
+    """In two columns of two: only the columns with a caption have a margin, and the ink is at its group's height."""
+    images = torch.zeros(4, 1, 2, 1, TILE, TILE)
+    plain = grouped(images, 2)
+    drawn = grouped(images, 2, captions=["", "", "low", ""])
+    margin = drawn.shape[2] - plain.shape[2]
+    assert margin > 0 and drawn.shape[1] == plain.shape[1]
+    ink = _ink(drawn)[:, :margin].sum(1) > 0
+    assert ink[TILE + 4 :].any() and not ink[: TILE + 4].any()
+    rows = grouped(images.reshape(2, 2, 2, 1, TILE, TILE), 1, rows=["one", "two"])
+    assert all((half[:, :20].sum() > 0) for half in _ink(rows).tensor_split(4))
 
 
 def test_grid_keeps_colours_and_large_images() -> None:

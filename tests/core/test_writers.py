@@ -229,3 +229,10 @@ def test_a_value_is_read(event: zoo.Event, text: str, value: Any) -> None:
 def test_what_is_not_a_value_of_an_entry_is_refused(event: zoo.Event, text: str, said: str) -> None:
     with pytest.raises(zoo.ZooError, match=said):
         read_entry(event, text)
+
+
+@pytest.mark.parametrize("held", [entries(CLIP), entries(COLOUR_CLIP), entries(IMAGE, TEXT), entries(IMAGE)])
+@pytest.mark.parametrize("n", [2, 64])
+def test_pictures_of_draws_are_near_a_square(held: dict[str, zoo.Event], n: int) -> None:
+    _, height, width = entries_picture(batch(held, n), held).shape
+    assert 1 / 3 <= width / height <= 3

@@ -118,7 +118,9 @@ def _check_row(one: Check) -> list[str]:
 @command("sample")
 def sample(
     target: Target,
-    n: Annotated[int | None, typer.Option("-n", min=1, help="Number of draws; by default the spec's.")] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", min=1, help="Number of draws; by default the spec's, or the view's.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(

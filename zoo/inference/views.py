@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -45,9 +46,11 @@ def view_file(
     device: str = "auto",
     trust: bool = False,
 ) -> Drawn:
-    """Write a view of a run or a share file, with the parameters of its spec, if any."""
+    """Write a view of a run or a share file, with the parameters of its spec; ``n`` is by default the view's."""
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
-    return _picture_file(run_or_file, output, drawn_by(_view_of(opened.spec, view)), opened, seed, overrides)
+    built = built_view(_view_of(opened.spec, view), opened.model, seed)
+    opened = replace(opened, n=n or built.default_n or opened.n)
+    return _picture_file(run_or_file, output, drawn_by(built), opened, seed, overrides)
 
 
 def density_file(
@@ -82,17 +85,25 @@ def draw_picture(
     write_whole(path, lambda aside: write_png(image, aside))
 
 
-def drawn_by(view: Part[View]) -> Picture:
-    """The picture of a view; UsageError if the view refuses."""
+def built_view(view: Part[View], model: Model, seed: int) -> View:
+    """A view of a model; UsageError if it refuses the model."""
+    with torch.no_grad(), trusted(), seeded(device_of(model), seed, "view"):
+        try:
+            built: View = view(model)
+        except SpecError as error:
+            raise UsageError(error.problems[0].message) from None
+    return built
+
+
+def drawn_by(view: View) -> Picture:
+    """The picture of a view; UsageError if the view refuses what it is given."""
 
     def draw(model: Model, n: int, temperature: float, data: Batch | None) -> Tensor:
         try:
-            built: View = view(model)
-            return built.draw(n, temperature, data)
-        except SpecError as error:
-            raise UsageError(error.problems[0].message) from None
+            return view.draw(n, temperature, data)
         except ValueError as error:
-            raise UsageError(view.problem(str(error)).message) from None
+            message = str(error) if view.declaration is None else view.declaration.problem(str(error)).message
+            raise UsageError(message) from None
 
     return draw
 

@@ -68,18 +68,28 @@ def number(value: float) -> str:
     return f"{value + 0.0:.4g}"
 
 
-def captioned(image: Tensor, captions: Sequence[str]) -> Tensor:
-    """An image ``[3, H, W]`` of bytes with a caption left of each of its rows, which are of one height."""
+def captioned(image: Tensor, captions: Sequence[str], heights: Sequence[float] = ()) -> Tensor:
+    """An image ``[3, H, W]`` of bytes with captions left of it, at these heights; else one for each of its rows, which
+    are of one height.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     _, H, _W = image.shape
-    font = ImageFont.load_default(TEXT)
-    width = math.ceil(max(font.getlength(text) for text in captions)) + 2 * TICK
+    font, width = ImageFont.load_default(TEXT), caption_width(captions)
     margin = Image.new("RGB", (width, H), WHITE)
     pen = ImageDraw.Draw(margin)
-    for index, text in enumerate(captions):
-        pen.text((width - TICK, (index + 0.5) * H / len(captions)), text, fill=BLACK, font=font, anchor="rm")
+    heights = heights or [(index + 0.5) * H / len(captions) for index in range(len(captions))]
+    for text, height in zip(captions, heights, strict=True):
+        pen.text((width - TICK, height), text, fill=BLACK, font=font, anchor="rm")
     return in_a_row(from_pil(margin), image.cpu())
+
+
+def caption_width(captions: Sequence[str]) -> int:
+    """The width in pixels of the margin that captions need."""
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(TEXT)
+    return math.ceil(max(font.getlength(text) for text in captions)) + 2 * TICK
 
 
 def in_a_row(*images: Tensor) -> Tensor:

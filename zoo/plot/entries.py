@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..event import Event
 from ..interfaces import Batch
-from .axes import captioned, from_pil, to_pil
-from .images import grid, has_picture, image_problem, picture, shades, to_bytes
+from .axes import from_pil, to_pil
+from .images import grid, grouped, has_picture, image_problem, picture, shades, to_bytes
 
 BOX, POINT = ("x0", "y0", "x1", "y1"), ("x", "y")
 """Columns of entries ``[N, 4]`` and ``[N, 2]`` that are drawn: parts of the width and height from the top left."""
@@ -56,13 +56,13 @@ def picture_problem(entries: Mapping[str, Event]) -> str | None:
 def entries_picture(batch: Batch, entries: Mapping[str, Event]) -> Tensor:
     """Draws as an RGB image ``[3, H, W]`` of bytes.
 
-    A draw of an image with a text has a row of its own with the text as its caption; boxes and points are drawn on the
-    image of their draw, or on white; a clip is a row of frames; a segmentation has a colour for each class.
+    A text is the caption of the image of its draw; boxes and points are drawn on that image, or on white; a clip is a
+    row of frames; a segmentation has a colour for each class.
     """
     (name, main), *others = entries.items()
     x = batch[name]
     if is_clip(main):
-        return grid(_pixels(x.flatten(0, 1), main), columns=main.shape[0])
+        return grouped(torch.unflatten(_pixels(x.flatten(0, 1), main), 0, (len(x), 1, main.shape[0])))
     marks = [(entry, batch[other]) for other, entry in [(name, main), *others] if is_marks(entry)]
     texts = [entry.text(batch[other]) for other, entry in others if is_text(entry)]
     if not (marks or texts or is_mask(main)):
@@ -73,7 +73,7 @@ def entries_picture(batch: Batch, entries: Mapping[str, Event]) -> Tensor:
     if not texts:
         return grid(images)
     captions = [" | ".join(line.replace("\n", " ")[:CAPTION] for line in of_one) for of_one in zip(*texts, strict=True)]
-    return captioned(grid(images, columns=1), captions)
+    return grouped(images[:, None, None], captions=captions)
 
 
 def frames_of(x: Tensor, event: Event) -> list[np.ndarray]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import UsageError
 from ..event import Event
-from .axes import INK, Span, captioned, to_pil
+from .axes import INK, Span, caption_width, captioned, in_a_row, to_pil
 from .histogram import chart
 
 TILE = 48
 """Smaller images are enlarged by a whole factor to at least this many pixels."""
+GAP, GUTTER = 2, 10
+"""Pixels between two images, and further ones between two groups of several."""
 MAP = 320
 MOST_IMAGES = 1024
 """Images that one picture has room for."""
@@ -64,6 +68,27 @@ def image_grid(x: Tensor, event: Event, columns: int, captions: Sequence[str] = 
     return captioned(drawn, captions) if captions else drawn
 
 
+def image_groups(x: Tensor, event: Event, *, captions: Sequence[str] = (), rows: Sequence[str] = ()) -> Tensor:
+    """Groups of images on the scale of `Event.unit`, ``[N, R, C, *shape]``, as an RGB image ``[3, H, W]`` of bytes.
+
+    The R x C images of a group stay together; the groups are in as many columns as bring the picture nearest to a
+    square, row by row. What is not finite is white. ValueError for data that are not images.
+
+    Args:
+        captions: A text for each group, left of it.
+        rows: A text for each of the R rows of a group, at the left edge of the picture.
+
+    >>> import torch, zoo
+    >>> event = zoo.Event("image", zoo.Shape(1, 48, 48), levels=2)
+    >>> image_groups(torch.zeros(8, 1, 2, 1, 48, 48), event).shape    # four rows of two groups, each of two images
+    torch.Size([3, 202, 212])
+    """
+    problem = image_problem(event)
+    if problem is not None:
+        raise ValueError(problem)
+    return grouped(torch.unflatten(unit_shades(x.flatten(0, 2), event), 0, x.shape[:3]), captions=captions, rows=rows)
+
+
 def shades(x: Tensor, event: Event) -> Tensor:
     """Values of an event between 0 and 1."""
     return unit_shades(event.unit(x, torch.float64), event)
@@ -80,18 +105,65 @@ def unit_shades(x: Tensor, event: Event) -> Tensor:
 
 
 def grid(images: Tensor, columns: int | None = None) -> Tensor:
-    """Images ``[N, C, H, W]`` between 0 and 1, row by row: in a square, unless it is said how many are in a row."""
-    N, _C, H, W = images.shape
+    """Images ``[N, C, H, W]`` between 0 and 1, row by row, in this many columns: by default near a square."""
+    return grouped(images[:, None, None], columns)
+
+
+def grouped(
+    images: Tensor, columns: int | None = None, *, captions: Sequence[str] = (), rows: Sequence[str] = ()
+) -> Tensor:
+    """Groups ``[N, R, C, channels, H, W]`` between 0 and 1, in this many columns of groups: by default near a square.
+
+    Captions are as in `image_groups`.
+    """
+    N, R, C, _, H, W = images.shape
     scale = max(1, math.ceil(TILE / max(H, W)))
-    tiles = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3).expand(N, 3, -1, -1)
-    gap, columns = 2, columns or math.ceil(math.sqrt(N))
-    rows = math.ceil(N / columns)
-    h, w = H * scale + gap, W * scale + gap
-    canvas = torch.ones(3, rows * h + gap, columns * w + gap, dtype=torch.float64)
-    for index, tile in enumerate(tiles):
-        top, left = index // columns * h + gap, index % columns * w + gap
-        canvas[:, top : top + H * scale, left : left + W * scale] = tile
-    return to_bytes(canvas)
+    tiles = images.repeat_interleave(scale, -2).repeat_interleave(scale, -1).expand(N, R, C, 3, -1, -1)
+    h, w = H * scale + GAP, W * scale + GAP
+    height, width = R * h + (GUTTER if R > 1 else 0), C * w + (GUTTER if C > 1 else 0)
+    margin = sum(caption_width([text]) for text in captions if text) // N
+    columns = columns or near_square(N, height, width + margin)
+    canvas = torch.ones(3, math.ceil(N / columns) * height + GAP, columns * width + GAP, dtype=torch.float64)
+    for index, group in enumerate(tiles):
+        for (row, column), tile in zip(np.ndindex(R, C), group.flatten(0, 1), strict=True):
+            top, left = index // columns * height + row * h + GAP, index % columns * width + column * w + GAP
+            canvas[:, top : top + H * scale, left : left + W * scale] = tile
+    image = to_bytes(canvas[:, : canvas.shape[1] - height + R * h, : canvas.shape[2] - width + C * w])
+    if captions:
+        image = _captioned_columns(image, captions, columns, height, width, R * h)
+    if rows:
+        tops = range(0, image.shape[1] - GAP, height)
+        heights = [top + (row + 0.5) * h + GAP / 2 for top in tops for row in range(R)]
+        image = captioned(image, [*rows] * len(tops), heights)
+    return image
+
+
+def near_square(n: int, height: int, width: int) -> int:
+    """The number of columns in which ``n`` pictures of this size are nearest to a square.
+
+    >>> near_square(64, 10, 10), near_square(64, 10, 60), near_square(3, 10, 60)
+    (8, 3, 1)
+    """
+
+    def lengthening(columns: int) -> Fraction:
+        ratio = Fraction(columns * width, math.ceil(n / columns) * height)
+        return max(ratio, 1 / ratio)
+
+    return min(range(n, 0, -1), key=lengthening)
+
+
+def _captioned_columns(
+    image: Tensor, captions: Sequence[str], columns: int, height: int, width: int, shown: int
+) -> Tensor:
+    """An image of groups, each with its caption, of which ``shown`` pixels of the height are images."""
+    parts = []
+    for column in range(columns):
+        of_column = captions[column::columns]
+        end = image.shape[2] if column == columns - 1 else (column + 1) * width
+        part = image[:, :, column * width : end]
+        heights = [row * height + (shown + GAP) / 2 for row in range(len(of_column))]
+        parts.append(captioned(part, of_column, heights) if any(of_column) else part)
+    return in_a_row(*parts)
 
 
 def density_map(points: Tensor) -> Tensor:

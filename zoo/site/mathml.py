@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import html
-import re
 from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from math_core import LatexToMathML
 
-_FORMULA = re.compile(
-    r'<span class="arithmatex">\\\((?P<inline>.*?)\\\)</span>'
-    r'|<div class="arithmatex">\s*\\\[(?P<display>.*?)\\\]</div>',
-    re.DOTALL,
-)
-
 
 class Formula(Exception):
     """A formula is not LaTeX; the message says why."""
-
-
-def set_formulas(page: str) -> tuple[str, list[str]]:
-    """HTML with the formulas of ``pymdownx.arithmatex`` as MathML, and the problems of those that cannot be set, which
-    are unchanged.
-    """
-    problems: list[str] = []
-
-    def put(match: re.Match[str]) -> str:
-        display = match["display"] is not None
-        latex = html.unescape(match["display"] if display else match["inline"]).strip()
-        try:
-            return mathml(latex, display)
-        except Formula as wrong:
-            problems.append(f"the formula {latex!r}: {wrong}")
-            return f"<code>{html.escape(latex)}</code>"
-
-    return _FORMULA.sub(put, page), problems
 
 
 def mathml(latex: str, display: bool) -> str:

@@ -135,7 +135,7 @@ class Train(Described):
     sample_every: PositiveInt | None = None
     """Steps between two pictures of samples; null for none."""
     views: list[Part[View]] = []
-    """Further pictures besides the samples, of held-out examples if there are some."""
+    """Further pictures besides the samples, of held-out examples if there are some, as many as each view takes."""
     sinks: list[Part[Sink]] = []
     """Further destinations of figures and pictures, besides the run directory."""
 

@@ -15,12 +15,14 @@ from ..interfaces.dataset import Dataset
 from ..interfaces.likelihood import Likelihood
 from ..interfaces.model import Model
 from ..interfaces.networks import Conditioner, Decoder, Encoder
+from ..interfaces.view import View
 from ..interfaces.weighting import Weighting
 from ..registry.part import Part, example_of, part_of
 from ..registry.registry import declare, installed
 from ..shape import Shape
 from .errors import LawBroken
 from .kind_laws import SHAPES, own_laws
+from .pictured import pictured
 from .with_context import given
 
 PAIRS = (
@@ -58,8 +60,11 @@ BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
     Likelihood: tuple((event,) for event in EVENTS),
     Dataset: ((),),
     Model: tuple((event,) for event in (*EVENTS, *LABELLED, *PAIRED)),
+    View: tuple((model,) for model in pictured()),
 }
 """What parents give the components of those kinds of `zoo.interfaces` that take no single shape."""
+CHOOSY = (View,)
+"""Kinds whose components may refuse all of it: a view may be of one class of models."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def declared_cases(cls: type[Component], **examples: Any) -> Iterator[Case]:
 def _taken(label: str, part: Part[Any]) -> Iterator[Case]:
     battery = battery_of(kind_of(part.cls))
     found = [case for case in (Case(label, part, given) for given in battery) if takes(case)]
-    if not found:
+    if not found and kind_of(part.cls) not in CHOOSY:
         shapes = ", ".join(map(_shown, battery))
         raise LawBroken(f"{kind_name(kind_of(part.cls))} '{part.name}' supports none of the shapes {shapes}")
     yield from found

@@ -17,6 +17,7 @@ from ..interfaces.likelihood import Likelihood
 from ..interfaces.mask import Mask
 from ..interfaces.model import Model
 from ..interfaces.networks import Conditioner, Decoder, Encoder
+from ..interfaces.view import View
 from ..interfaces.weighting import Weighting
 from ..registry.registry import installed
 from .cases import BATTERIES, Case, cases_of, declared_cases
@@ -33,6 +34,7 @@ from .laws.by_kind import (
     LIKELIHOOD_LAWS,
     MASK_LAWS,
     MODEL_LAWS,
+    VIEW_LAWS,
     WEIGHTING_LAWS,
     applying_to_causal,
 )
@@ -159,6 +161,7 @@ KINDS: Mapping[type[Component], Laws] = {
     Decoder: Laws(DECODER_LAWS, BATTERIES[Decoder]),
     Dataset: Laws(DATASET_LAWS, BATTERIES[Dataset]),
     Model: Laws(MODEL_LAWS, BATTERIES[Model]),
+    View: Laws(VIEW_LAWS, BATTERIES[View]),
 }
 """The laws of the kinds of `zoo.interfaces`, which import no laws themselves."""
 

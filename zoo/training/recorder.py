@@ -14,7 +14,7 @@ from ..engine.runtime import Choices
 from ..errors import ZooError
 from ..format.metadata import Parents
 from ..inference.sample import draw, entries_by
-from ..inference.views import draw_picture, drawn_by, first_examples
+from ..inference.views import built_view, draw_picture, drawn_by, first_examples
 from ..inference.writers import default_ending
 from ..interfaces import Batch, Model, Samples, map_condition
 from ..plot.curves import changing, curves, weights_in
@@ -104,9 +104,11 @@ class Journal:
         """Draw the declared views of a model, with examples of a source."""
         asked = self.spec.sample
         data = first_examples(source, VIEWED) if self.spec.train.views else None
-        for view in self.spec.train.views:
-            path = self.directory / run.SAMPLES / f"{view.name}-step-{step}.png"
-            n, temperature, seed = shown_of(asked.n, model.event), asked.temperature, self.spec.train.seed
+        temperature, seed = asked.temperature, self.spec.train.seed
+        for part in self.spec.train.views:
+            path = self.directory / run.SAMPLES / f"{part.name}-step-{step}.png"
+            view = built_view(part, model, seed)
+            n = shown_of(view.default_n or asked.n, model.event)
             draw_picture(drawn_by(view), model, path, n=n, temperature=temperature, seed=seed, data=data)
 
     def curves(self) -> None:

@@ -15,9 +15,10 @@ from ...interfaces.likelihood import Likelihood
 from ...interfaces.mask import Mask
 from ...interfaces.model import Model
 from ...interfaces.networks import Conditioner, Decoder, Encoder
+from ...interfaces.view import View
 from ...interfaces.weighting import Weighting
 from ...registry.part import Part
-from . import component, conditioner, dataset, distribution, encoder, mask, model, weighting
+from . import component, conditioner, dataset, distribution, encoder, mask, model, view, weighting
 from .bijection import contract, maths
 from .causal import data, draws, numbers, order
 from .likelihood import numerics, probabilities, samples, state
@@ -146,6 +147,12 @@ MODEL_LAWS: Mapping[str, Callable[[Model], None]] = _by_name(
     model.comes_back,
 )
 """Each takes a new model."""
+
+VIEW_LAWS: Mapping[str, Callable[[View], None]] = _by_name(
+    view.picture_is_rgb,
+    view.picture_is_near_a_square,
+)
+"""Each takes a view of a model that is not trained."""
 
 DECODER_LAWS: Mapping[str, Callable[[Decoder], None]] = dict(ENCODER_LAWS)  # type: ignore[arg-type]
 """Each takes a new decoder: the laws are those of encoders."""
