@@ -47,7 +47,7 @@ def test_further_parameters_are_held_as_well() -> None:
 
 
 def test_what_is_no_component_is_told() -> None:
-    with pytest.raises(zoo.UsageError, match="no laws of an optimizer"):
+    with pytest.raises(zoo.UsageError, match="no laws for an optimizer"):
         check_component(zoo.declare(zoo.Optimizer, "adam").cls)
 
 

@@ -316,3 +316,14 @@ def test_export_stores_halves_without_the_figures_of_other_weights(tmp_path: Pat
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return zoo.train(zoo.load_spec("realnvp-2d", small=True), runs=tmp_path_factory.mktemp("runs")).directory
+
+
+def test_a_view_of_shipped_weights_reads_the_data_that_they_name(tmp_path: Path) -> None:
+    """And not that of a copy, whose data is its author's choice."""
+    picture = tmp_path / "x.png"
+    assert CliRunner().invoke(app, ["sample", "vq-vae", "--view", "reconstruct", "-o", str(picture)]).exit_code == 0
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(OWN["vq-vae"].read_bytes())
+    refused = CliRunner().invoke(app, ["sample", str(copy), "--view", "reconstruct", "-o", str(picture)])
+    assert refused.exit_code == 2
+    assert "needs data" in refused.stderr

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..registry.part import Absent, Part, parameters
-from ..registry.shipped import shipped_weights
+from ..registry.shipped import is_shipped
 from ..registry.trust import remembers
 from ..run.directory import data_named
 from ..share.file import Share
@@ -41,7 +41,7 @@ def unagreed(share: Share) -> list[str]:
 
     None where this user has trained on that data here, or the file came with an installed distribution.
     """
-    agreed = share.path in shipped_weights().values() or remembers(data_named(share.spec))
+    agreed = is_shipped(share.path) or remembers(data_named(share.spec))
     return [] if agreed else list(places_in(share.spec))
 
 

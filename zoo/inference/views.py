@@ -21,6 +21,7 @@ from ..plot.images import shown_of, write_png
 from ..registry.outputs import ending
 from ..registry.part import Part
 from ..registry.registry import declare_named
+from ..registry.shipped import is_shipped
 from ..run.directory import is_run
 from ..spec import Spec
 from ..storage.atomic import write_whole
@@ -137,12 +138,12 @@ def _view_of(spec: Spec, name: str) -> Part[View]:
 def _data_of(
     run_or_file: str | Path, opened: Opened, overrides: Sequence[str]
 ) -> tuple[Batch | None, DataError | None]:
-    """Held-out examples of a run, or of an override, or the reason why they are missing.
+    """Held-out examples of a run, of shipped weights, or of an override, or the reason why they are missing.
 
-    What data a share file names is its author's choice, and is not read; nor is that of a run made elsewhere.
+    What data another share file names is its author's choice, and is not read; nor is that of a run made elsewhere.
     """
     chosen = any(override.startswith("data") for override in overrides)
-    if not chosen and not is_run(Path(run_or_file)):
+    if not chosen and not is_run(Path(run_or_file)) and not is_shipped(opened.share.path):
         return None, None
     if not replaces_data(overrides) and unagreed(opened.share):
         return None, None

@@ -33,6 +33,11 @@ def shipped_weights() -> dict[str, Path]:
     return dict(_files(tuple(sys.path), WEIGHTS, "*.safetensors"))
 
 
+def is_shipped(file: Path) -> bool:
+    """Whether a share file came with an installed distribution."""
+    return file in _files(tuple(sys.path), WEIGHTS, "*.safetensors").values()
+
+
 def has_own_weights() -> bool:
     """Whether the weights of zoo's own specs are installed."""
     return any(not prefix for prefix, _ in _folders(WEIGHTS))
