@@ -52,7 +52,7 @@ class Shift(Augmentation):
     >>> from zoo import Shape
     >>> shift = Shift(Event("image", Shape(1, 1, 3), levels=4), pixels=1)
     Traceback (most recent call last):
-    ValueError: a shift by 1 pixels needs an image [C, H, W] with sides above that, not 'image' of shape 1x1x3
+    ValueError: a shift by 1 pixels needs an image [C, H, W] with sides above that, got 'image' of shape 1x1x3
     """
 
     def __init__(self, event: Event, *, pixels: PositiveInt) -> None:
