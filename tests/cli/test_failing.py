@@ -50,6 +50,7 @@ COMMANDS = {
     "encode": [["X"], ["RUN", "-o", "X"], ["RUN", "--split", "X"]],
     "export": [["X"], ["RUN", "--format", "X"], ["RUN", "-o", "X"]],
     "verify": [["X"]],
+    "figures": [["X"]],
     "push": [["X", "acme/nice"], ["RUN", "X"]],
     "compare": [["X"]],
     "diff": [["X", "nice"]],

@@ -266,7 +266,8 @@ def model_file(target: str | Path) -> Path:
 def _nothing_called(target: str) -> str:
     """Message for a target that exists neither as a run nor as a file, and has no weights here."""
     if target not in shipped_specs():
-        return f"run or file not found: {target}{nearest(target, shipped_specs())}"
+        hint = "" if "/" in target else nearest(target, shipped_specs())
+        return f"run or file not found: {target}{hint}"
     remedies = [f"train it by: zoo train {target}"]
     if "." not in target and not has_own_weights():
         remedies.insert(0, f"get trained weights by: {install_hint('weights')}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..assembly.imports import plain_imports
 from ..errors import SpecError
 from ..event import Event
 from ..interfaces.component import Component, kind_name, kind_of, registration_of
@@ -148,7 +149,7 @@ def takes(case: Case) -> bool:
     What asks for a tensor's value when it is built fails there, and is built on the CPU.
     """
     try:
-        with torch.device("meta"):
+        with plain_imports(), torch.device("meta"):
             return _accepts(case)
     except Exception:
         return _accepts(case)
