@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -65,9 +66,8 @@ class KernelDistance(DrawsMetric):
        - \frac{2}{m^2} \sum_{i, j} k(x_i, y_j), \qquad k(x, y) = \Bigl(\frac{x^\top y}{D} + 1\Bigr)^3
 
     the kernel inception distance where the features are those of InceptionV3. It has no bias, however few the draws,
-    and may be below zero. The figure is the mean over disjoint parts of :math:`m` draws and examples, and
-    ``kernel_distance.standard_error`` the standard error of that mean, where there is more than one part. Lower is
-    better.
+    and may be below zero. The figure is the mean over disjoint parts of :math:`m` draws and examples, and its standard
+    error is that of this mean, if there is more than one part. Lower is better.
 
     Args:
         features: The features, as in `frechet_distance`.
@@ -104,11 +104,17 @@ class KernelDistance(DrawsMetric):
         return {"kernel_distance": "min"}
 
     def compare(self, real: Tensor, drawn: Tensor) -> Mapping[str, float]:
+        return {"kernel_distance": self._of_parts(real, drawn).mean().item()}
+
+    def standard_errors(self, real: Tensor, drawn: Tensor) -> Mapping[str, float]:
+        found = self._of_parts(real, drawn)
+        return {"kernel_distance": (found.std() / math.sqrt(len(found))).item()} if len(found) > 1 else {}
+
+    def _of_parts(self, real: Tensor, drawn: Tensor) -> Tensor:
+        """The estimate of each part, ``[parts]``."""
         parts = max(len(real) // self.subset, 1)
         both = zip(real.tensor_split(parts), drawn.tensor_split(parts), strict=True)
-        found = torch.stack([squared_mmd(x, y) for x, y in both])
-        error = {"kernel_distance.standard_error": (found.std() / parts**0.5).item()} if parts > 1 else {}
-        return {"kernel_distance": found.mean().item(), **error}
+        return torch.stack([squared_mmd(x, y) for x, y in both])
 
 
 def squared_mmd(x: Tensor, y: Tensor) -> Tensor:

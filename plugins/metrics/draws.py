@@ -105,7 +105,11 @@ class DrawsMetric(Metric, ABC):
 
     @abstractmethod
     def compare(self, real: Tensor, drawn: Tensor) -> Mapping[str, float]:
-        """The figures, and their details, from ``[N, D]`` each."""
+        """The figures, from ``[N, D]`` each."""
+
+    def standard_errors(self, real: Tensor, drawn: Tensor) -> Mapping[str, float]:
+        """The standard errors of the figures that have one, from ``[N, D]`` each."""
+        return {}
 
     @property
     def least(self) -> int:
@@ -131,8 +135,13 @@ class DrawsMetric(Metric, ABC):
         n, lost = len(drawn), int((~drawn.isfinite()).any(1).sum())
         if n < self.least:
             raise DataError(f"at least {self.least} draws and as many held-out examples are needed, got {n}")
-        found = dict.fromkeys(self.figures(), math.nan) if lost else self.compare(real, drawn)
-        return {name: Measurement(value, n, not_finite=lost) for name, value in found.items()}
+        if lost:
+            return {name: Measurement(math.nan, n, not_finite=lost) for name in self.figures()}
+        errors = self.standard_errors(real, drawn)
+        return {
+            name: Measurement(value, n, standard_error=errors.get(name))
+            for name, value in self.compare(real, drawn).items()
+        }
 
 
 def samples(model: Model) -> Samples:

@@ -103,14 +103,15 @@ def test_the_kernel_distance_is_unbiased_by_hand() -> None:
 
 def test_the_kernel_distance_has_the_standard_error_of_its_parts() -> None:
     x, y = cloud(64, 1), cloud(64, 2)
-    found = metric("kernel_distance", subset=16).compare(x, y)
-    parts = [
-        metric("kernel_distance").compare(a, b)["kernel_distance"]
-        for a, b in zip(torch.split(x, 16), torch.split(y, 16), strict=True)
-    ]
-    assert found["kernel_distance"] == pytest.approx(np.mean(parts))
-    assert found["kernel_distance.standard_error"] == pytest.approx(np.std(parts, ddof=1) / 2)
-    assert list(metric("kernel_distance", subset=33).compare(x, y)) == ["kernel_distance"]
+    whole, parts = metric("kernel_distance", subset=33), metric("kernel_distance", subset=16)
+    both = zip(torch.split(x, 16), torch.split(y, 16), strict=True)
+    found = [whole.compare(a, b)["kernel_distance"] for a, b in both]
+    assert parts.compare(x, y)["kernel_distance"] == pytest.approx(np.mean(found))
+    assert parts.standard_errors(x, y)["kernel_distance"] == pytest.approx(np.std(found, ddof=1) / 2)
+    assert whole.standard_errors(x, y) == {}
+    measured = [metric("kernel_distance", subset=m, n=60).measure(Drawn(), points(60)) for m in (20, 60)]
+    errors = [each["kernel_distance"].standard_error for each in measured]
+    assert errors[0] is not None and errors[0] > 0 and errors[1] is None
 
 
 @pytest.mark.parametrize(
