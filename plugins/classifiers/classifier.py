@@ -6,13 +6,13 @@ from pydantic import PositiveInt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from zoo import Batch, Clock, Condition, Encoder, Event, Model, Part, Predicts, Shape, Terms, component
+from zoo import Batch, Clock, Condition, Encoder, Encodes, Event, Model, Part, Predicts, Shape, Terms, component
 
 from ..nets.mlp import perceptron
 
 
 @component("classifier", example={"encoder": "mlp", "features": 4})
-class Classifier(Model, Predicts):
+class Classifier(Model, Predicts, Encodes):
     r"""Classifier: an encoder, and a linear map of its features to the logits of the classes.
 
     .. math:: L = -\log \operatorname{softmax}(W f(x) + b)_y
@@ -22,6 +22,8 @@ class Classifier(Model, Predicts):
 
     ValueError for data without classes.
 
+    The code of an example are its features :math:`f(x)`.
+
     Logs ``cross_entropy``, in nats, and ``accuracy``.
 
     Args:
@@ -29,7 +31,7 @@ class Classifier(Model, Predicts):
         features: The number of features, the size of the encoder's output.
         width: The hidden units between the features and the logits; ``null`` for a linear map.
 
-    Shapes: ``[B, *event.shape] -> [B, classes]``.
+    Shapes: logits ``[B, *event.shape] -> [B, classes]``, codes ``[B, features]``.
 
     >>> import torch, zoo
     >>> event = zoo.Event("image", zoo.Shape(1, 4, 4), levels=2, classes=10)
@@ -54,6 +56,10 @@ class Classifier(Model, Predicts):
         return Terms(loss.mean(), {"cross_entropy": loss, "accuracy": (logits.argmax(1) == label).to(loss.dtype)})
 
     def predict(self, x: Tensor, context: Condition | None = None) -> Tensor:
-        like = next(self.head.parameters())
-        logits: Tensor = self.head(self.encoder(self.event.unit(x, like.dtype)))
+        logits: Tensor = self.head(self.encode(x))
         return logits
+
+    def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
+        like = next(self.head.parameters())
+        features: Tensor = self.encoder(self.event.unit(x, like.dtype))
+        return features

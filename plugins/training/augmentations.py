@@ -72,6 +72,39 @@ class Shift(Augmentation):
         return {**batch, self.event.name: translate(x, down, right, k, self.black)}
 
 
+@component("binarise")
+class Binarise(Augmentation):
+    r"""Random binarisation: an image becomes black and white, each number by the probability that is its level.
+
+    .. math:: P(x' = L - 1) = \frac{x}{L - 1}, \qquad P(x' = 0) = 1 - \frac{x}{L - 1}
+
+    A model that is trained so can be given images of the data set and of a binarisation of it. Raises ValueError for
+    continuous data.
+
+    Args:
+        p: The probability that an image is binarised.
+
+    References: Salakhutdinov and Murray, On the Quantitative Analysis of Deep Belief Networks, 2008.
+
+    >>> from zoo import Shape
+    >>> binarise = Binarise(Event("image", Shape(1, 1, 3), levels=4), p=1.0)
+    >>> binarise({"image": torch.tensor([[[[0, 3, 0]]]], dtype=torch.uint8)})["image"].tolist()
+    [[[[0, 3, 0]]]]
+    """
+
+    def __init__(self, event: Event, *, p: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5) -> None:
+        super().__init__(event)
+        if event.levels is None:
+            raise ValueError(f"only data with levels can be binarised, and '{event.name}' is continuous")
+        self.p, self.most = p, event.levels - 1
+
+    def forward(self, batch: Batch) -> Batch:
+        x = batch[self.event.name]
+        white = torch.rand(x.shape, device=x.device) < self.event.unit(x)
+        chosen = torch.rand(len(x), *(1,) * (x.dim() - 1), device=x.device) < self.p
+        return {**batch, self.event.name: torch.where(chosen, (white * self.most).to(x.dtype), x)}
+
+
 def translate(x: Tensor, down: Tensor, right: Tensor, most: int, fill: float = 0.0) -> Tensor:
     """Images ``[B, C, H, W]``, each moved by a whole number of pixels ``[B]``, at most ``most``.
 

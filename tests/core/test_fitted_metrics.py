@@ -299,7 +299,7 @@ def test_codes_come_without_gradients_and_of_models_that_encode() -> None:
     assert isinstance(model, zoo.Encodes)
     assert torch.equal(found[0][0], model.encode(next(source.in_order(100))["image"]))
     with pytest.raises(ValueError, match="does not encode"):
-        zoo.encoded(zoo.build(zoo.load_spec("digits-classifier", small=True)), ())
+        zoo.encoded(zoo.build(zoo.load_spec("fvsbn", small=True)), ())
 
 
 def test_a_fit_that_lacks_an_entry_is_refused_in_a_sentence() -> None:

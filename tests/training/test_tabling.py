@@ -8,6 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -15,11 +16,16 @@ import zoo
 from zoo.cli.app import app
 from zoo.document import shipped
 from zoo.errors import Interrupted, SpecError, UsageError
+from zoo.plot.scatter import scatter
+from zoo.progress import Silent
 from zoo.registry.shipped import shipped_specs
+from zoo.report.draw_time import seconds_per_draw
 from zoo.report.table_format import latex, markdown, plain, separated
 from zoo.report.table_runs import Figure, TabledRow
 from zoo.report.table_spec import read_table
+from zoo.run.directory import pace_of
 from zoo.share.file import open_share
+from zoo.spec import load_spec
 from zoo.training import api as training
 
 SPEC = """\
@@ -275,6 +281,84 @@ def test_every_spec_is_checked_before_any_is_trained(tmp_path: Path) -> None:
     table = home(tmp_path, TABLE.replace("{train.batch: 16}", "{model.transforms: [squeeze]}"))
     assert invoke("table", table, "--runs", tmp_path / "runs").exit_code == 2
     assert not (tmp_path / "runs").exists()
+
+
+def test_facts_stand_where_columns_name_them_and_draws_are_timed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = TABLE.replace("seeds: 2", "seeds: 1\ncolumns: [parameters, nll, seconds_per_step, seconds_per_draw]")
+    output = ("--runs", tmp_path / "runs", "-o", tmp_path / "x.md")
+    first = invoke("table", home(tmp_path, text), *output, "--json")
+    rows = json.loads(first.stdout)["rows"]
+    assert all(row["seconds_per_step"] > 0 and row["seconds_per_draw"] > 0 for row in rows)
+    assert (
+        (tmp_path / "x.md")
+        .read_text()
+        .startswith("| model | parameters | nll | nll reported | CPU s/step | CPU s/draw |")
+    )
+    monkeypatch.setattr("zoo.report.table_scores.seconds_per_draw", refuse)
+    again = invoke("table", tmp_path / "tiny.yaml", *output, "--json")
+    assert json.loads(again.stdout)["rows"] == rows
+
+
+def test_draws_are_not_timed_unless_a_column_shows_it(made: tuple[Path, dict[str, Any]]) -> None:
+    assert [row["seconds_per_draw"] for row in made[1]["rows"]] == [None, None]
+    assert all(row["seconds_per_step"] > 0 for row in made[1]["rows"])
+
+
+def test_a_model_that_does_not_sample_has_no_time_of_a_draw() -> None:
+    assert seconds_per_draw(zoo.build(load_spec("digits-classifier", small=True))) is None
+
+
+def test_a_row_may_be_measured_otherwise(tmp_path: Path) -> None:
+    text = TABLE.replace("train.batch: 16}", "train.batch: 16}, metrics: [{type: nll, draws: 4}]")
+    read = read_table(home(tmp_path, text + "metrics: [{type: nll, draws: 2}]\n"))
+    specs = [read.spec(index, 0, say=lambda text: None) for index in range(2)]
+    assert [spec.evaluate.metrics[0].resolved()["draws"] for spec in specs] == [2, 4]
+
+
+def test_each_data_has_a_table_and_a_picture_of_its_own(tmp_path: Path) -> None:
+    """A model of other data joins, with metrics that the others do not have."""
+    other = "  - {spec: deep.yaml, name: noisy, set: {data.noise: 0.2}, metrics: [nll, passes_per_draw]}\nnote:"
+    text = TABLE.replace("note:", other).replace("seeds: 2", "seeds: 1\nplot: {y: nll, x: seconds_per_draw}")
+    table, runs = home(tmp_path, text), tmp_path / "runs"
+    for ending in ("md", "tex", "csv", "png"):
+        assert invoke("table", table, "--runs", runs, "-o", tmp_path / f"x.{ending}").exit_code == 0
+    first, second = (tmp_path / "x.md").read_text().split("| model |")[1:]
+    assert "Norm" in first and "deep" in first and "noisy" not in first and "passes" not in first
+    assert "noisy" in second and "Norm" not in second and "| 1 |" in second and second.rstrip().endswith("Tiny.")
+    assert (tmp_path / "x.md").read_text().count('"noise":') == 2
+    assert (tmp_path / "x.tex").read_text().count("begin{tabular}") == 2
+    assert [row["model"] for row in csv.DictReader((tmp_path / "x.csv").open())] == ["Norm (100 %)", "deep", "noisy"]
+    alone = scatter({"a": (1.0, 1.0)}, "x")
+    assert PIL.Image.open(tmp_path / "x.png").size == (2 * alone.shape[2], alone.shape[1])
+
+
+def test_a_picture_needs_axes_that_something_measures(tmp_path: Path) -> None:
+    table = home(tmp_path)
+    result = invoke("table", table, "--runs", tmp_path / "runs", "-o", tmp_path / "x.png")
+    assert (
+        result.exit_code == 2 and "the table 'tiny' has no picture: declare 'plot: {x: ..., y: ...}'" in result.stderr
+    )
+    assert not (tmp_path / "runs").exists()
+    table.write_text(TABLE + "metrics: [nll]\nplot: {y: nlll}\n")
+    with pytest.raises(
+        SpecError, match=r"tiny.yaml:8:\d+  plot.y  no metric of the table gives 'nlll'; did you mean 'nll'"
+    ):
+        read_table(table)
+
+
+def test_the_pace_is_that_of_all_sessions(tmp_path: Path) -> None:
+    """The first step of each, which may prepare something, does not count."""
+    spec = load_spec(home(tmp_path).parent / "deep.yaml")
+    training.train(spec, steps=3, runs=tmp_path / "runs", name="it", progress=Silent())
+    first = pace_of(tmp_path / "runs" / "deep" / "it")
+    training.resume(tmp_path / "runs" / "deep" / "it", progress=Silent())
+    second = pace_of(tmp_path / "runs" / "deep" / "it")
+    assert (first.steps, second.steps) == (2, 2)
+    assert second.cpu_seconds == first.cpu_seconds > 0
+    assert first.seconds_per_step == pytest.approx(first.cpu_seconds / 2)
+    assert pace_of(tmp_path).seconds_per_step is None
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

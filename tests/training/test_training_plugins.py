@@ -155,7 +155,7 @@ def batch(n: int = 64) -> dict[str, Tensor]:
     return {"image": values.to(torch.uint8), "label": torch.arange(n) % 3}
 
 
-@pytest.mark.parametrize("node", AUGMENTATIONS, ids=lambda node: str(node["type"]))
+@pytest.mark.parametrize("node", [*AUGMENTATIONS, {"type": "binarise"}], ids=lambda node: str(node["type"]))
 def test_augmentations_change_images_alone_and_by_the_default_generator(node: Any) -> None:
     given = batch()
     torch.manual_seed(3)
@@ -172,7 +172,7 @@ def test_augmentations_change_images_alone_and_by_the_default_generator(node: An
     assert once["image"].shape == given["image"].shape
 
 
-@pytest.mark.parametrize("node", AUGMENTATIONS, ids=lambda node: str(node["type"]))
+@pytest.mark.parametrize("node", [*AUGMENTATIONS, {"type": "binarise"}], ids=lambda node: str(node["type"]))
 def test_augmentations_run_without_values(node: Any) -> None:
     with torch.device("meta"):
         out = augmentation(node)({"image": torch.empty(4, *IMAGE.shape)})
@@ -193,6 +193,20 @@ def test_a_flip_mirrors_the_stated_share() -> None:
     kept = (out == given["image"]).flatten(1).all(1)
     assert (mirrored ^ kept).all()
     assert mirrored.float().mean().item() == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_share_of_images_is_binarised_by_their_levels() -> None:
+    torch.manual_seed(0)
+    event = zoo.Event("image", zoo.Shape(1, 8, 8), levels=17)
+    given = torch.full((4000, 1, 8, 8), 4, dtype=torch.uint8)
+    out = augmentation({"type": "binarise", "p": 0.3}, event)({"image": given})["image"]
+    binarised = (out != 4).flatten(1).any(1)
+    assert binarised.float().mean().item() == pytest.approx(0.3, abs=0.03)
+    white = out[binarised] == 16
+    assert (white | (out[binarised] == 0)).all()
+    assert white.float().mean().item() == pytest.approx(4 / 16, abs=0.01)
+    with pytest.raises(zoo.SpecError, match="only data with levels can be binarised, and 'point' is continuous"):
+        augmentation("binarise", zoo.Event("point", zoo.Shape(2)))
 
 
 def test_a_translation_moves_each_image_by_its_own() -> None:

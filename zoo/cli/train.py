@@ -165,7 +165,10 @@ def table(
     sets: Set = None,
     runs: Annotated[Path, typer.Option(help="The folder in which run directories are created.")] = Path("runs"),
     device: Device = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file to write: .csv, .md or .tex.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The file to write: .csv, .md, .tex, or .png, the plot that it declares."),
+    ] = None,
     small: Annotated[bool, typer.Option("--small", help="Use the specs' small versions, which take seconds.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -173,19 +176,24 @@ def table(
     from dataclasses import asdict
 
     from ..errors import Diverged, ZooError
+    from ..registry.outputs import ending
     from ..registry.outputs import output as to_write
     from ..report.table_format import FORMS, form, plain
+    from ..report.table_picture import ENDING, plot_of, write_picture
     from ..report.table_runs import tabulate
     from ..report.table_spec import read_table
     from ..storage.atomic import write_whole
     from .terminal import listener
 
-    where = None if output is None else to_write(output, FORMS)
+    where = None if output is None else to_write(output, [*FORMS, ENDING])
     read = read_table(file)
+    plot = plot_of(read) if where is not None and ending(where) == ENDING else None
     overrides = [*(sets or []), *([f"engine.device={device}"] if device is not None else [])]
     how: dict[str, Any] = {"seeds": seeds, "overrides": overrides, "runs": runs, "device": device or "auto"}
     rows = tabulate(read, **how, small=small, progress=listener())
-    if where is not None:
+    if where is not None and plot is not None:
+        write_picture(rows, plot, where)
+    elif where is not None:
         text = form(where)(rows, read.declared.note, read.declared.columns)
         write_whole(where, lambda aside: aside.write_text(text, encoding="utf-8"))
     if as_json:

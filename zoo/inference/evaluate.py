@@ -21,7 +21,7 @@ from ..event import ENTRIES
 from ..format.metadata import FIGURE_DETAILS
 from ..interfaces import Batch, Measurement, Metric, Model
 from ..interfaces.boundary import trusted
-from ..interfaces.metric import needs_training_data
+from ..interfaces.metric import needs_training_data, one_evaluation
 from ..progress import counted, doing
 from ..registry.part import Part
 from ..run.directory import file_to_open
@@ -47,14 +47,15 @@ def measure(
     ``trained_on`` gives the examples that the model was trained on; it is called where a metric asks for them.
     """
     found: dict[str, Measurement] = {}
-    for part in metrics:
-        with trusted(), seeded(source.device, seed, "evaluate", part.name), _needs_named(part, model):
-            metric, taken = part(), None
-            if needs_training_data(metric):
-                taken = _fit(metric, part.name, model, trained_on, seed, batch)
-            with doing(f"scoring {part.name}"):
-                measured = metric.measure(model, _in_order(source, batch))
-        found.update(measured if taken is None else {k: replace(m, fitted_on=taken) for k, m in measured.items()})
+    with one_evaluation():
+        for part in metrics:
+            with trusted(), seeded(source.device, seed, "evaluate", part.name), _needs_named(part, model):
+                metric, taken = part(), None
+                if needs_training_data(metric):
+                    taken = _fit(metric, part.name, model, trained_on, seed, batch)
+                with doing(f"scoring {part.name}"):
+                    measured = metric.measure(model, _in_order(source, batch))
+            found.update(measured if taken is None else {k: replace(m, fitted_on=taken) for k, m in measured.items()})
     return found
 
 

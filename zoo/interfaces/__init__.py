@@ -33,7 +33,7 @@ from .distribution import Distribution
 from .energy import Energy
 from .likelihood import Likelihood
 from .mask import Mask
-from .metric import Measurement, Metric, encoded
+from .metric import Measurement, Metric, computed_once, encoded
 from .model import Batch, Clock, Condition, Model, Player, Terms, map_condition
 from .networks import Conditioner, Decoder, Encoder
 from .optimizer import Optimizer, ParameterGroup, Schedule
@@ -48,6 +48,6 @@ __all__ = [
     "Encodes", "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric",
     "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
     "RunningStatistics", "Sampler", "Samples", "SamplesEntries", "SamplesMeans", "Schedule", "Scores", "Sink", "Solves",
-    "TakesContext", "Terms", "TrainingState", "VariationalBound", "View", "Weighting", "component", "encoded",
-    "map_condition", "misshapen", "sum_event", "unseen_share", "wrong_context",
+    "TakesContext", "Terms", "TrainingState", "VariationalBound", "View", "Weighting", "component",
+    "computed_once", "encoded", "map_condition", "misshapen", "sum_event", "unseen_share", "wrong_context",
 ]  # fmt: skip

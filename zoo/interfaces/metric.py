@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -99,6 +101,39 @@ class Metric(Component, ABC):
 def needs_training_data(metric: Metric) -> bool:
     """Whether a metric learns from training examples before it measures: it overrides `Metric.fit`."""
     return type(metric).fit is not Metric.fit
+
+
+T = TypeVar("T")
+_computed: ContextVar[dict[Hashable, Any] | None] = ContextVar("computed", default=None)
+
+
+@contextmanager
+def one_evaluation() -> Iterator[None]:
+    """Context manager in which the metrics of one model share what `computed_once` has computed."""
+    token = _computed.set({})
+    try:
+        yield
+    finally:
+        _computed.reset(token)
+
+
+def computed_once(key: Hashable, compute: Callable[[], T]) -> T:
+    """The result of ``compute``, which the metrics of one evaluation that give the same key share: draws, codes.
+
+    It must be a function of the key, of the model and of the data alone, not of the metric that asks first: random
+    numbers in it are of a seed in the key.
+
+    >>> with one_evaluation():
+    ...     computed_once("draws", lambda: [1]) is computed_once("draws", lambda: [1])
+    True
+    """
+    results = _computed.get()
+    if results is None:
+        return compute()
+    if key not in results:
+        results[key] = compute()
+    found: T = results[key]
+    return found
 
 
 def encoded(model: Model, batches: Iterable[Batch]) -> Iterator[tuple[Tensor, Batch]]:

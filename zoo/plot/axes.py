@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +23,11 @@ TEXT = 12
 MOST_TICKS = 6
 
 
-def framed(image: Tensor, x: Span, y: Span, title: str) -> Tensor:
-    """An image ``[3, H, W]`` of bytes that spans ``x`` and ``y``, with its axes; the second one points up."""
+def framed(image: Tensor, x: Span, y: Span, title: str, x_marks: Mapping[float, str] | None = None) -> Tensor:
+    """An image ``[3, H, W]`` of bytes that spans ``x`` and ``y``, with its axes; the second one points up.
+
+    ``x_marks`` are labels of the first axis by their places, where they are not round numbers.
+    """
     from PIL import Image, ImageDraw, ImageFont
 
     _, H, W = image.shape
@@ -34,10 +37,10 @@ def framed(image: Tensor, x: Span, y: Span, title: str) -> Tensor:
     bottom = TOP + H
     pen.rectangle((LEFT - 1, TOP - 1, LEFT + W, bottom), outline=GREY)
     pen.text((LEFT + W / 2, TOP / 2), title, fill=BLACK, font=font, anchor="mm")
-    for value in ticks(*x):
+    for value, label in (x_marks or {value: number(value) for value in ticks(*x)}).items():
         at = LEFT + round(W * (value - x[0]) / (x[1] - x[0]))
         pen.line((at, bottom, at, bottom + TICK), fill=GREY)
-        pen.text((at, bottom + TICK + 2), number(value), fill=BLACK, font=font, anchor="mt")
+        pen.text((at, bottom + TICK + 2), label, fill=BLACK, font=font, anchor="mt")
     for value in ticks(*y):
         at = bottom - round(H * (value - y[0]) / (y[1] - y[0]))
         pen.line((LEFT - 1 - TICK, at, LEFT - 1, at), fill=GREY)

@@ -54,7 +54,7 @@ def curves(series: Series, title: str) -> Tensor:
     x = _span([step for step, _ in points])
     low, high = _span([value for _, value in points])
     y = (low - ROOM * (high - low), high + ROOM * (high - low))
-    colours = dict(zip(series, _colours(len(series)), strict=True))
+    colours = dict(zip(series, shades_of(len(series)), strict=True))
     drawn = framed(_drawn(series, colours, x, y), x, y, title)
     return in_a_row(drawn, _legend(colours, drawn.shape[1]))
 
@@ -74,7 +74,7 @@ def _span(values: Sequence[float]) -> Span:
     return (low, high) if high > low else (low - max(abs(low), 1.0) / 2, low + max(abs(low), 1.0) / 2)
 
 
-def _colours(n: int) -> list[tuple[int, int, int]]:
+def shades_of(n: int) -> list[tuple[int, int, int]]:
     """As many colours, around the circle of hues; of neighbours one is light and one dark."""
     shades = [colorsys.hsv_to_rgb(i / n, 0.85, 0.85 if i % 2 else 0.6) for i in range(n)]
     return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in shades]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 
 from ..catalogue.markdown import fenced
 from ..errors import UsageError
+from ..format.header import canonical
 from ..registry.outputs import ending
 from .table_runs import Figure, TabledRow
+from .table_spec import FACTS
 from .text_table import columns, fitted
 
 
@@ -26,33 +29,53 @@ class Sheet:
     title: str = ""
 
 
+def sheets(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> list[Sheet]:
+    """A sheet for each data that models were measured on, since figures on different data do not compare.
+
+    The note is below the last. A single sheet has no title.
+    """
+    groups: dict[str, list[TabledRow]] = {}
+    for row in rows:
+        groups.setdefault(canonical(row.data), []).append(row)
+    everywhere = _names(rows)
+    made = []
+    for group in groups.values():
+        measured = _names(group)
+        made.append(sheet(group, "", [name for name in chosen if name in measured or name not in everywhere]))
+    made[-1] = replace(made[-1], notes=[*([note] if note else []), *made[-1].notes])
+    if len(made) == 1:
+        return made
+    return [replace(each, title=f"on {data}") for each, data in zip(made, groups, strict=True)]
+
+
 def sheet(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> Sheet:
     """A row for each model: figures over the seeds next to reported ones, with their sources below."""
-    names, reported = chosen or [name for name in _names(rows) if "." not in name], _reported(rows)
+    reported, measured = _reported(rows), _names(rows)
+    names = list(chosen) or [name for name in measured if "." not in name]
+    if not {*names} & {*FACTS}:
+        names += DEFAULT_FACTS
     sources = list(dict.fromkeys(row.source for row in rows if row.reported and row.source))
     body = []
     for row in rows:
         mark = f" [{sources.index(row.source) + 1}]" if row.source in sources else ""
         cells = [row.name]
         for name in names:
-            cells += [_cell(row.metrics.get(name), row)]
+            cells += [FACTS_SHOWN[name](row) if name in FACTS else _cell(row.metrics.get(name), row)]
             if name in reported:
                 cells += [f"{row.reported[name]:g}{mark}" if name in row.reported else ""]
-        ended = [f"{len(some)} {how}" for some, how in ((row.diverged, "diverged"), (row.failed, "failed")) if some]
-        lost = f" ({', '.join(ended)})" if ended else ""
-        count = f"{row.parameters:,}" if row.parameters is not None else ""
-        body.append([*cells, f"{row.seeds}{lost}", count, _seconds(row)])
+        body.append(cells)
     heads = ["model"]
     for name in names:
-        heads += [name, f"{name} reported"] if name in reported else [name]
+        head = HEADS.get(name, name)
+        heads += [head, f"{name} reported"] if name in reported else [head]
     notes = [*([note] if note else []), *(f"[{i}] reported: {source}" for i, source in enumerate(sources, 1))]
     notes += [f"{row.name}, seed {seed}: {_flat(why)}" for row in rows for seed, why in row.failed.items()]
-    return Sheet([*heads, "seeds", "parameters", "training s"], body, notes)
+    return Sheet(heads, body, notes)
 
 
 def plain(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
     """For a terminal."""
-    return on_terminal(sheet(rows, note, chosen))
+    return "\n\n".join(on_terminal(each) for each in sheets(rows, note, chosen))
 
 
 def on_terminal(made: Sheet, width: int | None = None) -> str:
@@ -65,7 +88,7 @@ def on_terminal(made: Sheet, width: int | None = None) -> str:
 
 def markdown(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
     """A table of GitHub's Markdown."""
-    return in_markdown(sheet(rows, note, chosen))
+    return "\n".join(in_markdown(each) for each in sheets(rows, note, chosen))
 
 
 def in_markdown(made: Sheet) -> str:
@@ -78,7 +101,7 @@ def in_markdown(made: Sheet) -> str:
 
 def latex(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] = ()) -> str:
     """A ``tabular`` of LaTeX, which needs no package."""
-    return in_latex(sheet(rows, note, chosen))
+    return "\n".join(in_latex(each) for each in sheets(rows, note, chosen))
 
 
 def in_latex(made: Sheet) -> str:
@@ -95,7 +118,7 @@ def separated(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] =
     names, reported = _names(rows), _reported(rows)
     heads = ["model", "spec", *(head for name in names for head in (name, f"{name} std", f"{name} n"))]
     heads += [*(f"{name} reported" for name in reported), "source", "seeds", "diverged", "parameters", "seconds"]
-    heads += ["failed"]
+    heads += ["failed", "seconds per step", "seconds per draw", "data"]
     written = io.StringIO()
     table = csv.writer(written, lineterminator="\n")
     table.writerow(heads)
@@ -104,7 +127,8 @@ def separated(rows: Sequence[TabledRow], note: str = "", chosen: Sequence[str] =
         figures = [value for f in found for value in ((f.mean, f.std, f.n) if f else (None, None, 0))]
         published = [row.reported.get(name) for name in reported]
         facts = [row.source, row.seeds, len(row.diverged), row.parameters, row.seconds]
-        facts += ["; ".join(_flat(why) for why in row.failed.values())]
+        facts += ["; ".join(_flat(why) for why in row.failed.values()), row.seconds_per_step, row.seconds_per_draw]
+        facts += [canonical(row.data)]
         table.writerow([row.name, row.spec, *figures, *published, *facts])
     return written.getvalue()
 
@@ -113,6 +137,11 @@ Form = Callable[[Sequence[TabledRow], str, Sequence[str]], str]
 """From rows, a note below them, and the figures that are shown."""
 
 FORMS: dict[str, Form] = {".csv": separated, ".md": markdown, ".tex": latex}
+
+
+DEFAULT_FACTS = ["seeds", "parameters", "seconds"]
+HEADS = {"seconds": "training s", "seconds_per_step": "CPU s/step", "seconds_per_draw": "CPU s/draw"}
+"""Heads of facts, where they are not their names."""
 
 
 def form(path: Path) -> Form:
@@ -156,11 +185,31 @@ def _cell(figure: Figure | None, row: TabledRow) -> str:
         return "not finite"
     sign = {"bound": "<= ", "exact": ""}.get(figure.kind, f"{figure.kind} ")
     spread = f" ± {figure.std:.4f}" if figure.std is not None else ""
-    return f"{sign}{figure.mean:.4f}{spread}"
+    mean = str(figure.mean) if isinstance(figure.mean, int) else f"{figure.mean:.4f}"
+    return f"{sign}{mean}{spread}"
 
 
-def _seconds(row: TabledRow) -> str:
-    return f"{row.seconds:.0f}" if row.seconds is not None else ""
+def _seeds(row: TabledRow) -> str:
+    ended = [f"{len(some)} {how}" for some, how in ((row.diverged, "diverged"), (row.failed, "failed")) if some]
+    return f"{row.seeds} ({', '.join(ended)})" if ended else str(row.seeds)
+
+
+def _short(seconds: float | None) -> str:
+    """Two digits of a time.
+
+    >>> _short(0.000125), _short(1.25)
+    ('0.00013', '1.2')
+    """
+    return "" if seconds is None else f"{seconds:.{max(1 - math.floor(math.log10(seconds or 1.0)), 0)}f}"
+
+
+FACTS_SHOWN: Mapping[str, Callable[[TabledRow], str]] = {
+    "seeds": _seeds,
+    "parameters": lambda row: f"{row.parameters:,}" if row.parameters is not None else "",
+    "seconds_per_step": lambda row: _short(row.seconds_per_step),
+    "seconds_per_draw": lambda row: _short(row.seconds_per_draw),
+    "seconds": lambda row: f"{row.seconds:.0f}" if row.seconds is not None else "",
+}
 
 
 def _flat(text: str) -> str:

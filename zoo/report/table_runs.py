@@ -20,7 +20,7 @@ from ..spec import Spec
 from ..training import api as training
 from ..training.provenance import shown
 from . import table_scores
-from .table_spec import Table, safe
+from .table_spec import SECONDS_PER_DRAW, Table, safe
 
 T = TypeVar("T")
 
@@ -52,6 +52,12 @@ class TabledRow:
     reported: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
     failed: Mapping[int, str] = field(default_factory=dict)
+    seconds_per_step: float | None = None
+    """CPU seconds of a training step, the mean over the seeds; None where a device computed it."""
+    seconds_per_draw: float | None = None
+    """CPU seconds of a draw in a batch, the mean over the seeds; None unless the table asks for it."""
+    data: Mapping[str, Any] | None = None
+    """What the figures were measured on."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +188,9 @@ def _row(table: Table, jobs: Sequence[Job], device: str, failed: dict[Path, str]
     found = []
     for job in (job for job in jobs if job not in lost and job.directory not in failed):
         with _kept_in(failed, job, progress):
-            found.append(table_scores.score(job.directory, job.spec, device))
-    took = [seconds for job in jobs if job not in lost and (seconds := run.trained_seconds(job.directory)) is not None]
+            scored = table_scores.score(job.directory, job.spec, device)
+            found.append(table_scores.timed(job.directory, scored) if SECONDS_PER_DRAW in table.shown() else scored)
+    ended = [job.directory for job in jobs if job not in lost]
     names = dict.fromkeys(name for each in found for name in each.figures)
     row = table.declared.rows[jobs[0].row]
     return TabledRow(
@@ -192,18 +199,27 @@ def _row(table: Table, jobs: Sequence[Job], device: str, failed: dict[Path, str]
         seeds=len(found),
         diverged=[job.seed for job in lost],
         parameters=found[0].parameters if found else None,
-        seconds=statistics.fmean(took) if took else None,
+        seconds=_mean(run.trained_seconds(directory) for directory in ended),
         metrics={name: _figure([each.figures[name] for each in found if name in each.figures]) for name in names},
         reported=row.reported,
         source=row.source,
         failed={job.seed: failed[job.directory] for job in jobs if job.directory in failed},
+        seconds_per_step=_mean(run.pace_of(directory).seconds_per_step for directory in ended),
+        seconds_per_draw=_mean(scored.seconds_per_draw for scored in found),
+        data=jobs[0].spec.data.resolved(),
     )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are known."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
 
 
 def _figure(figures: Sequence[Mapping[str, Any]]) -> Figure:
     """Over the values that are finite."""
     values = [figure["value"] for figure in figures if figure["value"] is not None]
-    mean = statistics.fmean(values) if values else None
+    mean = values[0] if len(values) == 1 else statistics.fmean(values) if values else None
     std = statistics.stdev(values) if len(values) > 1 else None
     return Figure(mean, std, len(values), figures[0]["kind"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..run.directory import MODEL, RUN
 from ..share.file import read_share
 from ..spec import Spec
 from ..storage.atomic import write_whole
+from .draw_time import seconds_per_draw
 
 KEPT = "table.json"
 
@@ -25,6 +26,8 @@ class Scored:
     key: Mapping[str, Any]
     parameters: int
     figures: Mapping[str, Mapping[str, Any]]
+    seconds_per_draw: float | None = None
+    """CPU seconds of a draw, where they were asked for and the model samples."""
 
 
 def score(directory: Path, spec: Spec, device: str) -> Scored:
@@ -43,6 +46,15 @@ def score(directory: Path, spec: Spec, device: str) -> Scored:
     scored = Scored(key, count, recorded["figures"])
     _keep(directory, asdict(scored))
     return scored
+
+
+def timed(directory: Path, scored: Scored) -> Scored:
+    """The figures of a run with the CPU seconds of a draw: the stored ones unless its weights have changed."""
+    if scored.seconds_per_draw is not None:
+        return scored
+    found = replace(scored, seconds_per_draw=seconds_per_draw(read_share(directory / MODEL).model()))
+    _keep(directory, asdict(found))
+    return found
 
 
 def diverged(directory: Path) -> bool:

@@ -24,6 +24,9 @@ from ..spec import Spec, find_spec
 from ..spec.load import read_mapping, read_merged, shrunk, validate
 
 Seeds = Annotated[int, Field(ge=1, le=1000)]
+SECONDS_PER_DRAW = "seconds_per_draw"
+FACTS = ("seeds", "parameters", "seconds_per_step", SECONDS_PER_DRAW, "seconds")
+"""What a table shows of a model besides its figures: the last is the time of all its training."""
 
 
 class Row(Settings):
@@ -32,8 +35,17 @@ class Row(Settings):
     spec: str
     name: str | None = None
     set: dict[str, Any] = {}
+    metrics: list[Part[Metric]] | None = None
+    """Measured of this model, in place of what the table and its spec say."""
     reported: dict[str, float] = {}
     source: str = ""
+
+
+class Plot(Settings):
+    """The two figures, or facts, that a table's picture shows one over the other."""
+
+    x: str = SECONDS_PER_DRAW
+    y: str
 
 
 class Declaration(Settings):
@@ -47,7 +59,10 @@ class Declaration(Settings):
     metrics: list[Part[Metric]] = []
     """Measured of every model, in place of what its spec says."""
     columns: list[str] = []
-    """The figures that are shown, in this order; by default all but details. A ``.csv`` file holds all."""
+    """The figures that are shown, in this order; by default all but details. A ``.csv`` file holds all. Facts of the
+    models may stand among them, `FACTS`: by default seeds, parameters and seconds follow the figures."""
+    plot: Plot | None = None
+    """What the picture of the table shows."""
     note: str = ""
 
 
@@ -63,6 +78,11 @@ class Table:
         """The names of the rows."""
         return [row.name or Path(row.spec).stem for row in self.declared.rows]
 
+    def shown(self) -> set[str]:
+        """The figures and facts that its columns and its picture show by name."""
+        plot = self.declared.plot
+        return {*self.declared.columns, *((plot.x, plot.y) if plot else ())}
+
     def spec(self, index: int, seed: int, overrides: Sequence[str] = (), *, small: bool = False, say: Say) -> Spec:
         """The spec of a row: changes of all rows, then its own, then ``overrides``, then the seed."""
         row = self.node["rows"][index]
@@ -71,8 +91,9 @@ class Table:
         for changes in (self.node.get("set"), row.get("set")):
             for key, value, marks in _assignments(changes):
                 merged = put(merged, key.split("."), value, marks, say)
-        if "metrics" in self.node:
-            merged = put(merged, ["evaluate"], self.node["metrics"], _marks(self.node, "metrics"), say)
+        for entries in (self.node, row):
+            if entries.get("metrics") is not None:
+                merged = put(merged, ["evaluate"], entries["metrics"], _marks(entries, "metrics"), say)
         for override in overrides:
             merged = assign(merged, override, say)
         return validate(put(merged, ["train", "seed"], seed, (None, None), say), self.file(index))
@@ -97,7 +118,7 @@ def read_table(table: str | os.PathLike[str]) -> Table:
     except ValidationError as error:
         raise SpecError(problems_in(error, node, Declaration, "the table")) from None
     read = Table(path, declared, node)
-    found = list(_twice(read))
+    found = [*_twice(read), *_unmeasured(read)]
     if found:
         raise SpecError(found)
     return read
@@ -128,6 +149,19 @@ def _twice(table: Table) -> Iterator[Problem]:
                 f"'{name}' has the same directory name as '{seen[safe(name)]}': set another 'name'",
             )
         seen.setdefault(safe(name), name)
+
+
+def _unmeasured(table: Table) -> Iterator[Problem]:
+    """An axis of the picture that nothing measures, where the table says by what every model is measured."""
+    declared, plot = table.declared, table.declared.plot
+    metrics = [declared.metrics if row.metrics is None else row.metrics for row in declared.rows]
+    if plot is None or not all(metrics):
+        return
+    known = [*FACTS, *dict.fromkeys(name for each in metrics for metric in each for name in metric().figures())]
+    for axis, name in (("x", plot.x), ("y", plot.y)):
+        if name not in known:
+            place = child_place(table.node["plot"], axis)
+            yield Problem(place.mark, place.path, f"no metric of the table gives '{name}'{nearest(name, known)}")
 
 
 def _find(table: str | os.PathLike[str]) -> Path:

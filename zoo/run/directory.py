@@ -9,7 +9,7 @@ import platform
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from ..registry.shipped import has_own_weights, shipped_specs, shipped_weights
 from ..spec import Spec, bring_python_files, load_spec
 from ..storage.atomic import remove, sync, write_new, write_whole
 from ..storage.lock import is_held
+from .pace import Pace
 
 CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
     "checkpoints", "metrics.jsonl", "model.safetensors", trust.RESOLVED, "run.json", "samples"
@@ -214,7 +215,16 @@ def choices_of(directory: Path) -> Choices | None:
         ) from None
 
 
-def record(directory: Path, choices: Choices, **facts: Any) -> None:
+def pace_of(directory: Path) -> Pace:
+    """The pace of all sessions of a run; no steps where it was not recorded."""
+    facts = _facts(directory) if is_run(directory) else {}
+    try:
+        return Pace(**facts["pace"])
+    except (KeyError, TypeError):
+        return Pace()
+
+
+def record(directory: Path, choices: Choices, pace: Pace, **facts: Any) -> None:
     """Write ``run.json``: host, versions, times and choices. Nothing that is computed from depends on it."""
     known = {
         "zoo": __version__,
@@ -224,6 +234,7 @@ def record(directory: Path, choices: Choices, **facts: Any) -> None:
         "platform": platform.platform(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "choices": choices.to_dict(),
+        "pace": asdict(pace),
         **facts,
     }
     write_whole(directory / RUN, lambda aside: _write(aside, json.dumps(known, indent=1)))

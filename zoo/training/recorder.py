@@ -23,6 +23,7 @@ from ..plot.images import shown_of, write_png
 from ..progress import Progress
 from ..run import directory as run
 from ..run.directory import MetricsLog
+from ..run.pace import Pace
 from ..share.file import export
 from ..spec import Spec
 from ..storage.atomic import write_whole
@@ -49,6 +50,7 @@ class Journal:
         self.spec, self.choices, self.progress = spec, choices, progress
         self.data, self.parent = data, parent
         self._earlier = run.trained_seconds(directory) or 0.0
+        self._earlier_pace = run.pace_of(directory)
         self._log = MetricsLog(directory, step)
         self._directory, self._inode = directory, _inode(directory)
         self._sinks = [part() for part in spec.train.sinks]
@@ -125,9 +127,10 @@ class Journal:
         """A model as the run's share file."""
         export(self.directory / run.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
 
-    def record(self, **facts: Any) -> None:
-        """Record facts of the run: status, step, seconds."""
-        run.record(self.directory, self.choices, **facts, **{run.TOTAL: self._earlier + facts.get("seconds", 0.0)})
+    def record(self, pace: Pace | None = None, **facts: Any) -> None:
+        """Record facts of the run: status, step, seconds, and the pace of its steps."""
+        total = {run.TOTAL: self._earlier + facts.get("seconds", 0.0)}
+        run.record(self.directory, self.choices, self._earlier_pace + (pace or Pace()), **facts, **total)
 
     def close(self) -> None:
         """Nothing more comes."""

@@ -34,6 +34,7 @@ from ..run import checkpoint
 from ..run import directory as run
 from ..run.checkpoint_writers import Divided, Keeper, Writing
 from ..run.directory import Run
+from ..run.pace import Pace
 from ..share.file import check_shareable, export_again, open_share
 from ..spec import Spec, chosen
 from . import initialization, restored_state
@@ -114,6 +115,7 @@ class Trainer:
         self.best_step: int | None = None
         self.since_best = 0
         self._evaluated: tuple[int, Model] | None = None
+        self.pace = Pace()
         if since is not None:
             self.go_on_from(since)
 
@@ -142,7 +144,7 @@ class Trainer:
             seconds = time.monotonic() - began
             # On a full disk what failed first is what a user has to hear.
             with suppress(ZooError) if status == "failed" else nullcontext():
-                self.record(status=status, step=self.step, since=self.first, seconds=seconds)
+                self.record(status=status, step=self.step, since=self.first, seconds=seconds, pace=self.pace)
         result = Run(self.directory, self.step, seconds, figures)
         if self.finished() and self.spec.evaluate.metrics:
             scored = self.processes.once(self.score)
@@ -201,7 +203,7 @@ class Trainer:
                 with self.request.repeatable(FIRST_STEP), unchanged(self.model, self.frozen, self.spec):
                     self.one_step()
             else:
-                self.one_step()
+                self.one_timed_step()
             self.due = self.due_after(self.step)
             self.progress.step(self.step)
             figures = self.attend() or figures
@@ -280,6 +282,13 @@ class Trainer:
         self.averaged.update(self.step)
         self.step += 1
         self.now.add_(1)
+
+    def one_timed_step(self) -> None:
+        """A step whose CPU seconds count, if it is the CPU that computes it."""
+        if self.runtime.device.type == "cpu":
+            self.pace.time(self.one_step)
+        else:
+            self.one_step()
 
     def explained(self, error: Diverged) -> Diverged:
         """The error with its cause: the first part of the model, or the data, with NaN or infinity.
