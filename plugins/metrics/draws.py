@@ -57,7 +57,7 @@ class Draws:
             found.append(features(batch[model.event.name], model.event).cpu().double())
             given.append({name: batch[name] for name in model.conditions})
         if not found:
-            raise DataError("there are no examples to measure on")
+            raise DataError("no examples to measure on")
         real = torch.cat(found)
         if not real.isfinite().all():
             raise DataError(f"the features of held-out examples by '{self.features}' are not finite")

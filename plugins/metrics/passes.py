@@ -65,7 +65,7 @@ class PassesPerDraw(Metric):
             if left <= 0:
                 break
         if not next(iter(given.values())):
-            raise DataError("there are no examples to measure on")
+            raise DataError("no examples to measure on")
         return {name: torch.cat(parts) for name, parts in given.items()}
 
 
