@@ -265,7 +265,7 @@ def test_features_are_the_codes_of_a_share_file_whatever_the_levels(tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"features": "nowhere.safetensors"}, "there is no run or file nowhere.safetensors"),
+        ({"features": "nowhere.safetensors"}, "run or file not found: nowhere.safetensors"),
         ({"features": "inception"}, "the features 'inception' need 'weights': the path of a state dict of InceptionV3"),
         ({"features": "inception", "weights": "nowhere.pth"}, "cannot be read from nowhere.pth: No such file"),
         ({"features": "DIGITS"}, r"is of 'image' of shape 1x8x8, the data 'point' of 2"),
