@@ -62,7 +62,7 @@ def trained(home: Path) -> Iterator[dict[str, Toy]]:
     with toys():
         cpu = ["engine.device=cpu"]
         starts = [
-            zoo.train(load_spec(SPECS / "autoencoder.yaml", [*cpu, f"train.seed={i}"]), runs=home) for i in (1, 2)
+            zoo.train(load_spec(SPECS / "control-vae.yaml", [*cpu, f"train.seed={i}"]), runs=home) for i in (1, 2)
         ]
         files = [f"init_from.{i}.file={run.model}" for i, run in enumerate(starts)]
         found = {}
@@ -101,7 +101,7 @@ def used(trained: dict[str, Toy], home: Path) -> list[dict[str, Any]]:
         ["sample", str(trained["pair"].file), "-o", str(home / "pair.jsonl")],
         ["sample", str(trained["captioner"].file), "-o", str(home / "texts.txt"), *given],
         ["sample", str(trained["clips"].file), "-o", str(home / "clips.gif")],
-        ["encode", str(trained["frozen-encoder"].file), "-o", str(home / "codes.npy"), "--data-of-file"],
+        ["sample", str(trained["frozen-encoder"].file), "-o", str(home / "frozen.npy")],
     ]
     asked = json.dumps([[*command, "--json", "--device", "cpu"] for command in commands])
     path = os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH")]))
@@ -119,8 +119,8 @@ def test_resume_is_exact(toy: Toy) -> None:
 
 
 def test_files_are_used_in_a_fresh_process(used: list[dict[str, Any]], home: Path) -> None:
-    assert [answer.get("n") for answer in used[:-1]] == [20] * 5
-    for name, width in (("gan", 2), ("energy", 2), ("codes", 1)):
+    assert [answer.get("n") for answer in used] == [20] * 6
+    for name, width in (("gan", 2), ("energy", 2), ("frozen", 2)):
         values = np.load(home / f"{name}.npy")
         assert values.shape[1:] == (width,)
         assert np.isfinite(values).all()
