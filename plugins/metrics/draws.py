@@ -92,6 +92,8 @@ class DrawsMetric(Metric, ABC):
         batch: The number of draws at a time.
     """
 
+    places = ("features", "weights")
+
     def __init__(
         self,
         *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -131,3 +132,43 @@ def test_data_that_does_not_say_is_asked_about(monkeypatch: pytest.MonkeyPatch) 
     spec = load_spec(SPEC | {"data": "digits"})
     monkeypatch.setattr(spec.data.cls, "places", None)
     assert list(places_in(spec)) == ["the data that dataset 'digits' reads"]
+
+
+MOONS = {"type": "toy2d", "figure": "two_moons", "size": 64, "test_size": 32}
+FEATURES = {"type": "frechet_distance", "features": "secret.csv", "n": 4}
+
+
+@pytest.mark.parametrize("named", ["secret.csv", "hf://acme/theirs"])
+def test_files_that_metrics_of_a_file_name_are_not_read(
+    named: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load_spec(SPEC | {"data": MOONS, "evaluate": ["nll", FEATURES | {"features": named}]})
+    theirs = export(file.parent / "metrics.safetensors", spec, assembly.build(spec), step=0, data=None)
+    monkeypatch.setattr("zoo.plugins.metrics.draws.features_of", lambda *_: pytest.fail("it was read"))
+    refused = called("evaluate", theirs)
+    assert refused.exit_code == 2
+    assert f"features: '{named}' of metric 'frechet_distance'" in refused.stderr
+    assert called("evaluate", theirs, "--metric", "nll").exit_code == 0
+    assert called("figures", theirs).exit_code == 2
+
+
+def test_what_metrics_read_is_read_where_it_was_trained_with(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo.train(load_spec(SPEC | {"data": MOONS}), runs=Path("other"), name="a")
+    features = Path("other") / "theirs" / "a"
+    brought: Any = import_module("zoo.plugins.metrics.features")
+    monkeypatch.setattr(brought, "Codes", lambda name: brought.Pixels())
+    spec = load_spec(SPEC | {"data": MOONS, "evaluate": [FEATURES | {"features": str(features)}]})
+    run = zoo.train(spec, runs=Path("runs"), name="b").directory
+    assert called("evaluate", run / "model.safetensors").exit_code == 0
+    monkeypatch.setenv("ZOO_STATE", str(file.parent / "of another user"))
+    assert called("evaluate", run / "model.safetensors").exit_code == 2
+    assert called("evaluate", run / "model.safetensors", "--data-of-file").exit_code == 0
+
+
+@pytest.mark.parametrize("name", sorted(name for kind, name in installed().components() if kind == "metric"))
+def test_every_metric_says_what_it_reads(name: str) -> None:
+    cls: Any = installed().components()["metric", name]
+    hints = get_type_hints(cls.__init__)
+    texts = {name for name, hint in hints.items() if hint in (str, str | None, Path, Path | None)}
+    assert set(cls.places) >= texts & set(inspect.signature(cls.__init__).parameters)
+    assert set(cls.places) <= hints.keys()

@@ -27,7 +27,7 @@ from ..registry.part import Part
 from ..run.directory import file_to_open
 from ..share.file import Share, read_share
 from ..spec import Evaluate, Spec
-from .outside_data import require_agreed
+from .outside_data import require_agreed, require_agreed_metrics
 
 BATCH = Evaluate().batch
 
@@ -130,6 +130,7 @@ def evaluate_file(
         by_name = {part.name: part for part in spec.evaluate.metrics}
         chosen = spec.evaluate.model_copy(update={"metrics": [by_name[name] for name in metrics]})
         spec = spec.model_copy(update={"evaluate": chosen})
+    require_agreed_metrics(run_or_file, share, spec.evaluate.metrics, data_of_file)
     if not spec.evaluate.metrics:
         raise UsageError(f"{run_or_file} declares no metric; choose one with --metric")
     return evaluate(share, spec, device), spec

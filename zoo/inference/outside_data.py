@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..hub.address import is_address
+from ..interfaces import Metric
 from ..registry.part import Absent, Part, parameters
 from ..registry.shipped import is_shipped
 from ..registry.trust import remembers
-from ..run.directory import data_named
+from ..run.directory import data_named, metrics_named
 from ..share.file import Share
 from ..spec import Spec, parts_in
 
@@ -29,6 +31,31 @@ def require_agreed(run_or_file: str | Path, share: Share, overrides: Sequence[st
             f"{run_or_file} names data outside it that was not used for training here: {', '.join(named)}; add "
             "--set data=... to use your own data, or --data-of-file to read it"
         )
+
+
+def require_agreed_metrics(
+    run_or_file: str | Path, share: Share, metrics: Sequence[Part[Metric]], data_of_file: bool
+) -> None:
+    """UsageError where a metric that a share file declares would read a file or an address that it has chosen.
+
+    Weights of shipped specs may be read, and what metrics read by which this user has trained here.
+    """
+    own = [part for part in metrics if part in share.spec.evaluate.metrics]
+    if data_of_file or is_shipped(share.path) or remembers(metrics_named(share.spec)):
+        return
+    named = [place for part in own for place in _metric_places(part)]
+    if named:
+        raise UsageError(
+            f"{run_or_file} declares metrics that read files outside it, which were not used here: {', '.join(named)}; "
+            "choose others with --metric or --set evaluate=..., or add --data-of-file to read them"
+        )
+
+
+def _metric_places(part: Part[Metric]) -> Iterator[str]:
+    places = () if issubclass(part.cls, Absent) else part.cls.places
+    for name, value in _set(part, places):
+        if is_address(str(value)) or Path(str(value)).exists():
+            yield f"{name}: {value!r} of {part}"
 
 
 def replaces_data(overrides: Sequence[str]) -> bool:

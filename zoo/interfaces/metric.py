@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -57,6 +57,9 @@ Goal = Literal["min", "max"]
 class Metric(Component, ABC):
     """A figure of a model on held-out data."""
 
+    places: ClassVar[Sequence[str]] = ()
+    """The parameters that name files or addresses to read, such as ``features``: before those that only a share file
+    has chosen are read, zoo asks."""
     needs: ClassVar[Collection[str]] = ()
     """The entries of a batch that it uses besides the data and what the model is conditioned on: ``label``."""
 

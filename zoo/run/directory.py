@@ -113,6 +113,7 @@ def create(directory: Path, spec: Spec, text: str) -> None:
             _keep(directory, file)
             trust.remember(file.text, f"{file.path.resolve()}, by {directory.resolve()}")
         trust.remember(data_named(spec), f"data of {directory.resolve()}")
+        trust.remember(metrics_named(spec), f"metrics of {directory.resolve()}")
         write_new(directory / RESOLVED, lambda aside: _write(aside, resolved))
     except ZooError:
         # Another process was first, and may have swept away what this one was writing.
@@ -130,6 +131,11 @@ def python_files(spec: Spec) -> list[PythonFile]:
 def data_named(spec: Spec) -> bytes:
     """The declaration of a spec's data, as in the record of trusted data."""
     return canonical(spec.data.resolved()).encode()
+
+
+def metrics_named(spec: Spec) -> bytes:
+    """The declaration of a spec's metrics, as in the record of trusted data."""
+    return canonical([part.resolved() for part in spec.evaluate.metrics]).encode()
 
 
 def spec_of(directory: Path, *, trust: bool = False) -> Spec:
