@@ -29,7 +29,8 @@ class ModeCoverage(Metric):
         \text{kl} = \sum_{j=1}^K s_j \log(K s_j), \qquad d_i = \min_j \lVert x_i - c_j \rVert
 
     ``modes`` is the number of centres :math:`c_j` with a draw within :math:`k \sigma`, ``inside`` the share of such
-    draws, and ``kl`` the divergence of their shares :math:`s_j` from equal ones, in nats. Each held-out example gives
+    draws, and ``kl`` the divergence of their shares :math:`s_j` from equal ones, in nats: at
+    most :math:`\log K`, which it is without a draw inside. Each held-out example gives
     one draw, of its own label for a model that is conditioned on one. More modes and draws inside and less ``kl`` are
     better. Data itself has an ``inside`` of 0.9997 in the plane with :math:`k = 4`, and a ``kl`` of about
     :math:`(K - 1) / 2N`.
@@ -97,13 +98,13 @@ class ModeCoverage(Metric):
         distance, nearest = self._distances(draws).min(1)  # [N]
         inside = distance <= self.radius
         counts = nearest[inside].bincount(minlength=len(self.centres)).double()
-        shares = counts / counts.sum()
-        kl = torch.xlogy(shares, len(self.centres) * shares).sum()
+        shares = counts / counts.sum().clamp(min=1)
+        kl = torch.xlogy(shares, len(self.centres) * shares).sum() if counts.any() else math.log(len(self.centres))
         n = len(draws)
         return {
             "modes": Measurement(float((counts > 0).sum()), n, "estimate"),
             "inside": Measurement.mean_of(inside.double(), "estimate"),
-            "kl": Measurement(float(kl) if bool(inside.any()) else math.inf, n, "estimate", int(not inside.any())),
+            "kl": Measurement(float(kl), n, "estimate"),
         }
 
     def _distances(self, points: Tensor) -> Tensor:
