@@ -31,6 +31,7 @@ from zoo import (
 
 from ..shared.context import Context, check_context, vectors_of
 from .adversarial import Adversarial
+from .augment import JointAugmentation
 from .heads import DiscriminatorHead
 from .penalty import GradientPenalty, Penalty
 from .scale import is_bounded, of_signed, signed
@@ -106,6 +107,7 @@ class GAN(Model, Decodes):
         head: The head of the discriminator.
         prior: The distribution of the noise, :math:`p(z)`.
         context: What draws are conditioned on, for the generator; ``null`` for an unconditional model.
+        augment: The change of data and draws that the discriminator sees; ``null`` for none.
         output: ``tanh`` for draws within bounds by a hyperbolic tangent, ``linear`` for the network's output, which
             bounded data is clamped from; ``null`` is ``tanh`` for bounded data.
         updates: The number of steps of the discriminator, each on another batch, for one of the generator.
@@ -135,6 +137,7 @@ class GAN(Model, Decodes):
         head: Part[DiscriminatorHead] = named("plain"),
         prior: Part[Distribution] = named("standard_normal"),
         context: Part[Context] | None = None,
+        augment: Part[JointAugmentation] | None = None,
         output: Literal["tanh", "linear"] | None = None,
         updates: PositiveInt = 1,
     ) -> None:
@@ -147,6 +150,7 @@ class GAN(Model, Decodes):
         taken = None if context is None else context(event)
         self.generator = Generator(event, generator, prior(Shape(latent)), self.head.codes, taken)
         self.conditioned_on = () if taken is None else taken.sources
+        self.augment = None if augment is None else augment(event.shape)
         self.squashes = is_bounded(event) if output is None else output == "tanh"
         self._check(penalties)
 
@@ -189,10 +193,12 @@ class GAN(Model, Decodes):
         with torch.no_grad():
             self._constrain()
             z = self._noise(len(x))
-            y = self._generate(z, given)
+            x, y = self._seen(x), self._seen(self._generate(z, given))
         label = None if given is None else given.get("label")
         real, h_real = self.discriminator(x, label)
         fake, h_fake = self.discriminator(y, label)
+        if self.augment is not None and self.training:
+            self.augment.observe(real)
         loss = self.adversarial.discriminator(real, fake)
         logs, weights = {"adversarial": loss, "real": real, "fake": fake}, {}
         total = loss.mean()
@@ -211,11 +217,11 @@ class GAN(Model, Decodes):
     def _generator_turn(self, x: Tensor, given: Condition | None) -> Terms:
         label = None if given is None else given.get("label")
         z = self._noise(len(x))
-        fake, h = self.discriminator(self._generate(z, given), label)
+        fake, h = self.discriminator(self._seen(self._generate(z, given)), label)
         real = None
         if self.adversarial.paired:
             with torch.no_grad():
-                real, _ = self.discriminator(x, label)
+                real, _ = self.discriminator(self._seen(x), label)
         loss = self.adversarial.generator(real, fake)
         logs = {"adversarial": loss}
         total = loss.mean()
@@ -223,6 +229,11 @@ class GAN(Model, Decodes):
             logs[name] = values
             total = total + weight * values.mean()
         return Terms(total, logs)
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """Data or draws as the discriminator sees them."""
+        changed: Tensor = x if self.augment is None else self.augment(x)
+        return changed
 
     def after_step(self, clock: Clock) -> None:
         self._constrain()

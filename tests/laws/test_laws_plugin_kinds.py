@@ -34,5 +34,5 @@ def test_these_kinds_have_laws() -> None:
         "ode_solver",
         "penalty",
     }
-    kinds |= {"posterior", "quantizer", "transformer"}
+    kinds |= {"joint_augmentation", "posterior", "quantizer", "transformer"}
     assert kinds <= set(OWN)

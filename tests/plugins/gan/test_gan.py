@@ -12,13 +12,15 @@ import zoo
 from zoo.testing import LawBroken, check_component
 
 if TYPE_CHECKING:
+    from plugins.gan.augment import DiffAugment, JointAugmentation
     from plugins.gan.gan import GAN
     from plugins.gan.heads import Auxiliary, Info, Projection
-    from plugins.gan.laws import head
+    from plugins.gan.laws import head, joint_augmentation
 else:
+    from zoo.plugins.gan.augment import DiffAugment, JointAugmentation
     from zoo.plugins.gan.gan import GAN
     from zoo.plugins.gan.heads import Auxiliary, Info, Projection
-    from zoo.plugins.gan.laws import head
+    from zoo.plugins.gan.laws import head, joint_augmentation
 
 POINT = zoo.Event("point", zoo.Shape(2), classes=3)
 IMAGE = zoo.Event("image", zoo.Shape(1, 8, 8), levels=17, classes=3)
@@ -140,6 +142,73 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_what_cannot_be_trained_is_refused_when_it_is_built(values: dict[str, Any], message: str) -> None:
     with pytest.raises(zoo.SpecError, match=message):
         gan(**values)
+
+
+# -- augmentation ------------------------------------------------------------------------------------------------------
+
+
+def test_both_players_see_changed_images() -> None:
+    model = gan(IMAGE, augment={"type": "diffaugment", "changes": ["cutout"]})
+    seen: list[Tensor] = []
+    model.discriminator.register_forward_pre_hook(lambda part, args: seen.append(args[0].detach()))
+    for player in ("discriminator", "generator"):
+        model(batch(IMAGE), clock(player))
+    assert len(seen) == 3
+    for x in seen:  # data, draws, draws
+        assert ((x == 0).sum((1, 2, 3)) >= 4).all()
+
+
+def test_the_chance_of_a_change_follows_the_signs_of_data() -> None:
+    part = zoo.declare(JointAugmentation, {"type": "ada", "rate": 0.25, "target": 0.5})(IMAGE.shape)
+    x = torch.rand(64, 1, 8, 8) + 0.1
+    assert torch.equal(part(x), x)
+    chances = []
+    for logits in (
+        torch.ones(4),
+        torch.ones(4),
+        torch.tensor([1.0, -1.0]),
+        torch.ones(4),
+        torch.ones(4),
+        torch.ones(4),
+    ):
+        part.observe(logits)
+        part.after_step(clock("discriminator"))
+        chances.append(float(part.chance))
+    assert chances == [0.25, 0.5, 0.25, 0.5, 0.75, 1.0]
+    assert not torch.equal(part(x), x)
+    assert "chance" in part.state_dict()
+
+
+def test_a_discriminator_of_points_has_nothing_to_augment() -> None:
+    with pytest.raises(zoo.SpecError, match=r"changes images \[C, H, W\], got 2"):
+        gan(augment="diffaugment")
+
+
+class Batchwise(DiffAugment):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0.5 * x.mean(0) + torch.rand(len(x), 1, 1, 1, dtype=x.dtype)
+
+
+class Detached(DiffAugment):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.detach())
+
+
+class Cropped(DiffAugment):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, 1:, 1:]
+
+
+AUGMENTED = [(Cropped, "keeps_the_form"), (Batchwise, "images_are_alone"), (Detached, "gradients_pass")]
+
+
+@pytest.mark.parametrize(("cls", "law"), AUGMENTED)
+def test_planted_augmentation_is_found(cls: type[DiffAugment], law: str) -> None:
+    laws = joint_augmentation.LAWS
+    with pytest.raises(LawBroken):
+        laws.hold(cls(IMAGE.shape), laws.by_name[law])
+    laws.hold(DiffAugment(IMAGE.shape), laws.by_name[law])
+    assert {law for _, law in AUGMENTED} == set(laws.by_name)
 
 
 # -- planted defects of heads ------------------------------------------------------------------------------------------
