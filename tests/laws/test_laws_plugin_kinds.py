@@ -24,5 +24,15 @@ def test_law(kind: str, case: Case, law: str) -> None:
 
 def test_these_kinds_have_laws() -> None:
     """A kind cannot lose its laws unseen."""
-    kinds = {"context", "dequantization", "head", "log_det", "ode_solver", "posterior", "quantizer", "transformer"}
+    kinds = {
+        "adversarial",
+        "context",
+        "dequantization",
+        "discriminator_head",
+        "head",
+        "log_det",
+        "ode_solver",
+        "penalty",
+    }
+    kinds |= {"joint_augmentation", "posterior", "quantizer", "transformer"}
     assert kinds <= set(OWN)
