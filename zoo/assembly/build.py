@@ -16,7 +16,18 @@ from ..document.nodes import Place
 from ..engine.randomness import seeded
 from ..errors import Problem, SpecError, UsageError, ZooError
 from ..event import Event, require_same_event
-from ..interfaces import BatchStatistics, Causal, Clock, Contract, Metric, Model, RunningStatistics, Samples, Scores
+from ..interfaces import (
+    BatchStatistics,
+    Causal,
+    Clock,
+    Contract,
+    Metric,
+    Model,
+    RunningStatistics,
+    Samples,
+    Scores,
+    Terms,
+)
 from ..interfaces.boundary import trusted
 from ..interfaces.capabilities import drawn_entries, training_state
 from ..interfaces.component import kind_of
@@ -146,9 +157,10 @@ def _check_on(spec: Spec, event: Event, device: str) -> Summary:
         frozen = freeze(model, spec)
         kept = _Kept(model)
         batch = event.example(2, device)
-        with watched(model, partial(_held, seen)), torch.autograd.graph.saved_tensors_hooks(kept.count, lambda x: x):
+        with watched(model, partial(_held, seen)):
             for player in model.players():
-                model(batch, Clock(torch.zeros((), dtype=torch.int64), spec.train.steps, player.name))
+                clock = Clock(torch.zeros((), dtype=torch.int64), spec.train.steps, player.name)
+                kept.run(partial(model, batch, clock))
         if isinstance(model, Scores):
             with watched(model, partial(_held, seen)), torch.no_grad():
                 model.eval().log_prob(batch[event.name], model.given(batch))
@@ -281,6 +293,31 @@ class _Kept:
         self.seen = {p.untyped_storage()._cdata for p in model.parameters()}
         self.alive: list[Tensor] = []
         self.bytes = 0
+
+    def run(self, forward: Callable[[], Terms]) -> None:
+        """Count what a forward pass saves: by hooks, or by its graph where it has derivatives of `torch.func`, which
+        refuses hooks.
+        """
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(self.count, lambda x: x):
+                forward()
+        except (SpecError, RuntimeError) as error:
+            if "saved tensor hooks" not in str(error):
+                raise
+            self.count_graph(forward().loss)
+
+    def count_graph(self, loss: Tensor) -> None:
+        """Count what the nodes of a graph have saved."""
+        nodes, passed = [loss.grad_fn], set()
+        while nodes:
+            node = nodes.pop()
+            if node is None or node in passed:
+                continue
+            passed.add(node)
+            nodes += [following for following, _ in node.next_functions]
+            for name in dir(node):
+                if name.startswith("_saved_") and isinstance(x := getattr(node, name), Tensor):
+                    self.count(x)
 
     def count(self, x: Tensor) -> Tensor:
         key = x.untyped_storage()._cdata
