@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC
+from collections.abc import Callable
+
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
@@ -27,8 +30,48 @@ from .objectives.base import EnergyObjective
 from .scale import as_data, noise_of, signed
 
 
+class ChainModel(Model, Unnormalised, Samples, ABC):
+    """Base of models with an energy that Markov chains draw from; a subclass sets the energy, ``U``."""
+
+    U: nn.Module
+    like: Tensor
+
+    def __init__(
+        self,
+        event: Event,
+        objective: Callable[[Event], EnergyObjective],
+        chain: Callable[[Event], Chain],
+        spread: float,
+        smoothing: float,
+    ) -> None:
+        super().__init__(event)
+        self.objective = objective(event)
+        self.chain = chain(event)
+        self.spread, self.smoothing = spread, smoothing
+        # Data is rounded to the dtype of this number; its value is of no account.
+        self.register_buffer("like", torch.zeros(()), persistent=False)
+
+    def noisy(self, batch: Batch) -> Tensor:
+        """The data of a batch as the energy sees it, in training with noise, ``[B, *shape]``."""
+        x = signed(batch[self.event.name], self.event, self.like)
+        return x + self.smoothing * torch.randn_like(x) if self.smoothing and self.training else x
+
+    def energy(self, x: Tensor, context: Condition | None = None) -> Tensor:
+        u: Tensor = self.U(signed(x, self.event, self.like))
+        return u
+
+    @torch.no_grad()
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        return self.draw(self.chain, n, temperature)
+
+    def draw(self, chain: Chain, n: int, temperature: float) -> Tensor:
+        """Draws by a chain, ``[n, *shape]``."""
+        x = noise_of(self.event, n, self.spread, self.like)
+        return as_data(chain(self.U, x, temperature), self.event)
+
+
 @component("energy_based")
-class EnergyBased(Model, Unnormalised, Samples):
+class EnergyBased(ChainModel):
     r"""Energy-based model: a density up to a constant, drawn from by a Markov chain.
 
     .. math:: p(x) = \frac{\exp(-U(x))}{Z}
@@ -57,8 +100,6 @@ class EnergyBased(Model, Unnormalised, Samples):
     (torch.Size([3, 2]), 1.0)
     """
 
-    like: Tensor
-
     def __init__(
         self,
         event: Event,
@@ -69,33 +110,12 @@ class EnergyBased(Model, Unnormalised, Samples):
         spread: PositiveFloat = 2.0,
         smoothing: NonNegativeFloat = 0.0,
     ) -> None:
-        super().__init__(event)
-        self.U: nn.Module = energy(event.shape)
-        self.objective = objective(event)
-        self.chain = chain(event)
-        self.spread, self.smoothing = spread, smoothing
-        # Data is rounded to the dtype of this number; its value is of no account.
-        self.register_buffer("like", torch.zeros(()), persistent=False)
+        super().__init__(event, objective, chain, spread, smoothing)
+        self.U = energy(event.shape)
 
     def forward(self, batch: Batch, clock: Clock) -> Terms:
-        x = signed(batch[self.event.name], self.event, self.like)
-        if self.smoothing and self.training:
-            x = x + self.smoothing * torch.randn_like(x)
-        terms: Terms = self.objective(self.U, x, clock)
+        terms: Terms = self.objective(self.U, self.noisy(batch), clock)
         return terms
-
-    def energy(self, x: Tensor, context: Condition | None = None) -> Tensor:
-        u: Tensor = self.U(signed(x, self.event, self.like))
-        return u
-
-    @torch.no_grad()
-    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
-        return self.draw(self.chain, n, temperature)
-
-    def draw(self, chain: Chain, n: int, temperature: float) -> Tensor:
-        """Draws by a chain, ``[n, *shape]``."""
-        x = noise_of(self.event, n, self.spread, self.like)
-        return as_data(chain(self.U, x, temperature), self.event)
 
 
 @component("markov_chain")
@@ -108,7 +128,7 @@ class MarkovChain(Sampler):
 
     def __init__(self, model: Model, *, chain: Part[Chain] = named("mala")) -> None:
         super().__init__(model)
-        if not isinstance(model, EnergyBased):
+        if not isinstance(model, ChainModel):
             raise ValueError("needs an energy-based model")
         self.energy_based = model
         self.chain = chain(model.event)
