@@ -26,7 +26,7 @@ from zoo import (
 from .scale import as_data, signed
 
 
-@component("hopfield", example={"patterns": 16})
+@component("hopfield", example={"patterns": 16, "beta": 0.05})
 class Hopfield(Model, Unnormalised, Samples, Completes):
     r"""Modern Hopfield network: it stores training examples and retrieves the one that a query is part of.
 
@@ -39,17 +39,18 @@ class Hopfield(Model, Unnormalised, Samples, Completes):
     :math:`-\log \sum_i e^{-\beta \lVert x - x_i \rVert^2 / 2}`, whose density is a mixture of normals around the
     patterns.
 
-    Training stores its first ``patterns`` examples, and learns :math:`\beta` so that one update removes noise from
-    them. It completes data by the update with the known numbers held, by which alone patterns are compared: what
+    Training stores its first ``patterns`` examples, and learns :math:`\beta` by the likelihood of them with noise,
+    :math:`L = U(x + \sigma \epsilon) + \log Z`: it becomes about :math:`1 / \sigma^2`, at which one update removes that
+    noise best. It completes data by the update with the known numbers held, by which alone patterns are compared: what
     belongs to a stored pattern is restored.
 
-    Logs ``retrieval_error``, the squared error of a pattern that is retrieved from noise, ``stored``, their number, and
-    ``beta``.
+    Logs ``nll``, in nats on the scale of [-1, 1], ``retrieval_error``, the squared error of a pattern that is retrieved
+    from noise, ``stored``, their number, and ``beta``.
 
     Args:
         patterns: The number of stored patterns, :math:`N`.
         beta: The inverse temperature at the start, :math:`\beta`.
-        noise: The standard deviation of the noise in training, on the scale of [-1, 1].
+        noise: The standard deviation of the noise in training, :math:`\sigma`, on the scale of [-1, 1].
         updates: The number of updates of a retrieval.
 
     References: Ramsauer et al., Hopfield Networks is All You Need, 2021, arXiv:2008.02217, eq. 2 and 3.
@@ -87,9 +88,11 @@ class Hopfield(Model, Unnormalised, Samples, Completes):
         if self.training:
             self.remember(data)
         x = signed(data, self.event, self.log_beta).flatten(1)
-        found = self._retrieve(x + self.noise * torch.randn_like(x))
-        error = (found - x).square().sum(1)
-        return Terms(error.mean(), {"retrieval_error": error, "stored": self._count(), "beta": self._beta().detach()})
+        query = x + self.noise * torch.randn_like(x)
+        error = (self._retrieve(query) - x).square().sum(1).detach()
+        nll = self._energy(query) + self._log_partition()
+        logs = {"nll": nll, "retrieval_error": error, "stored": self._count(), "beta": self._beta().detach()}
+        return Terms(nll.mean(), logs)
 
     @torch.no_grad()
     def remember(self, x: Tensor) -> None:
@@ -105,8 +108,15 @@ class Hopfield(Model, Unnormalised, Samples, Completes):
         self.stored.add_(there.sum())
 
     def energy(self, x: Tensor, context: Condition | None = None) -> Tensor:
-        at = signed(x, self.event, self.log_beta).flatten(1)
-        return 0.5 * self._beta() * sum_event(at.square()) - self._similarity(at).logsumexp(1)
+        return self._energy(signed(x, self.event, self.log_beta).flatten(1))
+
+    def _energy(self, x: Tensor) -> Tensor:
+        return 0.5 * self._beta() * sum_event(x.square()) - self._similarity(x).logsumexp(1)
+
+    def _log_partition(self) -> Tensor:
+        r""":math:`\log Z = \log N + \tfrac D2 \log (2 \pi / \beta)`, with the patterns stored so far."""
+        D = self.memory.shape[1]
+        return self._count().clamp(min=1.0).log() + 0.5 * D * (math.log(2.0 * math.pi) - self.log_beta)
 
     @torch.no_grad()
     def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
