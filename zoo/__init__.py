@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         TakesContext,
         Terms,
         TrainingState,
+        Unnormalised,
         VariationalBound,
         View,
         Weighting,
@@ -125,11 +126,12 @@ __all__ = [
     "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric", "Model", "NormalMoments", "Optimizer",
     "ParameterGroup", "Part", "Player", "PluginError", "Predicts", "Quantizes", "Reconstructs", "RowFile", "Run",
     "RunningStatistics", "Sampler", "Samples", "SamplesEntries", "SamplesMeans", "Schedule", "Scores", "Settings",
-    "Shape", "Sink", "Solves", "Spec", "SpecError", "TakesContext", "Terms", "TrainingState", "UsageError",
-    "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component", "computed_once", "counted",
-    "declare", "density_picture", "density_problem", "encoded", "gather_over_processes", "heat_map", "image_grid",
-    "image_groups", "image_problem", "install_hint", "load", "load_spec", "map_condition", "mean_over_processes",
-    "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train", "unseen_share", "wrong_context",
+    "Shape", "Sink", "Solves", "Spec", "SpecError", "TakesContext", "Terms", "TrainingState", "Unnormalised",
+    "UsageError", "VariationalBound", "View", "Weighting", "ZooError", "advanced", "build", "component",
+    "computed_once", "counted", "declare", "density_picture", "density_problem", "encoded", "gather_over_processes",
+    "heat_map", "image_grid", "image_groups", "image_problem", "install_hint", "load", "load_spec", "map_condition",
+    "mean_over_processes", "migration", "misshapen", "named", "resume", "row_file", "sum_event", "train",
+    "unseen_share", "wrong_context",
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from .capabilities import (
     Solves,
     TakesContext,
     TrainingState,
+    Unnormalised,
     VariationalBound,
     unseen_share,
 )
@@ -48,6 +49,6 @@ __all__ = [
     "Encodes", "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric",
     "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
     "RunningStatistics", "Sampler", "Samples", "SamplesEntries", "SamplesMeans", "Schedule", "Scores", "Sink", "Solves",
-    "TakesContext", "Terms", "TrainingState", "VariationalBound", "View", "Weighting", "component",
+    "TakesContext", "Terms", "TrainingState", "Unnormalised", "VariationalBound", "View", "Weighting", "component",
     "computed_once", "encoded", "map_condition", "misshapen", "sum_event", "unseen_share", "wrong_context",
 ]  # fmt: skip

@@ -41,6 +41,19 @@ class Scores(Capability, ABC):
         """
 
 
+class Unnormalised(Capability, ABC):
+    r"""A model with a density that is known up to a constant, :math:`p(x) = \exp(-U(x)) / Z`.
+
+    Where data has one or two numbers, :math:`Z` is an integral over a grid: pictures of the density and the metric
+    ``nll_grid`` take such a model.
+    """
+
+    @objective
+    @abstractmethod
+    def energy(self, x: Tensor, context: Condition | None = None) -> Tensor:
+        """:math:`U(x)` of data as the event describes it, ``[B, *shape] -> [B]``, in nats; as in `Scores.log_prob`."""
+
+
 class Samples(Capability, ABC):
     """A model that draws new data."""
 

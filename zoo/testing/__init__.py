@@ -26,6 +26,7 @@ from .laws.by_kind import (
     DECODER_LAWS,
     DISTRIBUTION_LAWS,
     ENCODER_LAWS,
+    ENERGY_LAWS,
     LIKELIHOOD_LAWS,
     MASK_LAWS,
     MODEL_LAWS,
@@ -39,8 +40,8 @@ from .spec import check_spec
 
 __all__ = [
     "BIJECTION_LAWS", "CAUSAL_LAWS", "COMPONENT_LAWS", "CONDITIONER_LAWS", "COUNTED_LAWS", "DATASET_LAWS",
-    "DECODER_LAWS", "DISTRIBUTION_LAWS", "ENCODER_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "MODEL_LAWS", "VIEW_LAWS",
-    "WEIGHTING_LAWS", "Case", "Held", "LawBroken", "Laws", "applying_to_causal", "as_built", "cases", "cases_of",
-    "causal_cases", "check_component", "check_spec", "countable", "in_float64", "initialize", "inputs", "laws_of",
-    "laws_of_kind", "liven", "liven_model", "parts_of", "perturb", "require", "shrunk", "traced",
+    "DECODER_LAWS", "DISTRIBUTION_LAWS", "ENCODER_LAWS", "ENERGY_LAWS", "LIKELIHOOD_LAWS", "MASK_LAWS", "MODEL_LAWS",
+    "VIEW_LAWS", "WEIGHTING_LAWS", "Case", "Held", "LawBroken", "Laws", "applying_to_causal", "as_built", "cases",
+    "cases_of", "causal_cases", "check_component", "check_spec", "countable", "in_float64", "initialize", "inputs",
+    "laws_of", "laws_of_kind", "liven", "liven_model", "parts_of", "perturb", "require", "shrunk", "traced",
 ]  # fmt: skip

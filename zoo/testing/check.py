@@ -13,6 +13,7 @@ from ..interfaces.causal import Causal
 from ..interfaces.component import Component, kind_name, kind_of
 from ..interfaces.dataset import Dataset
 from ..interfaces.distribution import Distribution
+from ..interfaces.energy import Energy
 from ..interfaces.likelihood import Likelihood
 from ..interfaces.mask import Mask
 from ..interfaces.model import Model
@@ -31,6 +32,7 @@ from .laws.by_kind import (
     DECODER_LAWS,
     DISTRIBUTION_LAWS,
     ENCODER_LAWS,
+    ENERGY_LAWS,
     LIKELIHOOD_LAWS,
     MASK_LAWS,
     MODEL_LAWS,
@@ -153,6 +155,7 @@ def _on_inputs(part: Any, law: Law) -> None:
 KINDS: Mapping[type[Component], Laws] = {
     Bijection: Laws(BIJECTION_LAWS, hold=_on_inputs),
     Distribution: Laws(DISTRIBUTION_LAWS, hold=_before_and_after_training),
+    Energy: Laws(ENERGY_LAWS, hold=_before_and_after_training),
     Likelihood: Laws(LIKELIHOOD_LAWS, BATTERIES[Likelihood], _before_and_after_training),
     Mask: Laws(MASK_LAWS),
     Conditioner: Laws(CONDITIONER_LAWS, BATTERIES[Conditioner]),

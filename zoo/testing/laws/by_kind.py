@@ -11,6 +11,7 @@ from ...interfaces.bijection import Bijection
 from ...interfaces.causal import Causal
 from ...interfaces.dataset import Dataset
 from ...interfaces.distribution import Distribution
+from ...interfaces.energy import Energy
 from ...interfaces.likelihood import Likelihood
 from ...interfaces.mask import Mask
 from ...interfaces.model import Model
@@ -18,7 +19,7 @@ from ...interfaces.networks import Conditioner, Decoder, Encoder
 from ...interfaces.view import View
 from ...interfaces.weighting import Weighting
 from ...registry.part import Part
-from . import component, conditioner, dataset, distribution, encoder, mask, model, view, weighting
+from . import component, conditioner, dataset, distribution, encoder, energy, mask, model, view, weighting
 from .bijection import contract, maths
 from .causal import data, draws, numbers, order
 from .likelihood import numerics, probabilities, samples, state
@@ -67,6 +68,15 @@ DISTRIBUTION_LAWS: Mapping[str, Callable[[Distribution], None]] = _by_name(
     distribution.temperature_scales,
 )
 """Each takes a distribution in float64."""
+
+ENERGY_LAWS: Mapping[str, Callable[[Energy], None]] = _by_name(
+    energy.answers_each_sample_alone,
+    energy.gradient_is_that_of_the_energy,
+    energy.grows_far_out,
+    energy.extent_has_all_of_the_mass,
+    energy.dtype_follows,
+)
+"""Each takes an energy in float64 and evaluation mode."""
 
 MASK_LAWS: Mapping[str, Callable[[Mask], None]] = _by_name(
     mask.pieces_partition,

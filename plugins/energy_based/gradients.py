@@ -1,0 +1,61 @@
+"""Derivatives of energies in their argument, by `torch.func`, whose derivatives compile in a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+EnergyFunction = Callable[[Tensor], Tensor]
+"""``[B, *shape] -> [B]``: an energy, or one at another temperature."""
+
+
+def gradient(energy: EnergyFunction, x: Tensor) -> Tensor:
+    r""":math:`\nabla U(x)`, ``[B, *shape]``; the score is :math:`-\nabla U`.
+
+    >>> gradient(lambda x: x.square().sum(1), torch.ones(1, 2))
+    tensor([[2., 2.]])
+    """
+    slope: Tensor = torch.func.grad(lambda at: energy(at).sum())(x)
+    return slope
+
+
+def energy_and_gradient(energy: EnergyFunction, x: Tensor) -> tuple[Tensor, Tensor]:
+    r""":math:`U(x)`, ``[B]``, and :math:`\nabla U(x)`, ``[B, *shape]``."""
+
+    def total(at: Tensor) -> tuple[Tensor, Tensor]:
+        u = energy(at)
+        return u.sum(), u
+
+    slope, u = torch.func.grad(total, has_aux=True)(x)
+    return u, slope
+
+
+def hessian_product(energy: EnergyFunction, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    r""":math:`\nabla U(x)` and :math:`\nabla^2 U(x)\, v`, ``[B, *shape]`` each."""
+
+    def directional(at: Tensor) -> tuple[Tensor, Tensor]:
+        slope = gradient(energy, at)
+        return (v * slope).sum(), slope
+
+    product, slope = torch.func.grad(directional, has_aux=True)(x)
+    return slope, product
+
+
+def laplacian(energy: EnergyFunction, x: Tensor) -> tuple[Tensor, Tensor]:
+    r""":math:`\nabla U(x)`, ``[B, *shape]``, and :math:`\operatorname{tr} \nabla^2 U(x)`, ``[B]``.
+
+    It costs as many derivatives of the gradient as the event has numbers.
+
+    >>> laplacian(lambda x: x.square().sum(1), torch.ones(1, 2))
+    (tensor([[2., 2.]]), tensor([4.]))
+    """
+    trace = x.new_zeros(x.shape[0])
+    slope = x
+    for d in range(x[0].numel()):
+        v = torch.zeros_like(x)
+        v.flatten(1)[:, d] = 1.0
+        slope, product = hessian_product(energy, x, v)
+        trace = trace + product.flatten(1)[:, d]
+    return slope, trace

@@ -1,0 +1,1 @@
+"""Objectives of energy-based models."""
