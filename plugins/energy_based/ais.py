@@ -94,6 +94,7 @@ class Annealed:
         self.a = mean.logit()
         self.betas = torch.linspace(0.0, 1.0, steps + 1, dtype=torch.float64).tolist()
 
+    @torch.no_grad()
     def log_partition(self, chains: int) -> float:
         """An estimate of :math:`\\log Z` by forward chains, its exponential unbiased."""
         v = drawn(self.a.sigmoid().expand(chains, -1))
@@ -101,7 +102,7 @@ class Annealed:
         for before, beta in counted(zip(self.betas, self.betas[1:], strict=False), len(self.betas) - 1):
             log_w += self._log_ratio(v, beta, before)
             v = self._step(v, beta)
-        first = softplus(self.a).sum() + self.rbm.W.shape[1] * math.log(2.0)
+        first = softplus(self.a).sum().double() + self.rbm.W.shape[1] * math.log(2.0)
         return float(first + log_w.logsumexp(0) - math.log(chains))
 
     def log_prob(self, v: Tensor) -> Tensor:

@@ -50,9 +50,8 @@ def test_it_needs_labels() -> None:
 
 def test_the_published_network_has_as_many_parameters() -> None:
     with torch.device("meta"):
-        net: Any = (
-            load_spec("jem-cifar10").model(zoo.Event("image", zoo.Shape(3, 32, 32), levels=256, classes=10)).U.net
-        )
+        model: Any = load_spec("jem-cifar10").model(zoo.Event("image", zoo.Shape(3, 32, 32), levels=256, classes=10))
+    net = model.U.net
     assert sum(p.numel() for p in net.parameters()) == 36_471_338
     assert sum(p.numel() for p in net.head.parameters()) == 6_410
 
