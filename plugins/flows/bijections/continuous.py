@@ -13,9 +13,9 @@ from torch import Tensor
 
 from zoo import Bijection, Conditioner, Part, Shape, Solves, component, named
 
+from ...shared.derivatives import Noise, against, basis, draw
+from ...shared.ode import Dynamics, OdeSolver, State
 from ...shared.precision import full_precision
-from ..log_det import Noise, against, basis, draw
-from ..ode import Dynamics, OdeSolver, State
 
 
 @component(
