@@ -136,6 +136,7 @@ class FlowMatching(Objective):
 
     def forward(self, flow: Flow, batch: Batch, clock: Clock) -> Terms:
         *before, last = flow.transforms.of
+        assert isinstance(last, Continuous)  # as checked when it was built
         c = flow.condition(flow.given(batch))
         x, _ = flow.continuous(batch[flow.event.name])
         with torch.no_grad():
