@@ -72,7 +72,7 @@ def test_the_core_names_no_component() -> None:
         "data",
         "likelihood",
         "score",
-    }  # of specs and programs, which targets and weightings of diffusion are called too
+    }  # of specs and programs; diffusion has parts of these names
     names = {name for _, name in installed().components()} - headlines - words
     for path in CORE:
         if "testing" in path.parts:
