@@ -26,8 +26,8 @@ from zoo import (
 )
 
 from ..shared.context import Context, check_context, vectors_of
+from ..shared.dequantization import Dequantization
 from .bijections.chain import Chain
-from .dequantization import Dequantization
 from .objectives import Objective
 
 

@@ -16,23 +16,25 @@ from zoo.testing import LawBroken, Laws
 if TYPE_CHECKING:
     from plugins.autoregressive.heads.categorical import Categorical
     from plugins.autoregressive.laws import head
-    from plugins.flows.dequantization import Uniform
-    from plugins.flows.laws import dequantization, log_det, ode_solver
-    from plugins.flows.log_det import FullJacobian, Function, Roulette
-    from plugins.flows.ode import Dynamics, OdeSolver, RungeKutta4, State
+    from plugins.flows.laws import log_det
+    from plugins.flows.log_det import FullJacobian, Roulette
     from plugins.shared.context import Embedding
-    from plugins.shared.laws import context
+    from plugins.shared.dequantization import Uniform
+    from plugins.shared.derivatives import Function
+    from plugins.shared.laws import context, dequantization, ode_solver
+    from plugins.shared.ode import Dynamics, OdeSolver, RungeKutta4, State
     from plugins.vae.laws import quantizer
     from plugins.vae.quantizers import VQ, VQEMA, Quantized
 else:
     from zoo.plugins.autoregressive.heads.categorical import Categorical
     from zoo.plugins.autoregressive.laws import head
-    from zoo.plugins.flows.dequantization import Uniform
-    from zoo.plugins.flows.laws import dequantization, log_det, ode_solver
-    from zoo.plugins.flows.log_det import FullJacobian, Function, Roulette
-    from zoo.plugins.flows.ode import Dynamics, OdeSolver, RungeKutta4, State
+    from zoo.plugins.flows.laws import log_det
+    from zoo.plugins.flows.log_det import FullJacobian, Roulette
     from zoo.plugins.shared.context import Embedding
-    from zoo.plugins.shared.laws import context
+    from zoo.plugins.shared.dequantization import Uniform
+    from zoo.plugins.shared.derivatives import Function
+    from zoo.plugins.shared.laws import context, dequantization, ode_solver
+    from zoo.plugins.shared.ode import Dynamics, OdeSolver, RungeKutta4, State
     from zoo.plugins.vae.laws import quantizer
     from zoo.plugins.vae.quantizers import VQ, VQEMA, Quantized
 

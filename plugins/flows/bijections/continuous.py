@@ -13,9 +13,9 @@ from torch import Tensor
 
 from zoo import Bijection, Conditioner, Part, Shape, Solves, component, named
 
+from ...shared.derivatives import Noise, against, basis, draw
+from ...shared.ode import Dynamics, OdeSolver, State
 from ...shared.precision import full_precision
-from ..log_det import Noise, against, basis, draw
-from ..ode import Dynamics, OdeSolver, State
 
 
 @component(
@@ -92,7 +92,7 @@ class Continuous(Solves, Bijection):
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         def move(t: Tensor | float, state: State) -> State:
-            return (self._velocity(state[0], t, context),)
+            return (self.velocity_at(state[0], t, context),)
 
         return self._solved(move, (z,), self.time, 0.0, context)[0]
 
@@ -101,7 +101,7 @@ class Continuous(Solves, Bijection):
             directions = basis(x) if self.divergence == "exact" else draw(self.divergence, x).unsqueeze(0)
 
         def move(t: Tensor | float, state: State) -> State:
-            v, slopes = against(partial(self._velocity, t=t, context=context), state[0], directions)  # [K, B, *shape]
+            v, slopes = against(partial(self.velocity_at, t=t, context=context), state[0], directions)  # [K, B, *shape]
             return v, (directions * slopes).flatten(2).sum((0, 2))  # [B, *shape], [B]
 
         x, log_det = self._solved(move, (x, x.new_zeros(x.shape[0])), start, end, context)
@@ -113,7 +113,8 @@ class Continuous(Solves, Bijection):
             solved: State = self.solver(f, y, start, end, depends)
             return solved
 
-    def _velocity(self, x: Tensor, t: Tensor | float, context: Tensor | None) -> Tensor:
+    def velocity_at(self, x: Tensor, t: Tensor | float, context: Tensor | None = None) -> Tensor:
+        """:math:`v(x, t)`; the time is a number, or a tensor that broadcasts to ``[B, 1, ...]``."""
         clock = torch.ones_like(x[:, :1]) * t  # [B, 1, ...]
         v: Tensor = self.velocity(torch.cat((x, clock), dim=1), context)
         return v

@@ -9,8 +9,9 @@ from torch import Tensor
 from zoo import Bijection, Part, Shape, component, named
 
 from ...nets.lipschitz import LipschitzNet
+from ...shared.derivatives import Function
 from ...shared.precision import full_precision
-from ..log_det import Function, LogDet
+from ..log_det import LogDet
 from ..numerics.root_finding import contracted_root
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from zoo.testing import Laws, require
 
-from ..log_det import Function, LogDet
+from ...shared.derivatives import Function
+from ..log_det import LogDet
 
 CALLS, COPIES = 50, 80
 SIGMAS = 5.0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..log_det import Function, pullback
+from ...shared.derivatives import Function, pullback
 
 
 def increasing_root(

@@ -17,8 +17,8 @@ from torch import Tensor
 import zoo
 from zoo.testing import BIJECTION_LAWS, Case, LawBroken, cases, inputs, liven, perturb
 
-OdeSolver: Any = import_module("zoo.plugins.flows.ode").OdeSolver
-adaptive: Any = import_module("zoo.plugins.flows.ode")
+OdeSolver: Any = import_module("zoo.plugins.shared.ode").OdeSolver
+adaptive: Any = import_module("zoo.plugins.shared.ode")
 MLP = {"type": "mlp", "width": 8, "depth": 1, "activation": "tanh"}
 CONV = {"type": "resnet", "width": 4, "blocks": 1, "activation": "tanh"}
 TIGHT = {"type": "adaptive", "method": "dopri8", "rtol": 1e-13, "atol": 1e-13, "gradient": "backprop"}

@@ -13,9 +13,9 @@ import zoo
 from zoo.testing import perturb
 
 if TYPE_CHECKING:
-    from plugins.flows.dequantization import Dequantization
+    from plugins.shared.dequantization import Dequantization
 else:
-    from zoo.plugins.flows.dequantization import Dequantization
+    from zoo.plugins.shared.dequantization import Dequantization
 
 LEVELS = 4
 EVENT = zoo.Event("point", zoo.Shape(2), levels=LEVELS)

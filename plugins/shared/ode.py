@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zoo import Component, Contract, PluginError, ZooError, component, install_hint
 
-from ..shared.compilation import uncompiled
+from .compilation import uncompiled
 
 if TYPE_CHECKING:
     from zoo.testing import Laws

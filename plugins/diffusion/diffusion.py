@@ -1,0 +1,282 @@
+"""Diffusion model, or flow matching: one model whose every choice is a part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from zoo import (
+    Batch,
+    Clock,
+    Completes,
+    Condition,
+    Decodes,
+    Event,
+    Known,
+    Model,
+    Part,
+    Reconstructs,
+    Scores,
+    Solves,
+    Terms,
+    component,
+    named,
+    sum_event,
+)
+
+from ..shared.context import Context, check_context, vectors_of
+from ..shared.dequantization import Dequantization
+from ..shared.events import nearest_level
+from ..shared.precision import lifted
+from .completion import completed
+from .guidance import Guidance
+from .likelihood import DEFAULTS, OdeLikelihood
+from .nets.base import Denoiser
+from .paths.base import Path
+from .solvers.base import DiffusionSolver, Predict
+from .targets import Prediction, Target
+from .times import TimeSampler
+from .weightings import NoiseWeighting
+
+FURTHEST = 20.0
+"""The largest log-SNR that a network can tell from larger ones."""
+
+
+@component(
+    "diffusion", example={"net": {"type": "time_mlp", "width": 8, "depth": 1}, "solver": {"type": "heun", "steps": 3}}
+)
+class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes):
+    r"""Diffusion model, or flow matching: a network that separates data and noise at every level, and an equation that
+    carries noise to data by it.
+
+    .. math:: x_t = \alpha(t)\, x_0 + \sigma(t)\, \epsilon, \qquad
+       L = \tfrac12\, \mathrm{E}_{t, x_0, \epsilon} \Bigl[ \frac{w(\lambda_t)}{p(\lambda_t)}
+       \bigl\| \hat\epsilon(x_t, t) - \epsilon \bigr\|^2 \Bigr], \qquad
+       \dot x = \dot\alpha\, \hat x_0(x, t) + \dot\sigma\, \hat\epsilon(x, t)
+
+    The log-SNR is :math:`\lambda = \log \alpha^2 / \sigma^2`, and :math:`p(\lambda)` its density at the times of
+    training. Draws solve the equation from noise to data, codes from data to noise, and the likelihood is that of the
+    flow along it. Score matching, DDPM, EDM and flow matching differ in the parts: their paths, targets, weightings and
+    times.
+
+    Data with levels is scaled to [-1, 1]; with ``dequantize``, noise fills the cells first, and without it the
+    likelihood takes a cell to be one level wide. Either likelihood is a bound of that of the levels.
+
+    ValueError for a target that its path does not determine, a context that no part takes, guidance without a
+    ``context`` or without ``label_dropout``, and ``dequantize`` for continuous data.
+
+    Args:
+        net: The network, built for the shape of the data.
+        path: The path from data to noise.
+        target: What the network predicts.
+        weighting: The weight of each log-SNR in the loss.
+        times: The distribution of the times in training.
+        solver: The solver of the equation, for draws and codes.
+        likelihood: How the likelihood is computed along the equation.
+        level: What the network gets of the noise level, as a number from 0 to 1000: its ``log_snr``, between -20 and
+            20, or the ``time`` of the path.
+        context: The conditioning on labels or features; ``null`` for none.
+        label_dropout: The probability with which training replaces the vector of a label by that of no label.
+        guidance: The guidance of draws and codes; ``null`` for the conditional model as it is.
+        dequantize: The dequantisation of data with levels; ``null`` for the levels themselves.
+
+    References: Ho et al., Denoising Diffusion Probabilistic Models, 2020, arXiv:2006.11239; Song et al., Score-Based
+    Generative Modeling through SDEs, 2020, arXiv:2011.13456, eq. 13 and 39; Kingma and Gao, Understanding Diffusion
+    Objectives, 2023, arXiv:2303.00848; Lipman et al., Flow Matching, 2022, arXiv:2210.02747.
+
+    Shapes: data ``[B, *event.shape]``; codes and latents likewise, of unit variance; ``log_prob`` ``[B]``, in nats.
+    Logs ``error``, the squared error of the noise summed over the event, its mean at the times of training.
+
+    >>> import torch, zoo
+    >>> node = {"type": "diffusion", "net": "time_mlp"}
+    >>> model = zoo.declare(zoo.Model, node)(zoo.Event("point", zoo.Shape(2))).eval()
+    >>> model.sample(3).shape, model.log_prob(torch.zeros(3, 2)).shape
+    (torch.Size([3, 2]), torch.Size([3]))
+    """
+
+    like: Tensor
+
+    def __init__(
+        self,
+        event: Event,
+        *,
+        net: Part[Denoiser],
+        path: Part[Path] = named("rectified"),
+        target: Part[Target] = named("velocity"),
+        weighting: Part[NoiseWeighting] = named("flow_matching"),
+        times: Part[TimeSampler] = named("logit_normal"),
+        solver: Part[DiffusionSolver] = named("heun"),
+        likelihood: OdeLikelihood = DEFAULTS,
+        level: Literal["log_snr", "time"] = "log_snr",
+        context: Part[Context] | None = None,
+        label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.0,
+        guidance: Part[Guidance] | None = None,
+        dequantize: Part[Dequantization] | None = None,
+    ) -> None:
+        super().__init__(event)
+        if event.levels is None and dequantize is not None:
+            raise ValueError(f"'{event.name}' is continuous: leave out dequantize")
+        self.path = path()
+        self.target, self.weighting, self.times = target(self.path), weighting(self.path), times(self.path)
+        self.solver = solver()
+        self.level: Literal["log_snr", "time"] = level
+        self.net = net(event.shape, event.shape)
+        self.dequantize = dequantize(event) if dequantize else None
+        self.likelihood = likelihood.built(event.shape)
+        self.context = context(event) if context else None
+        check_context(self.context, self.net)
+        self.conditioned_on = self.context.sources if self.context else None
+        if label_dropout and self.context is None:
+            raise ValueError("label_dropout needs a context: declare one, such as 'embedding'")
+        if guidance is not None and not label_dropout:
+            raise ValueError("guidance needs a context and label_dropout, which trains the model without labels")
+        self.label_dropout = label_dropout
+        self.null = nn.Parameter(torch.zeros(self.context.size)) if self.context and label_dropout else None
+        self.guidance = guidance() if guidance else None
+        # Noise and data have the dtype of this number; its value is of no account.
+        self.register_buffer("like", torch.zeros(()), persistent=False)
+        self.exact = self.likelihood.exact and event.levels is None
+        self.unbiased = event.levels is None
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def forward(self, batch: Batch, clock: Clock) -> Terms:
+        data, _ = self.scaled(batch[self.event.name])
+        t = self.times.draw(data.shape[0], data)  # [B]
+        level, log_snr = self.path.levels(t, data.dim()), self.path.log_snr(t)
+        noise = torch.randn_like(data)
+        x = level.alpha * data + level.sigma * noise
+        output = lifted(self.net(self.target.scale(level) * x, self.number(t), self._dropped(self.given(batch))))
+        error = sum_event((output - self.target.of(data, noise, level)).square())  # [B]
+        of_noise = torch.as_tensor(self.target.noise_error(level)).reshape(-1).square() * error
+        weight = self.weighting(log_snr) * self.path.slope(t) / self.times.density(t)
+        return Terms(0.5 * (weight * of_noise).mean(), {"error": of_noise})
+
+    def _dropped(self, given: Condition | None) -> Tensor | None:
+        """The vectors of the labels, some of them replaced by that of no label."""
+        c = self.condition(given)
+        if c is None or self.null is None:
+            return c
+        dropped = torch.rand(c.shape[0], 1, device=c.device) < self.label_dropout
+        return torch.where(dropped, self.null, c)
+
+    # -- the equation --------------------------------------------------------------------------------------------------
+
+    def predictor(self, c: Tensor | None, guidance: Guidance | None = None) -> Predict:
+        """The network as a function of noisy data and a time, given the vectors of labels."""
+        # Labels are needed at every step, and so is the vector of none.
+        null = None if c is None or self.null is None else self.null.expand_as(c)
+
+        def predict(x: Tensor, t: float) -> Prediction:
+            level = self.path.level(t)
+            number = float(self.number(torch.tensor(t, dtype=torch.float64, device="cpu")))
+
+            def evaluate(x: Tensor, c: Tensor | None) -> Tensor:
+                return lifted(self.net(x, x.new_full((x.shape[0],), number), c))
+
+            scaled = self.target.scale(level) * x
+            if guidance is None or c is None or null is None:
+                output = evaluate(scaled, c)
+            else:
+                output = guidance(evaluate, scaled, level, c, null)
+            return self.target.predicted(output, x, level)
+
+        return predict
+
+    def number(self, t: Tensor) -> Tensor:
+        """The number by which the network knows the noise level, from about 0 to about 1000."""
+        if self.level == "time":
+            return self.path.number(t)
+        return 500.0 - 500.0 / FURTHEST * self.path.log_snr(t).clamp(-FURTHEST, FURTHEST)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the noise that draws begin with, of data with unit variance."""
+        last = self.path.level(self.path.end)
+        return float((last.alpha**2 + last.sigma**2) ** 0.5)
+
+    # -- draws and codes -----------------------------------------------------------------------------------------------
+
+    def draw_latent(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        return temperature * torch.randn(n, *self.event.shape, dtype=self.like.dtype, device=self.like.device)
+
+    def decode(self, z: Tensor, context: Condition | None = None) -> Tensor:
+        return self.as_data(self._decoded(z, context))
+
+    def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
+        x = self._decoded(z, context)
+        return x if self.event.levels is None else (0.5 * x + 0.5).clamp(0.0, 1.0)
+
+    def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
+        data, _ = self.scaled(x)
+        times = self.solver.grid.times(self.path, self.solver.steps)[::-1]
+        predict = self.predictor(self.condition(context), self.guidance)
+        start = self.path.level(self.path.start).alpha * data
+        return self.solver.solve(predict, self.path, start, times) / self.spread
+
+    def complete(self, known: Known, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        data, _ = self.scaled(known.x)
+        predict = self.predictor(self.condition(context), self.guidance)
+        times = self.solver.grid.times(self.path, self.solver.steps)
+        x = completed(predict, self.path, data, known.mask, times, self.spread, temperature)
+        return torch.where(known.mask, known.x, self.as_data(x).to(known.x.dtype))
+
+    def unseen(self, known: Tensor) -> Tensor:
+        return torch.zeros(known.shape[0], dtype=torch.float64, device=known.device)
+
+    def _decoded(self, z: Tensor, context: Condition | None) -> Tensor:
+        """Draws on the scale of the network, from latents."""
+        times = self.solver.grid.times(self.path, self.solver.steps)
+        predict = self.predictor(self.condition(context), self.guidance)
+        x = self.solver.solve(predict, self.path, self.spread * z, times)
+        return predict(x, times[-1]).data
+
+    # -- likelihood ----------------------------------------------------------------------------------------------------
+
+    def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
+        data, log_det = self.scaled(x, fill=True)
+        predict = self.predictor(self.condition(context))
+        return self.likelihood.log_prob(predict, self.path, data, self.spread, [*self.parameters()]) + log_det
+
+    @contextmanager
+    def refined(self) -> Iterator[None]:
+        with self.likelihood.refined():
+            yield
+
+    # -- scales --------------------------------------------------------------------------------------------------------
+
+    def condition(self, context: Condition | None) -> Tensor | None:
+        """The context vector for the network, ``[B, N]``, from the entries of a batch."""
+        return vectors_of(self.context, context)
+
+    def scaled(self, x: Tensor, fill: bool = False) -> tuple[Tensor, Tensor]:
+        """Data on the scale of the network, and the log-determinant of that; ``fill`` gives levels a width."""
+        dtype, levels = self.like.dtype, self.event.levels
+        D = self.event.shape.size
+        if levels is None:
+            return x.to(dtype), self.like
+        if self.dequantize is not None:
+            v, log_det = self.dequantize(x)
+            return 2.0 * v - 1.0, log_det + D * _log(2.0)
+        width = 2.0 / max(levels - 1, 1)
+        data = width * x.to(dtype) - 1.0
+        if fill:
+            data = data + width * (torch.rand_like(data) - 0.5)
+        return data, self.like + D * _log(width)
+
+    def as_data(self, x: Tensor) -> Tensor:
+        """Numbers on the scale of the network as data."""
+        if self.event.levels is None:
+            return x
+        if self.dequantize is not None:
+            return self.dequantize.inverse(0.5 * x + 0.5)
+        return nearest_level(0.5 * (x + 1.0) * max(self.event.levels - 1, 1), self.event.levels)
+
+
+def _log(x: float) -> float:
+    return float(torch.tensor(x, dtype=torch.float64, device="cpu").log())

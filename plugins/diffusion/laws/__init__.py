@@ -1,0 +1,1 @@
+"""Laws of the kinds of diffusion models."""

@@ -1,0 +1,1 @@
+"""Networks of a noisy example and its noise level."""

@@ -1,0 +1,176 @@
+"""Samplers of diffusion models: another solver or guidance, ancestral sampling, and EDM's stochastic one."""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from typing import Annotated, Literal, final
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from zoo import Condition, Model, Part, Sampler, advanced, component, named
+
+from .completion import posterior, posterior_variance
+from .diffusion import Diffusion
+from .guidance import Guidance
+from .paths.base import Path, noise_ratio
+from .solvers.base import DiffusionSolver, Predict
+from .solvers.grid import Grid
+
+
+class DiffusionSampler(Sampler, ABC):
+    """Sampler of a diffusion model; ValueError for another model, and for guidance of one without ``label_dropout``."""
+
+    def __init__(self, model: Model, *, guidance: Part[Guidance] | None = None) -> None:
+        super().__init__(model)
+        if not isinstance(model, Diffusion):
+            raise ValueError("needs a diffusion model")
+        if guidance is not None and model.null is None:
+            raise ValueError("guidance needs a model with a context and label_dropout")
+        self.diffusion: Diffusion = model
+        self.guidance = guidance() if guidance else model.guidance
+
+    @abstractmethod
+    def draw(self, predict: Predict, path: Path, x: Tensor) -> Tensor:
+        """Data on the scale of the network, from noise."""
+
+    @final
+    @torch.no_grad()
+    def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        model = self.diffusion
+        predict = model.predictor(model.condition(context), self.guidance)
+        x = model.spread * model.draw_latent(n, context, temperature)
+        return model.as_data(self.draw(predict, model.path, x))
+
+
+@component("ode")
+class Ode(DiffusionSampler):
+    """Draws by the probability-flow equation, with another solver or guidance than the model's own.
+
+    Args:
+        solver: The solver.
+        guidance: The guidance; ``null`` for the model's.
+    """
+
+    def __init__(
+        self, model: Model, *, solver: Part[DiffusionSolver] = named("heun"), guidance: Part[Guidance] | None = None
+    ) -> None:
+        super().__init__(model, guidance=guidance)
+        self.solver = solver()
+
+    def draw(self, predict: Predict, path: Path, x: Tensor) -> Tensor:
+        times = self.solver.grid.times(path, self.solver.steps)
+        return predict(self.solver.solve(predict, path, x, times), times[-1]).data
+
+
+@component("ancestral")
+class Ancestral(DiffusionSampler):
+    r"""Ancestral sampling: each step draws from the posterior of less noise, given the predicted data.
+
+    .. math:: x_{t'} \sim q(x_{t'} \mid x_t, \hat x_0)
+
+    With :math:`\eta = 0` it is `ddim`.
+
+    Args:
+        steps: The number of evaluations.
+        grid: The times.
+        variance: The variance of a step: ``small``, that of the posterior, or ``large``, that of the noise between the
+            two times, which DDPM has for images.
+        eta: The factor :math:`\eta` of the noise of the posterior; only with ``small``.
+        guidance: The guidance; ``null`` for the model's.
+
+    References: Ho et al., Denoising Diffusion Probabilistic Models, 2020, arXiv:2006.11239, alg. 2 and sec. 3.2; the
+    factor: Song et al., Denoising Diffusion Implicit Models, 2020, arXiv:2010.02502, eq. 12 and 16.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        steps: PositiveInt = 100,
+        grid: Part[Grid] = named("uniform"),
+        variance: Literal["small", "large"] = "small",
+        eta: Annotated[float, Field(ge=0, le=1)] = 1.0,
+        guidance: Part[Guidance] | None = None,
+    ) -> None:
+        super().__init__(model, guidance=guidance)
+        self.steps, self.grid, self.variance, self.eta = steps, grid(), variance, eta
+
+    def draw(self, predict: Predict, path: Path, x: Tensor) -> Tensor:
+        times = self.grid.times(path, self.steps)
+        for i, (t, after) in enumerate(itertools.pairwise(times)):
+            now, then = path.level(t), path.level(after)
+            found = predict(x, t)
+            if self.variance == "small":
+                x = posterior(found, now, then, torch.randn_like(x), self.eta)
+            else:
+                v = posterior_variance(now, then)
+                kept = max(float(then.sigma) ** 2 - v, 0.0) ** 0.5
+                between = float(now.sigma) ** 2 - (float(now.alpha) / float(then.alpha) * float(then.sigma)) ** 2
+                noise = max(between, 0.0) ** 0.5 * torch.randn_like(x)
+                x = then.alpha * found.data + kept * found.noise + noise
+            advanced(i + 1, len(times))
+        return predict(x, times[-1]).data
+
+
+@component("churn")
+class Churn(DiffusionSampler):
+    r"""EDM's stochastic sampler: noise is added before each step, and the solver removes it.
+
+    .. math:: \hat\sigma = (1 + \gamma)\, \sigma, \qquad
+       \hat x = x + \sqrt{\hat\sigma^2 - \sigma^2}\; s\, z, \qquad \gamma = \min(c / N, \sqrt2 - 1)
+
+    with :math:`\sigma` the noise-to-signal ratio, and x divided by the signal.
+
+    Args:
+        solver: The solver; it must not remember earlier steps.
+        churn: The amount of noise :math:`c`; with 0 the draws are those of the solver.
+        low: The least noise-to-signal ratio at which noise is added.
+        high: The largest.
+        noise: The factor :math:`s` of the noise.
+        guidance: The guidance; ``null`` for the model's.
+
+    References: Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
+    arXiv:2206.00364, alg. 2.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        solver: Part[DiffusionSolver] = named("heun"),
+        churn: NonNegativeFloat = 20.0,
+        low: NonNegativeFloat = 0.05,
+        high: PositiveFloat = 50.0,
+        noise: PositiveFloat = 1.003,
+        guidance: Part[Guidance] | None = None,
+    ) -> None:
+        super().__init__(model, guidance=guidance)
+        self.solver = solver()
+        if self.solver.remembers:
+            raise ValueError("needs a solver that does not remember earlier steps, such as 'heun'")
+        self.churn, self.low, self.high, self.noise = churn, low, high, noise
+
+    def draw(self, predict: Predict, path: Path, x: Tensor) -> Tensor:
+        times = self.solver.grid.times(path, self.solver.steps)
+        gamma = min(self.churn / len(times), 2.0**0.5 - 1.0)
+        for i, (t, after) in enumerate(itertools.pairwise(times)):
+            ratio = noise_ratio(path.level(t))
+            if gamma > 0.0 and self.low <= ratio <= self.high and (1.0 + gamma) * ratio <= _most(path):
+                t, x = self._noisier(path, x, t, ratio, (1.0 + gamma) * ratio)  # noqa: PLW2901
+            x = self.solver.step(predict, path, x, t, after)
+            advanced(i + 1, len(times))
+        return predict(x, times[-1]).data
+
+    def _noisier(self, path: Path, x: Tensor, t: float, ratio: float, wanted: float) -> tuple[float, Tensor]:
+        """A time of more noise, and data with as much."""
+        at = torch.tensor(wanted, dtype=torch.float64, device="cpu")
+        later = float(path.time_of(-2.0 * at.log()))
+        noise = self.noise * (wanted**2 - ratio**2) ** 0.5 * torch.randn_like(x)
+        return later, path.level(later).alpha * (x / path.level(t).alpha + noise)
+
+
+def _most(path: Path) -> float:
+    return noise_ratio(path.level(path.end))

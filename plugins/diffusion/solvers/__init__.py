@@ -1,0 +1,1 @@
+"""Solvers of the probability-flow equation, and their grids of times."""

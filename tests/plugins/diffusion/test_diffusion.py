@@ -1,0 +1,212 @@
+"""Diffusion models: likelihoods and draws of Gaussian data in closed form, labels, completion, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import zoo
+
+gaussian: Any = import_module("zoo.plugins.diffusion.laws.gaussian")
+Denoiser: Any = import_module("zoo.plugins.diffusion.nets.base").Denoiser
+POINT = zoo.Event("point", zoo.Shape(4))
+LABELLED = zoo.Event("point", zoo.Shape(2), classes=3)
+DIGIT = zoo.Event("image", zoo.Shape(1, 4, 4), levels=17)
+
+
+def model_of(event: zoo.Event = POINT, **node: Any) -> Any:
+    torch.manual_seed(0)
+    declared = {"type": "diffusion", "net": {"type": "time_mlp", "width": 8, "depth": 1}, **node}
+    return zoo.declare(zoo.Model, declared)(event).double().eval()
+
+
+class Perfect(Denoiser):  # type: ignore[misc]
+    """The best network of a model for Gaussian data."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(POINT.shape, POINT.shape)
+        self.model = [model]
+
+    def forward(self, x: Tensor, c: Tensor, context: Tensor | None = None) -> Tensor:
+        (model,) = self.model
+        log_snr = (500.0 - c) / 25.0
+        t = model.path.time_of(log_snr)
+        level = model.path.levels(t, x.dim())
+        mean = gaussian.denoised(x / model.target.scale(level), level)
+        target: Tensor = model.target.of(mean.data, mean.noise, level)
+        return target
+
+
+def perfect(**node: Any) -> Any:
+    model = model_of(**node)
+    model.net = Perfect(model)
+    return model
+
+
+def log_density(x: Tensor) -> Tensor:
+    standard = (x - gaussian.MEAN).square() / gaussian.VARIANCE
+    log_p: Tensor = -0.5 * (standard + torch.log(2.0 * math.pi * gaussian.VARIANCE)).sum(1)
+    return log_p
+
+
+def data(n: int) -> Tensor:
+    noise = torch.randn(n, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    x: Tensor = gaussian.MEAN + gaussian.VARIANCE.sqrt() * noise
+    return x
+
+
+PATHS: list[Any] = ["vp", "cosine", "rectified", "edm", "sigmoid", {"type": "shifted", "of": "vp", "by": 2}]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("target", ["v", "edm"])
+def test_the_likelihood_of_gaussian_data_is_the_same_on_every_path(path: Any, target: str) -> None:
+    solver = {"type": "rk4", "steps": 64}
+    model = perfect(path=path, target=target, likelihood={"divergence": "exact", "solver": solver})
+    x, grid = data(50), model.likelihood.grid
+    found = model.log_prob(x)
+    # The solution in closed form, to the normal distribution that the noise is taken to have.
+    first, last = model.path.level(model.path.start), model.path.level(grid.moment(model.path, 0.0)[0])
+    z = gaussian.carried(first.alpha * x, first, last) / model.spread
+    growth = (last.alpha**2 * gaussian.VARIANCE + last.sigma**2) / (first.alpha**2 * gaussian.VARIANCE + first.sigma**2)
+    log_det = 0.5 * growth.log().sum() + 4.0 * math.log(first.alpha / model.spread)
+    wanted = -0.5 * z.square().sum(1) - 2.0 * math.log(2.0 * math.pi) + log_det
+    assert (found - wanted).abs().max() <= 1e-3
+    # That is the density of the data, but for the signal that is left at the end.
+    assert (found - log_density(x)).abs().mean() <= 0.05
+
+
+def test_probes_estimate_the_trace_without_bias() -> None:
+    exact, probes = (perfect(likelihood={"divergence": kind}) for kind in ("exact", "rademacher"))
+    x = data(20)
+    # The Jacobian is diagonal here, where signs have no variance.
+    assert torch.allclose(exact.log_prob(x), probes.log_prob(x), atol=1e-8)
+    assert exact.exact and not probes.exact and probes.unbiased
+
+
+def test_draws_of_gaussian_data_have_its_moments_and_codes_lead_back() -> None:
+    model = perfect(path="vp", target="v", solver={"type": "dpmpp_2s", "steps": 64, "grid": "log_snr"})
+    torch.manual_seed(0)
+    x = model.sample(4000)
+    assert (x.mean(0) - gaussian.MEAN).abs().max() <= 0.15
+    assert (x.var(0) / gaussian.VARIANCE - 1.0).abs().max() <= 0.15
+    assert (model.decode(model.encode(data(20))) - data(20)).abs().max() <= 0.02
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "churn", {"type": "ancestral", "variance": "large"}])
+def test_stochastic_samplers_draw_the_data_too(sampler: Any) -> None:
+    model = perfect(path="cosine", target="v")
+    torch.manual_seed(0)
+    x = zoo.declare(zoo.Sampler, sampler)(model).sample(4000)
+    assert (x.mean(0) - gaussian.MEAN).abs().max() <= 0.15
+    assert (x.var(0)[1:] / gaussian.VARIANCE[1:] - 1.0).abs().max() <= 0.2
+
+
+def test_without_noise_stochastic_samplers_are_deterministic_ones() -> None:
+    model = perfect(path="vp", target="v")
+    solver = {"type": "ddim", "steps": 8}
+    pairs = (
+        ({"type": "ancestral", "steps": 8, "eta": 0.0}, {"type": "ode", "solver": solver}),
+        ({"type": "churn", "churn": 0.0, "solver": solver}, {"type": "ode", "solver": solver}),
+    )
+    for noisy, plain in pairs:
+        drawn = []
+        for node in (noisy, plain):
+            torch.manual_seed(0)
+            drawn.append(zoo.declare(zoo.Sampler, node)(model).sample(3))
+        assert torch.equal(*drawn)
+
+
+def test_the_perfect_network_has_no_excess_loss() -> None:
+    """Whatever the path, the target and the times: the loss is what is left of the noise, and another is larger."""
+    found = []
+    for path, target, times in (
+        ("cosine", "v", "uniform"),
+        ("rectified", "velocity", "logit_normal"),
+        ("vp", "edm", "uniform"),
+    ):
+        model = perfect(path=path, target=target, times=times, weighting={"type": "sigmoid", "bias": -1.0})
+        torch.manual_seed(0)
+        batch, clock = {"point": data(20000)}, zoo.Clock(torch.tensor(0), 1)
+        found.append(float(model(batch, clock).loss))
+    assert max(found) / min(found) <= 1.15, found
+
+
+def test_bits_of_a_uniform_model_are_those_of_its_levels() -> None:
+    """The scale of the network, the cells and the dequantisation cancel: a density of one cell a level."""
+    for dequantize in (None, "uniform"):
+        model = model_of(DIGIT, **({"dequantize": dequantize} if dequantize else {}))
+        x = torch.randint(17, (6, 1, 4, 4)).to(torch.uint8)
+        _, log_det = model.scaled(x, fill=True)
+        width = 2.0 / 16 if dequantize is None else 2.0 / 17
+        assert torch.allclose(log_det, torch.full_like(log_det, 16 * math.log(width)))
+        assert torch.equal(model.as_data(model.scaled(x)[0]), x)
+
+
+def test_dropped_labels_train_the_vector_of_none() -> None:
+    node: dict[str, Any] = {
+        "net": {"type": "time_mlp", "width": 8, "context": 4},
+        "context": {"type": "embedding", "size": 4},
+    }
+    for dropout, none, some in ((1.0, True, False), (1e-9, False, True)):
+        model = model_of(LABELLED, **node, label_dropout=dropout)
+        torch.nn.init.ones_(model.net.last.weight)
+        batch = {"point": torch.randn(6, 2, dtype=torch.float64), "label": torch.tensor([0, 1, 2, 0, 1, 2])}
+        model(batch, zoo.Clock(torch.tensor(0), 1)).loss.backward()
+        assert bool(model.null.grad.any()) == none
+        assert bool(model.context.vectors.weight.grad.any()) == some
+
+
+def test_guidance_of_scale_one_is_the_conditional_model() -> None:
+    node: dict[str, Any] = {
+        "net": {"type": "time_mlp", "width": 8, "context": 4},
+        "context": {"type": "embedding", "size": 4},
+        "label_dropout": 0.1,
+    }
+    z, label = torch.randn(3, 2, dtype=torch.float64), {"label": torch.tensor([0, 1, 2])}
+    plain = model_of(LABELLED, **node)
+    torch.nn.init.ones_(plain.net.last.weight)
+    drawn = {}
+    for scale in (1.0, 2.0):
+        guided = model_of(LABELLED, **node, guidance={"type": "classifier_free", "scale": scale})
+        guided.load_state_dict(plain.state_dict())
+        drawn[scale] = guided.decode(z, label)
+    assert torch.equal(drawn[1.0], plain.decode(z, label))
+    assert not torch.allclose(drawn[2.0], drawn[1.0])
+
+
+def test_completions_keep_what_is_known() -> None:
+    model = perfect(path="vp", target="v")
+    x = data(3)
+    mask = torch.tensor([True, False, True, False]).expand(3, 4)
+    torch.manual_seed(0)
+    found = model.complete(zoo.Known(x, mask))
+    assert torch.equal(found[mask], x[mask]) and not torch.equal(found, x)
+
+
+@pytest.mark.parametrize(
+    ("event", "node", "message"),
+    [
+        (POINT, {"target": "noise"}, "the target 'noise' has no data in it at the end of its path"),
+        (POINT, {"label_dropout": 0.1}, "label_dropout needs a context"),
+        (POINT, {"guidance": "classifier_free"}, "guidance needs a context and label_dropout"),
+        (POINT, {"dequantize": "uniform"}, "'point' is continuous: leave out dequantize"),
+        (LABELLED, {"context": "one_hot"}, "no part takes its context"),
+    ],
+)
+def test_what_does_not_fit_is_refused(event: zoo.Event, node: dict[str, Any], message: str) -> None:
+    with pytest.raises(zoo.SpecError, match=message):
+        model_of(event, **node)
+
+
+def test_samplers_need_a_diffusion_model_and_no_memory() -> None:
+    with pytest.raises(zoo.SpecError, match="does not remember earlier steps"):
+        zoo.declare(zoo.Sampler, {"type": "churn", "solver": "dpmpp_2m"})(model_of())
+    flow = zoo.declare(zoo.Model, {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]})(POINT)
+    with pytest.raises(zoo.SpecError, match="needs a diffusion model"):
+        zoo.declare(zoo.Sampler, "ancestral")(flow)
