@@ -31,7 +31,7 @@ class JointAugmentation(Component, nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """The same images, changed; each by random numbers of its own."""
+        """The same images, changed; each by its own random numbers."""
 
     def observe(self, real: Tensor) -> None:
         """A hook that gets the logits of data ``[B]`` in each turn of the discriminator, for controllers."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from zoo import Batch, Condition, DataError, Measurement, Metric, Model, component
 
 from ..nets.masked.net import AutoregressiveNet
-from .draws import samples
+from .samples.draws import samples
 
 
 @component("passes_per_draw", example={"draws": 2})

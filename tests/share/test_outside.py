@@ -144,7 +144,7 @@ def test_files_that_metrics_of_a_file_name_are_not_read(
 ) -> None:
     spec = load_spec(SPEC | {"data": MOONS, "evaluate": ["nll", FEATURES | {"features": named}]})
     theirs = export(file.parent / "metrics.safetensors", spec, assembly.build(spec), step=0, data=None)
-    monkeypatch.setattr("zoo.plugins.metrics.draws.features_of", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr("zoo.plugins.metrics.samples.draws.features_of", lambda *_: pytest.fail("it was read"))
     refused = called("evaluate", theirs)
     assert refused.exit_code == 2
     assert f"features: '{named}' of metric 'frechet_distance'" in refused.stderr
@@ -155,7 +155,7 @@ def test_files_that_metrics_of_a_file_name_are_not_read(
 def test_what_metrics_read_is_read_where_it_was_trained_with(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zoo.train(load_spec(SPEC | {"data": MOONS}), runs=Path("other"), name="a")
     features = Path("other") / "theirs" / "a"
-    brought: Any = import_module("zoo.plugins.metrics.features")
+    brought: Any = import_module("zoo.plugins.metrics.samples.features")
     monkeypatch.setattr(brought, "Codes", lambda name: brought.Pixels())
     spec = load_spec(SPEC | {"data": MOONS, "evaluate": [FEATURES | {"features": str(features)}]})
     run = zoo.train(spec, runs=Path("runs"), name="b").directory

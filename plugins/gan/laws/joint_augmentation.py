@@ -37,7 +37,7 @@ def keeps_the_form(augment: JointAugmentation) -> None:
 
 
 def images_are_alone(augment: JointAugmentation) -> None:
-    """A changed image depends on no other image of the batch, and images are changed by numbers of their own."""
+    """A changed image depends on no other image of the batch, and each image has its own random numbers."""
     x = images(augment).requires_grad_()
     (slope,) = torch.autograd.grad(changed(augment, x)[0].sin().sum(), x)
     require(not slope[1:].any(), "a changed image depends on others of its batch")

@@ -17,9 +17,9 @@ from zoo.data.batches import held_out
 from zoo.inference.evaluate import measure
 from zoo.share.file import export
 
-distances = import_module("zoo.plugins.metrics.distances")
-features = import_module("zoo.plugins.metrics.features")
-draws = import_module("zoo.plugins.metrics.draws")
+distances = import_module("zoo.plugins.metrics.samples.distances")
+features = import_module("zoo.plugins.metrics.samples.features")
+draws = import_module("zoo.plugins.metrics.samples.draws")
 
 POINT = zoo.Event("point", zoo.Shape(2), classes=3)
 NAMES = ["frechet_distance", "kernel_distance", "precision_recall", "density_coverage"]
@@ -156,7 +156,7 @@ def test_equal_sets_are_at_no_distance_and_cover_each_other() -> None:
 def test_figures_do_not_depend_on_how_many_distances_are_computed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = cloud(50, 1), cloud(50, 2)
     whole = [metric(name).compare(x, y) for name in NAMES[2:]]
-    monkeypatch.setattr(import_module("zoo.plugins.metrics.manifolds"), "PAIRS", 120)
+    monkeypatch.setattr(import_module("zoo.plugins.metrics.samples.manifolds"), "PAIRS", 120)
     assert [metric(name).compare(x, y) for name in NAMES[2:]] == whole
 
 
