@@ -20,7 +20,6 @@ import yaml
 
 from zoo.catalogue.figures import figure
 from zoo.catalogue.queries import catalogue, specs
-from zoo.document.differences import differences
 from zoo.errors import UsageError, ZooError
 from zoo.format.header import read_header
 from zoo.inference.evaluate import evaluate, protocol
@@ -28,7 +27,7 @@ from zoo.registry.shipped import shipped_specs, shipped_weights
 from zoo.run.directory import Run
 from zoo.share.file import Share, export, half, read_share
 from zoo.spec import Spec, load_spec
-from zoo.training.provenance import MAY_CHANGE
+from zoo.training.provenance import changes, shown
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS, SPECS, DOCS = ROOT / "weights" / "zoo_weights", ROOT / "specs", ROOT / "docs"
@@ -81,9 +80,9 @@ def added(run: Path, dtype: str | None = None) -> Path:
 
 def require_trained_as_declared(run: Path, share: Share, spec: Spec) -> None:
     """UsageError unless a model was trained by the spec as it is shipped now."""
-    for difference in differences(share.spec.resolved(), spec.resolved()):
-        if not difference.path.startswith(MAY_CHANGE):
-            raise UsageError(f"{run} was trained with another {difference.path} than {spec.name} has now")
+    found = list(changes(spec, share.spec.resolved()))
+    if found:
+        raise UsageError(f"{run} was not trained as '{spec.name}' is declared now\n{shown(list(map(str, found)))}")
 
 
 @app.command()

@@ -32,6 +32,9 @@ COMMANDS = [
     "diff RUN FILE",
     "export RUN -o OUT.safetensors",
     "export RUN -o OUT.pt2",
+    "export RUN --dtype float16 -o OUT.safetensors",
+    "figures RUN",
+    "figures FILE --data-of-file",
 ]
 
 

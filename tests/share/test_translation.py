@@ -132,6 +132,7 @@ COVERED: list[tuple[str, list[str], bool, str, tuple[str, ...]]] = [
     ("realnvp-mnist", LIGHT, True, "sample", ("pt2",)),
     ("realnvp-mnist", [], True, "sample", ("onnx", "pt2")),
     ("realnvp-mnist", [], False, "sample", tuple(FORMATS)),
+    ("realnvp-binarised", [], True, "sample", ("onnx", "pt2")),
     ("realnvp-cifar10", [], True, "sample", ("onnx", "pt2")),
     ("realnvp", [], False, "sample", tuple(FORMATS)),
     ("nice", [], True, "sample", ("onnx", "pt2")),

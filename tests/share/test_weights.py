@@ -55,7 +55,7 @@ def test_weights_are_small() -> None:
 def test_weights_are_of_the_spec_as_it_is_shipped(name: str, release: ModuleType) -> None:
     share, spec = read_share(OWN[name]), zoo.load_spec(name)
     release.require_trained_as_declared(OWN[name], share, spec)
-    assert recorded_figures(OWN[name])
+    assert recorded_figures(share)
     assert share.header.meta["metrics"]["seed"] == spec.train.seed
 
 
@@ -119,7 +119,7 @@ def test_data_that_is_missing_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> N
     def missing(*_: Any, **__: Any) -> None:
         raise DataError("no digits here")
 
-    monkeypatch.setattr("zoo.report.figures.evaluate_file", missing)
+    monkeypatch.setattr("zoo.report.figures.evaluate_opened", missing)
     result = CliRunner().invoke(app, ["figures", "realnvp-2d"])
     assert result.exit_code == 1
     assert "no digits here" in result.stdout
@@ -177,6 +177,15 @@ def test_a_spec_without_weights_says_how_to_train_it() -> None:
         model_file("glow-cifar10")
 
 
+def install(name: str, points: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution with these entry points, in a folder from which Python imports."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Name: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(folder))
+
+
 def test_a_plugin_brings_specs_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By entry points at folders, which are not imported."""
     for name, text in {"specs": "", "weights": "raise SystemError"}.items():
@@ -184,11 +193,7 @@ def test_a_plugin_brings_specs_and_weights(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / f"acme_{name}" / "__init__.py").write_text(text)
     (tmp_path / "acme_specs" / "moons.yaml").write_text(shipped_specs()["realnvp-2d"].read_text())
     (tmp_path / "acme_weights" / "moons.safetensors").write_bytes(OWN["realnvp-2d"].read_bytes())
-    info = tmp_path / "acme-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Name: acme\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[zoo.specs]\nacme = acme_specs\n\n[zoo.weights]\nacme = acme_weights\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install("acme", "[zoo.specs]\nacme = acme_specs\n\n[zoo.weights]\nacme = acme_weights\n", tmp_path, monkeypatch)
     assert shipped_specs()["acme.moons"] == tmp_path / "acme_specs" / "moons.yaml"
     assert drawn("acme.moons", 1).shape == (1, 2)
     assert zoo.load_spec("acme.moons").name == "realnvp-2d"
@@ -199,11 +204,7 @@ def test_a_plugin_brings_specs_and_weights(tmp_path: Path, monkeypatch: pytest.M
 def test_nobody_else_brings_weights_of_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "evil").mkdir()
     (tmp_path / "evil" / "realnvp-cifar10.safetensors").write_bytes(OWN["realnvp-2d"].read_bytes())
-    info = tmp_path / "evil-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Name: evil\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[zoo.weights]\nzoo = evil\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install("evil", "[zoo.weights]\nzoo = evil\n", tmp_path, monkeypatch)
     assert "realnvp-cifar10" not in shipped_weights()
 
 

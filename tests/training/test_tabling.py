@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 
 import zoo
 from zoo.cli.app import app
-from zoo.document import shipped
 from zoo.errors import Interrupted, SpecError, UsageError
 from zoo.plot.scatter import scatter
 from zoo.progress import Silent
+from zoo.registry import shipped
 from zoo.registry.shipped import shipped_specs
 from zoo.report.draw_time import seconds_per_draw
 from zoo.report.table_format import latex, markdown, plain, separated
@@ -399,7 +399,8 @@ def test_shipped_tables_go_by_name_and_are_no_specs(tmp_path: Path, monkeypatch:
     (tmp_path / "tables").mkdir()
     home(tmp_path / "tables")
     (tmp_path / "norm.yaml").write_text((tmp_path / "tables" / "norm.yaml").read_text())
-    monkeypatch.setattr(shipped, "_home", lambda: tmp_path)
+    monkeypatch.setattr(shipped, "_folders", lambda group: [("", tmp_path)])
+    monkeypatch.setattr(shipped, "_files", shipped._files.__wrapped__)
     assert read_table("tiny").path == tmp_path / "tables" / "tiny.yaml"
     assert list(shipped_specs()) == ["norm"]
     with pytest.raises(UsageError, match="unknown table 'tinny'; did you mean 'tiny'"):

@@ -124,6 +124,19 @@ def evaluate_file(
     Data that only the file has chosen is read where ``data_of_file`` says so; ``trust`` as `zoo.load` has it.
     """
     share = read_share(file_to_open(run_or_file, trust=trust))
+    return evaluate_opened(run_or_file, share, metrics, overrides, device, data_of_file=data_of_file)
+
+
+def evaluate_opened(
+    run_or_file: str | Path,
+    share: Share,
+    metrics: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    *,
+    data_of_file: bool = False,
+) -> tuple[dict[str, Measurement], Spec]:
+    """Score a share file whose header was read, as `evaluate_file` does; messages name ``run_or_file``."""
     require_agreed(run_or_file, share, overrides, data_of_file)
     spec = share.respecified(overrides, metrics)
     if metrics:

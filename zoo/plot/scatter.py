@@ -27,7 +27,7 @@ def scatter(marks: Mapping[str, tuple[float, float]], title: str) -> Tensor:
     torch.Size([3, 352, 440])
     """
     if not marks:
-        raise ValueError("there is nothing to draw")
+        raise ValueError("no points to draw")
     logs = [math.log10(x) for x, _ in marks.values()]
     x = _around(min(logs), max(logs))
     y = (0.0, (1.0 + ROOM) * max(*(value for _, value in marks.values()), 1e-12))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError, ZooError
-from ..format.header import read_header
-from ..inference.evaluate import evaluate_file
+from ..inference.evaluate import evaluate_opened
 from ..run.directory import file_to_open
+from ..share.file import Share, read_share
 
 CLOSE = 1e-3
 """The relative difference that is allowed where the standard error of a figure is not recorded."""
@@ -43,10 +42,10 @@ def check(name: str, device: str = "auto", *, data_of_file: bool = False, trust:
     Details of a figure, such as ``mig.shape``, are left out. What cannot be measured here is a `Check` with a
     problem; UsageError for a file without figures on a test split.
     """
-    how = {"data_of_file": data_of_file, "trust": trust}
-    recorded = recorded_figures(file_to_open(name, trust=trust))
+    share = read_share(file_to_open(name, trust=trust))
+    recorded = recorded_figures(share)
     try:
-        now, _ = evaluate_file(name, [], [], device, **how)
+        now, _ = evaluate_opened(name, share, device=device, data_of_file=data_of_file)
         measured: Mapping[str, float] = {metric: each.value for metric, each in now.items()}
         problem = None
     except ZooError as error:
@@ -58,10 +57,10 @@ def check(name: str, device: str = "auto", *, data_of_file: bool = False, trust:
         yield Check(name, metric, figure["value"], figure.get("standard_error"), finite, lost)
 
 
-def recorded_figures(file: Path) -> Mapping[str, Mapping[str, Any]]:
+def recorded_figures(share: Share) -> Mapping[str, Mapping[str, Any]]:
     """The figures on the test split that a share file records, without details."""
-    metrics = read_header(file).meta["metrics"]
+    metrics = share.header.meta["metrics"]
     figures = {k: figure for k, figure in metrics.get("figures", {}).items() if "." not in k}
     if not figures or metrics.get("split") != "test":
-        raise UsageError(f"{file} records no figures on a test split: train it to its end, or score its run")
+        raise UsageError(f"{share.path} records no figures on a test split: train it to its end, or score its run")
     return figures

@@ -269,7 +269,7 @@ def model_file(target: str | Path) -> Path:
     if not run_or_file.exists():
         if file := shipped_weights().get(str(target)):
             return file
-        raise UsageError(_nothing_called(str(target)))
+        raise UsageError(_not_found(str(target)))
     if not run_or_file.is_dir():
         return run_or_file
     if not (run_or_file / MODEL).is_file():
@@ -280,7 +280,7 @@ def model_file(target: str | Path) -> Path:
     return run_or_file / MODEL
 
 
-def _nothing_called(target: str) -> str:
+def _not_found(target: str) -> str:
     """Message for a target that exists neither as a run nor as a file, and has no weights here."""
     if target not in shipped_specs():
         hint = "" if "/" in target else nearest(target, shipped_specs())
