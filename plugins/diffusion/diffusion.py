@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
@@ -174,7 +175,7 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes):
 
         def predict(x: Tensor, t: float) -> Prediction:
             level = self.path.level(t)
-            number = float(self.number(torch.tensor(t, dtype=torch.float64, device="cpu")))
+            number = self.number_at(t)
 
             def evaluate(x: Tensor, c: Tensor | None) -> Tensor:
                 return lifted(self.net(x, x.new_full((x.shape[0],), number), c))
@@ -193,6 +194,12 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes):
         if self.level == "time":
             return self.path.number(t)
         return 500.0 - 500.0 / FURTHEST * self.path.log_snr(t).clamp(-FURTHEST, FURTHEST)
+
+    def number_at(self, t: float) -> float:
+        """The `number` of one time, computed in float64."""
+        if self.level == "time":
+            return self.path.number_at(t)
+        return 500.0 - 500.0 / FURTHEST * max(-FURTHEST, min(FURTHEST, self.path.log_snr_at(t)))
 
     @property
     def spread(self) -> float:
@@ -262,12 +269,12 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes):
             return x.to(dtype), self.like
         if self.dequantize is not None:
             v, log_det = self.dequantize(x)
-            return 2.0 * v - 1.0, log_det + D * _log(2.0)
+            return 2.0 * v - 1.0, log_det + D * math.log(2.0)
         width = 2.0 / max(levels - 1, 1)
         data = width * x.to(dtype) - 1.0
         if fill:
             data = data + width * (torch.rand_like(data) - 0.5)
-        return data, self.like + D * _log(width)
+        return data, self.like + D * math.log(width)
 
     def as_data(self, x: Tensor) -> Tensor:
         """Numbers on the scale of the network as data."""
@@ -276,7 +283,3 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes):
         if self.dequantize is not None:
             return self.dequantize.inverse(0.5 * x + 0.5)
         return nearest_level(0.5 * (x + 1.0) * max(self.event.levels - 1, 1), self.event.levels)
-
-
-def _log(x: float) -> float:
-    return float(torch.tensor(x, dtype=torch.float64, device="cpu").log())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal, final
 
@@ -166,8 +167,7 @@ class Churn(DiffusionSampler):
 
     def _noisier(self, path: Path, x: Tensor, t: float, ratio: float, wanted: float) -> tuple[float, Tensor]:
         """A time of more noise, and data with as much."""
-        at = torch.tensor(wanted, dtype=torch.float64, device="cpu")
-        later = float(path.time_of(-2.0 * at.log()))
+        later = path.time_at(-2.0 * math.log(wanted))
         noise = self.noise * (wanted**2 - ratio**2) ** 0.5 * torch.randn_like(x)
         return later, path.level(later).alpha * (x / path.level(t).alpha + noise)
 

@@ -54,6 +54,6 @@ def irregular(path: Path, steps: int, low: float = -4.0, high: float = 5.0) -> l
     return times
 
 
-def falling(times: list[float]) -> bool:
+def falling(times: Sequence[float]) -> bool:
     """Whether times fall strictly."""
     return all(after < t for t, after in itertools.pairwise(times))

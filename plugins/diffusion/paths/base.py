@@ -10,6 +10,8 @@ from torch import Tensor
 
 from zoo import Component
 
+from .constants import constant
+
 if TYPE_CHECKING:
     from zoo.testing import Laws
 
@@ -87,10 +89,26 @@ class Path(Component, ABC):
         values = (*self.coefficients(t), *self.derivatives(t))
         return Level(*(value.reshape(-1, *[1] * (axes - 1)) for value in values))
 
+    @constant
     def level(self, t: float) -> Level:
         """The coefficients at one time, as numbers computed in float64."""
         at = torch.tensor(t, dtype=torch.float64, device="cpu")
         return Level(*(float(value) for value in (*self.coefficients(at), *self.derivatives(at))))
+
+    @constant
+    def time_at(self, log_snr: float) -> float:
+        r"""The time at which :math:`\lambda` has this value, computed in float64."""
+        return float(self.time_of(torch.tensor(log_snr, dtype=torch.float64, device="cpu")))
+
+    @constant
+    def number_at(self, t: float) -> float:
+        """The number by which a network knows one time."""
+        return float(self.number(torch.tensor(t, dtype=torch.float64, device="cpu")))
+
+    @constant
+    def log_snr_at(self, t: float) -> float:
+        r""":math:`\lambda(t)` of one time, computed in float64."""
+        return float(self.log_snr(torch.tensor(t, dtype=torch.float64, device="cpu")))
 
     @classmethod
     def laws(cls) -> Laws:

@@ -13,6 +13,7 @@ from torch.func import jvp
 from zoo import Component, component
 
 from ..paths.base import Path
+from ..paths.constants import constant
 
 if TYPE_CHECKING:
     from zoo.testing import Laws
@@ -34,11 +35,13 @@ class Grid(Component, ABC):
     def at(self, path: Path, s: Tensor) -> Tensor:
         """The times of numbers in [0, 1], falling; in float64 on the CPU."""
 
-    def times(self, path: Path, count: int) -> list[float]:
+    @constant
+    def times(self, path: Path, count: int) -> tuple[float, ...]:
         """``count`` times from noise to data, at least two."""
         s = torch.linspace(0.0, 1.0, max(count, 2), dtype=torch.float64, device="cpu")
-        return [path.end, *self.at(path, s)[1:-1].tolist(), path.start]
+        return (path.end, *self.at(path, s)[1:-1].tolist(), path.start)
 
+    @constant
     def moment(self, path: Path, s: float) -> tuple[float, float]:
         r"""The time :math:`t(s)` and its derivative in s."""
         at = torch.tensor(s, dtype=torch.float64, device="cpu")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from zoo import component
@@ -98,7 +97,7 @@ class DPMPP2S(DiffusionSolver):
         if now.alpha == 0.0 or then.alpha == 0.0:
             return ddim_step(predict(x, t), path, after)
         log_snr = 2.0 * math.log(float(now.alpha / now.sigma)), 2.0 * math.log(float(then.alpha / then.sigma))
-        middle = float(path.time_of(torch.tensor(0.5 * sum(log_snr), dtype=torch.float64, device="cpu")))
+        middle = path.time_at(0.5 * sum(log_snr))
         data = predict(ddim_step(predict(x, t), path, middle), middle).data
         growth = then.sigma / now.sigma
         return growth * x + (then.alpha - growth * now.alpha) * data

@@ -167,9 +167,9 @@ class InOrder(LowDiscrepancy):
 class Doubled(Karras):
     """The last two times are one: a step that is none."""
 
-    def times(self, path: Path, count: int) -> list[float]:
+    def times(self, path: Path, count: int) -> tuple[float, ...]:
         times = super().times(path, count)
-        return [*times[:-1], times[-2]] if count > 2 else times
+        return (*times[:-1], times[-2]) if count > 2 else times
 
 
 class Constant(Karras):
