@@ -7,6 +7,7 @@ r"""Gaussian data, of which every quantity of a diffusion is known in closed for
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
