@@ -133,7 +133,8 @@ def figures_of(name: str) -> list[dict[str, Any]]:
         if "standard_error" in measured:
             entry["standard_error"] = _rounded(measured["standard_error"], 3)
         entry |= {"n": measured["n"], "kind": measured["kind"], "file": file.name}
-        entries.append(entry | {"protocol": f"{by}, on the test split, seed {recorded['seed']}"})
+        network = f", network {measured['features'][:19]}" if "features" in measured else ""
+        entries.append(entry | {"protocol": f"{by}{network}, on the test split, seed {recorded['seed']}"})
     return entries
 
 

@@ -227,6 +227,9 @@ HEADERS: dict[str, Change] = {
     "metrics_fitted": metadata(
         metrics={"figures": {"knn": {"value": 1.0, "n": 1, "kind": "exact", "fitted_on": "60000"}}}
     ),
+    "metrics_features": metadata(
+        metrics={"figures": {"precision": {"value": 1.0, "n": 1, "kind": "exact", "features": "mnist-classifier"}}}
+    ),
     "metrics_infinite": meta_text(
         lambda json: json.replace("{}", '{"figures":{"nll":{"value":1e400,"n":1,"kind":"exact"}}}', 1)
     ),

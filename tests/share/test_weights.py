@@ -115,6 +115,17 @@ def test_a_figure_that_is_not_met_fails(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["figures", "realnvp-2d"]).exit_code == 0
 
 
+def test_a_figure_in_other_features_is_not_compared(tmp_path: Path) -> None:
+    model, spec, header = open_share(OWN["realnvp-2d"])
+    recorded = json.loads(json.dumps(header.meta["metrics"]))
+    recorded["figures"]["nll"]["features"] = "sha256:" + "0" * 64
+    file = tmp_path / "other.safetensors"
+    export_again(file, model, spec, header, metrics=recorded)
+    one, *_ = check(str(file), "cpu")
+    assert one.problem == "its features are of another network: expected sha256:000000000000, got none"
+    assert not one.met
+
+
 def test_data_that_is_missing_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: Any, **__: Any) -> None:
         raise DataError("no digits here")

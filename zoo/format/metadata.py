@@ -15,7 +15,7 @@ from .migrations import FORMAT, upgraded, version_of
 KEYS = {
     "format", "spec", "event", "components", "data", "seed", "step", "metrics", "ties", "parent", "licence", "digest"
 }  # fmt: skip
-FIGURE_DETAILS = ("fitted_on", "standard_error")
+FIGURE_DETAILS = ("fitted_on", "standard_error", "features")
 """What a figure records where it is known."""
 MAX_DEPTH = 64
 MAX_EVENT = 1 << 28
@@ -224,6 +224,7 @@ def _judge_metrics(metrics: Any) -> None:
         sound = sound and (figure["value"] is None or type(figure["value"]) in (int, float))
         sound = sound and all(type(figure[key]) is int for key in figure.keys() & {"n", "fitted_on"})
         sound = sound and type(figure.get("standard_error", 0.0)) in (int, float)
+        sound = sound and ("features" not in figure or _is_digest(figure["features"]))
         _require(sound and is_line(figure["kind"]), "metrics")
 
 

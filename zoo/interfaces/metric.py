@@ -23,6 +23,7 @@ class Measurement:
     """One figure: its value, over how many examples, whether it is exact or a bound, and how many were not finite.
 
     ``standard_error`` is that of the value as an estimate over all possible examples, None where it is not known.
+    ``features`` is a digest of the network in whose features it was measured, None for figures without one.
     ``fitted_on`` is the number of training examples that a metric which overrides `Metric.fit` has taken; the
     caller of ``fit`` sets it.
     """
@@ -33,6 +34,7 @@ class Measurement:
     not_finite: int = 0
     fitted_on: int | None = field(default=None, repr=False)
     standard_error: float | None = field(default=None, repr=False)
+    features: str | None = field(default=None, repr=False)
 
     @classmethod
     def mean_of(cls, values: Tensor, kind: str = "exact") -> Self:

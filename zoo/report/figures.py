@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import UsageError, ZooError
 from ..inference.evaluate import evaluate_opened
+from ..interfaces import Measurement
 from ..run.directory import file_to_open
 from ..share.file import Share, read_share
 
@@ -30,7 +31,7 @@ class Check:
     @property
     def met(self) -> bool:
         """Whether the figure is the recorded one, within its standard error."""
-        if self.recorded is None or self.measured is None:
+        if self.problem is not None or self.recorded is None or self.measured is None:
             return self.problem is None and self.recorded is self.measured
         allowed = CLOSE * abs(self.recorded) if self.standard_error is None else self.standard_error
         return math.isclose(self.measured, self.recorded, rel_tol=1e-6, abs_tol=max(allowed, 1e-6))
@@ -46,15 +47,22 @@ def check(name: str, device: str = "auto", *, data_of_file: bool = False, trust:
     recorded = recorded_figures(share)
     try:
         now, _ = evaluate_opened(name, share, device=device, data_of_file=data_of_file)
-        measured: Mapping[str, float] = {metric: each.value for metric, each in now.items()}
         problem = None
     except ZooError as error:
-        measured, problem = {}, str(error)
+        now, problem = {}, str(error)
     for metric, figure in recorded.items():
-        value = measured.get(metric)
-        lost = problem or (None if metric in measured else f"no metric gives '{metric}' any more")
-        finite = value if value is not None and math.isfinite(value) else None
+        measured = now.get(metric)
+        lost = problem or (f"no metric gives '{metric}' any more" if measured is None else _other(figure, measured))
+        finite = measured.value if measured is not None and math.isfinite(measured.value) else None
         yield Check(name, metric, figure["value"], figure.get("standard_error"), finite, lost)
+
+
+def _other(recorded: Mapping[str, Any], measured: Measurement) -> str | None:
+    """The reason why two figures do not compare: they are in the features of two networks."""
+    before, now = recorded.get("features"), measured.features
+    if before is None or before == now:
+        return None
+    return f"its features are of another network: expected {before[:19]}, got {(now or 'none')[:19]}"
 
 
 def recorded_figures(share: Share) -> Mapping[str, Mapping[str, Any]]:

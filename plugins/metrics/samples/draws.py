@@ -19,10 +19,11 @@ from .features import PIXELS, Features, features_of
 
 
 class Vectors(NamedTuple):
-    """Features of as many held-out examples as draws, ``[N, D]`` each, in float64 on the CPU."""
+    """Features of as many held-out examples as draws, ``[N, D]`` each, in float64 on the CPU, and of which network."""
 
     real: Tensor
     drawn: Tensor
+    digest: str | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Draws:
             real, conditions = self._held_out(model, batches, features)
             chosen = torch.randperm(len(real))[: self.n]
             drawn = [self._some(model, rows, conditions, features) for rows in self._parts(chosen)]
-        return Vectors(real[chosen], torch.cat(drawn))
+        return Vectors(real[chosen], torch.cat(drawn), features.digest())
 
     def _held_out(self, model: Model, batches: Iterable[Batch], features: Features) -> tuple[Tensor, Condition | None]:
         found, given = [], []
@@ -133,15 +134,15 @@ class DrawsMetric(Metric, ABC):
     @final
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)
-        real, drawn = computed_once(self.draws, partial(self.draws.vectors, model, batches))
+        real, drawn, digest = computed_once(self.draws, partial(self.draws.vectors, model, batches))
         n, lost = len(drawn), int((~drawn.isfinite()).any(1).sum())
         if n < self.least:
             raise DataError(f"at least {self.least} draws and as many held-out examples are needed, got {n}")
         if lost:
-            return {name: Measurement(math.nan, n, not_finite=lost) for name in self.figures()}
+            return {name: Measurement(math.nan, n, not_finite=lost, features=digest) for name in self.figures()}
         errors = self.standard_errors(real, drawn)
         return {
-            name: Measurement(value, n, standard_error=errors.get(name))
+            name: Measurement(value, n, standard_error=errors.get(name), features=digest)
             for name, value in self.compare(real, drawn).items()
         }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,10 @@ class Features(ABC):
     @abstractmethod
     def __call__(self, x: Tensor, event: Event) -> Tensor:
         """``[B, *shape] -> [B, D]``, data as an event describes it."""
+
+    def digest(self) -> str | None:
+        """A hash of the network; None for features without one."""
+        return None
 
 
 def features_of(name: str, weights: str | None) -> Features:
@@ -83,6 +89,9 @@ class Codes(Features):
         codes: Tensor = encoder.encode(values)
         return codes.flatten(1)
 
+    def digest(self) -> str:
+        return _digest(self.model.state_dict())
+
 
 SIDE = 299
 """Pixels of a side of what InceptionV3 takes."""
@@ -120,6 +129,18 @@ class Inception(Features):
         images = interpolate(images, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
         features: Tensor = self.net.to(x.device)(2.0 * images - 1.0)
         return features
+
+    def digest(self) -> str:
+        return _digest(self.net.state_dict())
+
+
+def _digest(state: Mapping[str, Tensor]) -> str:
+    """The sha256 of the names, dtypes, shapes and bytes of tensors."""
+    hashed = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        hashed.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return f"sha256:{hashed.hexdigest()}"
 
 
 def _state_of(path: Path) -> dict[str, Tensor]:

@@ -40,6 +40,13 @@ class Drawn(zoo.Model, zoo.Samples):
         return self.place + torch.randn(n, *self.event.shape)
 
 
+class Levels(Drawn):
+    """Draws levels."""
+
+    def sample(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
+        return torch.randint(self.event.levels or 2, (n, *self.event.shape))
+
+
 class Repeated(Drawn):
     """Draws the label that it is given."""
 
@@ -288,6 +295,20 @@ def test_features_that_cannot_be_had_are_refused_before_training(
     with pytest.raises(zoo.SpecError, match=message):
         zoo.train(zoo.load_spec(spec), runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_figure_says_of_which_network_its_features_are(tmp_path: Path) -> None:
+    """Equal weights have one digest, wherever they lie; others have another, and the two figures do not compare."""
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+    file, again = (untrained(tmp_path / place, CLASSIFIER) for place in ("one", "two"))
+    other = untrained(tmp_path, {**CLASSIFIER, "features": 6})
+    digests = [features.features_of(str(path), None).digest() for path in (file, again, other)]
+    assert digests[0] == digests[1] != digests[2] and digests[0].startswith("sha256:")
+    digits = zoo.Event("image", zoo.Shape(1, 8, 8), levels=17)
+    batches = [{"image": torch.randint(17, (20, 1, 8, 8))}]
+    figures = metric("precision_recall", features=str(file), n=8).measure(Levels(digits), batches)
+    assert {figure.features for figure in figures.values()} == {digests[0]}
 
 
 def test_features_need_a_model_that_encodes(tmp_path: Path) -> None:
