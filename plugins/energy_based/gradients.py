@@ -1,4 +1,4 @@
-"""Derivatives of energies in their argument, by `torch.func`, whose derivatives compile in a training step."""
+"""Derivatives of energies in their argument."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from ..shared.derivatives import pullback
 
 EnergyFunction = Callable[[Tensor], Tensor]
 """``[B, *shape] -> [B]``: an energy, or one at another temperature."""
@@ -17,26 +19,21 @@ def gradient(energy: EnergyFunction, x: Tensor) -> Tensor:
     >>> gradient(lambda x: x.square().sum(1), torch.ones(1, 2))
     tensor([[2., 2.]])
     """
-    slope: Tensor = torch.func.grad(lambda at: energy(at).sum())(x)
+    _, slope = energy_and_gradient(energy, x)
     return slope
 
 
 def energy_and_gradient(energy: EnergyFunction, x: Tensor) -> tuple[Tensor, Tensor]:
     r""":math:`U(x)`, ``[B]``, and :math:`\nabla U(x)`, ``[B, *shape]``."""
-
-    def total(at: Tensor) -> tuple[Tensor, Tensor]:
-        u = energy(at)
-        return u.sum(), u
-
-    slope, u = torch.func.grad(total, has_aux=True)(x)
-    return u, slope
+    u, pull = pullback(energy, x)
+    return u, pull(torch.ones_like(u))
 
 
 def hessian_product(energy: EnergyFunction, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    r""":math:`\nabla U(x)` and :math:`\nabla^2 U(x)\, v`, ``[B, *shape]`` each."""
+    r""":math:`\nabla U(x)` and :math:`\nabla^2 U(x)\, v`, ``[B, *shape]`` each, by `torch.func`, which compiles."""
 
     def directional(at: Tensor) -> tuple[Tensor, Tensor]:
-        slope = gradient(energy, at)
+        slope = torch.func.grad(lambda at: energy(at).sum())(at)
         return (v * slope).sum(), slope
 
     product, slope = torch.func.grad(directional, has_aux=True)(x)
