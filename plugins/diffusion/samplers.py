@@ -1,4 +1,6 @@
-"""Samplers of diffusion models: another solver or guidance, ancestral sampling, and EDM's stochastic one."""
+"""Samplers of diffusion models: another solver or guidance, ancestral sampling, EDM's stochastic one, and Langevin
+steps as correctors.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,10 @@ from zoo import Condition, Model, Part, Sampler, advanced, component, named
 from .completion import posterior, posterior_variance
 from .diffusion import Diffusion
 from .guidance import Guidance
-from .paths.base import Path, noise_ratio
+from .paths.base import Level, Path, noise_ratio
 from .solvers.base import DiffusionSolver, Predict
 from .solvers.grid import Grid
+from .targets import Prediction
 
 
 class DiffusionSampler(Sampler, ABC):
@@ -170,6 +173,62 @@ class Churn(DiffusionSampler):
         later = path.time_at(-2.0 * math.log(wanted))
         noise = self.noise * (wanted**2 - ratio**2) ** 0.5 * torch.randn_like(x)
         return later, path.level(later).alpha * (x / path.level(t).alpha + noise)
+
+
+@component("predictor_corrector")
+class PredictorCorrector(DiffusionSampler):
+    r"""Predictor-corrector sampling: each ancestral step is followed by Langevin steps at its level of noise.
+
+    .. math:: x \leftarrow x + \varepsilon\, s(x) + \sqrt{2 \varepsilon}\, z, \qquad
+       s(x) = -\hat\epsilon / \sigma, \qquad \varepsilon = 2 r^2 \sigma^2
+
+    The published length of a step, :math:`2 (r \|z\| / \|s\|)^2`, has the mean norms of a batch, by which a draw would
+    depend on others; these are the expected ones of noise, :math:`\|z\|^2 = D` and :math:`\|s\|^2 = D / \sigma^2`.
+
+    Args:
+        steps: The number of ancestral steps and one.
+        grid: The times.
+        corrections: The number of Langevin steps after each; each takes an evaluation.
+        snr: The ratio :math:`r` of the two parts of a Langevin step, the score's and the noise's.
+        guidance: The guidance; ``null`` for the model's.
+
+    References: Song et al., Score-Based Generative Modeling through SDEs, 2020, arXiv:2011.13456, alg. 2-5 and app. G.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        steps: PositiveInt = 500,
+        grid: Part[Grid] = named("uniform"),
+        corrections: PositiveInt = 1,
+        snr: PositiveFloat = 0.16,
+        guidance: Part[Guidance] | None = None,
+    ) -> None:
+        super().__init__(model, guidance=guidance)
+        self.steps, self.grid, self.corrections, self.snr = steps, grid(), corrections, snr
+
+    def draw(self, predict: Predict, path: Path, x: Tensor) -> Tensor:
+        times = self.grid.times(path, self.steps)
+        for i, (t, after) in enumerate(itertools.pairwise(times)):
+            now, then = path.level(t), path.level(after)
+            x = posterior(predict(x, t), now, then, torch.randn_like(x))
+            for _ in range(self.corrections):
+                x = langevin_step(x, predict(x, after), then, torch.randn_like(x), self.snr)
+            advanced(i + 1, len(times))
+        return predict(x, times[-1]).data
+
+
+def langevin_step(x: Tensor, found: Prediction, level: Level, noise: Tensor, snr: float) -> Tensor:
+    r"""A step of Langevin dynamics at a level of noise, of length :math:`2 r^2 \sigma^2`.
+
+    >>> at, zero = Level(1.0, 2.0, 0.0, 1.0), torch.zeros(1)
+    >>> langevin_step(zero, Prediction(zero, torch.ones(1)), at, zero, 0.5)
+    tensor([-1.])
+    """
+    length = 2.0 * (snr * float(level.sigma)) ** 2
+    moved: Tensor = x + length * found.score(level) + (2.0 * length) ** 0.5 * noise
+    return moved
 
 
 def _most(path: Path) -> float:

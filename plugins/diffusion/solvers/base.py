@@ -29,21 +29,27 @@ class DiffusionSolver(Component, ABC):
 
     .. math:: \dot x = \dot\alpha\, \hat x_0(x, t) + \dot\sigma\, \hat\epsilon(x, t)
 
-    It is deterministic: a draw is a function of the noise that it began with.
+    It is deterministic: a draw is a function of the noise that it began with. ValueError for fewer steps than it needs.
 
     Args:
         steps: The number of times at which the network is evaluated first; the last step returns its denoised data.
         grid: The times.
     """
 
-    order: ClassVar[int]
-    """The order of convergence."""
+    order: ClassVar[int | None]
+    """The order of convergence; None where a tolerance bounds the error, whatever the steps."""
     evaluations: ClassVar[int] = 1
     """The evaluations of a network in a step."""
+    extra: ClassVar[int] = 0
+    """The evaluations in the first step besides those of any."""
     remembers: ClassVar[bool] = False
     """Whether a step depends on those before it."""
+    fewest: ClassVar[int] = 1
+    """The fewest ``steps``: with fewer, it would be another solver, of a lower order."""
 
     def __init__(self, *, steps: PositiveInt = 16, grid: Part[Grid] = named("uniform")) -> None:
+        if steps < self.fewest:
+            raise ValueError(f"needs at least {self.fewest} steps, got {steps}: set more, or use 'ddim'")
         self.steps, self.grid = steps, grid()
 
     def solve(self, predict: Predict, path: Path, x: Tensor, times: Sequence[float]) -> Tensor:

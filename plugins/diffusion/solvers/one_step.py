@@ -9,6 +9,7 @@ from torch import Tensor
 from zoo import component
 
 from ..paths.base import Path
+from ..targets import Prediction
 from .base import DiffusionSolver, Predict, ddim_step
 
 
@@ -93,11 +94,16 @@ class DPMPP2S(DiffusionSolver):
     evaluations = 2
 
     def step(self, predict: Predict, path: Path, x: Tensor, t: float, after: float) -> Tensor:
-        now, then = path.level(t), path.level(after)
-        if now.alpha == 0.0 or then.alpha == 0.0:
-            return ddim_step(predict(x, t), path, after)
-        log_snr = 2.0 * math.log(float(now.alpha / now.sigma)), 2.0 * math.log(float(then.alpha / then.sigma))
-        middle = path.time_at(0.5 * sum(log_snr))
-        data = predict(ddim_step(predict(x, t), path, middle), middle).data
-        growth = then.sigma / now.sigma
-        return growth * x + (then.alpha - growth * now.alpha) * data
+        return second_order_step(predict, path, x, predict(x, t), t, after)
+
+
+def second_order_step(predict: Predict, path: Path, x: Tensor, found: Prediction, t: float, after: float) -> Tensor:
+    """A step of `dpmpp_2s`, from what is predicted at ``t``."""
+    now, then = path.level(t), path.level(after)
+    if now.alpha == 0.0 or then.alpha == 0.0:
+        return ddim_step(found, path, after)
+    log_snr = 2.0 * math.log(float(now.alpha / now.sigma)), 2.0 * math.log(float(then.alpha / then.sigma))
+    middle = path.time_at(0.5 * sum(log_snr))
+    data = predict(ddim_step(found, path, middle), middle).data
+    growth = then.sigma / now.sigma
+    return growth * x + (then.alpha - growth * now.alpha) * data

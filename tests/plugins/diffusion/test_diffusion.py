@@ -98,7 +98,10 @@ def test_draws_of_gaussian_data_have_its_moments_and_codes_lead_back() -> None:
     assert (model.decode(model.encode(data(20))) - data(20)).abs().max() <= 0.02
 
 
-@pytest.mark.parametrize("sampler", ["ancestral", "churn", {"type": "ancestral", "variance": "large"}])
+@pytest.mark.parametrize(
+    "sampler",
+    ["ancestral", "churn", {"type": "ancestral", "variance": "large"}, {"type": "predictor_corrector", "steps": 100}],
+)
 def test_stochastic_samplers_draw_the_data_too(sampler: Any) -> None:
     model = perfect(path="cosine", target="v")
     torch.manual_seed(0)
@@ -202,6 +205,59 @@ def test_completions_keep_what_is_known() -> None:
 def test_what_does_not_fit_is_refused(event: zoo.Event, node: dict[str, Any], message: str) -> None:
     with pytest.raises(zoo.SpecError, match=message):
         model_of(event, **node)
+
+
+def test_corrections_mend_what_the_predictor_got_wrong() -> None:
+    """Langevin steps alone, at a level of noise, lead to its distribution from another one."""
+    samplers: Any = import_module("zoo.plugins.diffusion.samplers")
+    path = zoo.declare(import_module("zoo.plugins.diffusion.paths.base").Path, "vp")()
+    level = path.level(0.3)
+    torch.manual_seed(0)
+    x = torch.randn(3000, 4, dtype=torch.float64) + 3.0
+    for _ in range(300):
+        x = samplers.langevin_step(x, gaussian.denoised(x, level), level, torch.randn_like(x), 0.16)
+    wanted = level.alpha**2 * gaussian.VARIANCE + level.sigma**2
+    assert (x.mean(0) - level.alpha * gaussian.MEAN).abs().max() <= 0.1
+    assert (x.var(0) / wanted - 1.0).abs().max() <= 0.2
+
+
+def test_a_draw_depends_on_its_own_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given its noise, a row of a batch is drawn as it is alone: by each sampler, and by each solver."""
+    for node in ("ode", "ancestral", "churn", {"type": "predictor_corrector", "steps": 10}):
+        model = perfect(path="vp", target="v")
+        sampler = zoo.declare(zoo.Sampler, node)(model)
+        noise = torch.Generator()
+
+        def drawn(rows: slice, sampler: Any = sampler, model: Any = model, noise: Any = noise) -> Tensor:
+            noise.manual_seed(0)
+            monkeypatch.setattr(torch, "randn_like", lambda x: torch.randn(5, 4, generator=noise).to(x)[rows])
+            monkeypatch.setattr(model, "draw_latent", lambda *_: torch.randn(5, 4, generator=noise).double()[rows])
+            return sampler.sample(1)  # type: ignore[no-any-return]
+
+        whole = drawn(slice(5))
+        assert torch.allclose(torch.cat([drawn(slice(i, i + 1)) for i in range(5)]), whole, atol=1e-9), node
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize(("solver", "fewest"), [("dpmpp_2m", 3), ("dpmpp_3m", 4), ("unipc", 3)])
+def test_solvers_need_enough_steps(solver: str, fewest: int) -> None:
+    model_of(solver={"type": solver, "steps": fewest})
+    with pytest.raises(zoo.SpecError, match=rf"needs at least {fewest} steps, got {fewest - 1}") as caught:
+        model_of(solver={"type": solver, "steps": fewest - 1})
+    assert "solver" in str(caught.value)
+
+
+def test_adaptive_steps_solve_to_a_tolerance() -> None:
+    pytest.importorskip("torchdiffeq")
+    path, kind = (import_module(f"zoo.plugins.diffusion.{name}") for name in ("paths.closed", "solvers.base"))
+    vp, errors = path.VariancePreserving(), []
+    x = gaussian.start(vp, vp.end, 3)
+    for tolerance in (1e-3, 1e-7):
+        node = {"type": "adaptive", "rtol": tolerance, "atol": tolerance}
+        solver = zoo.declare(kind.DiffusionSolver, node)()
+        found = solver.solve(lambda x, t: gaussian.denoised(x, vp.level(t)), vp, x, solver.grid.times(vp, solver.steps))
+        errors.append(float((found - gaussian.carried(x, vp.level(vp.end), vp.level(vp.start))).abs().max()))
+    assert errors[0] <= 0.02 and errors[1] <= 1e-5 and errors[1] < 0.01 * errors[0]
 
 
 def test_samplers_need_a_diffusion_model_and_no_memory() -> None:

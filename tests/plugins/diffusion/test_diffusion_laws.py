@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from plugins.diffusion.nets.time_mlp import TimeMLP
     from plugins.diffusion.paths.base import Level, Path
     from plugins.diffusion.paths.closed import EDM, Rectified, VariancePreserving
-    from plugins.diffusion.solvers.base import Predict
+    from plugins.diffusion.solvers.base import Predict, ddim_step
     from plugins.diffusion.solvers.grid import Karras
-    from plugins.diffusion.solvers.multistep import DPMPP2M
+    from plugins.diffusion.solvers.multistep import DPMPP2M, DPMPP3M, UniPC
     from plugins.diffusion.solvers.one_step import DDIM, Heun
     from plugins.diffusion.targets import Preconditioned, Prediction, V
     from plugins.diffusion.times import LogNormal, LowDiscrepancy, TimeSampler
@@ -32,9 +32,9 @@ else:
     from zoo.plugins.diffusion.nets.time_mlp import TimeMLP
     from zoo.plugins.diffusion.paths.base import Level, Path
     from zoo.plugins.diffusion.paths.closed import EDM, Rectified, VariancePreserving
-    from zoo.plugins.diffusion.solvers.base import Predict
+    from zoo.plugins.diffusion.solvers.base import Predict, ddim_step
     from zoo.plugins.diffusion.solvers.grid import Karras
-    from zoo.plugins.diffusion.solvers.multistep import DPMPP2M
+    from zoo.plugins.diffusion.solvers.multistep import DPMPP2M, DPMPP3M, UniPC
     from zoo.plugins.diffusion.solvers.one_step import DDIM, Heun
     from zoo.plugins.diffusion.targets import Preconditioned, Prediction, V
     from zoo.plugins.diffusion.times import LogNormal, LowDiscrepancy, TimeSampler
@@ -191,6 +191,29 @@ class EqualSteps(DPMPP2M):
         return super().step(predict, path, x, t, after)
 
 
+class SlowStart(DPMPP3M):
+    """The published start: its first step is of order 1, and so the whole is of order 2."""
+
+    order = 3
+
+    def step(self, predict: Predict, path: Path, x: Tensor, t: float, after: float) -> Tensor:
+        if self._seen:
+            return super().step(predict, path, x, t, after)
+        super().step(predict, path, x, t, after)
+        return ddim_step(predict(x, t), path, after)
+
+
+class SmoothGrid(UniPC):
+    """Its nodes are at equal distances, whatever the steps were."""
+
+    def step(self, predict: Predict, path: Path, x: Tensor, t: float, after: float) -> Tensor:
+        now, then = path.level(t), path.level(after)
+        h = math.log(float(then.alpha / then.sigma) / float(now.alpha / now.sigma))
+        here = math.log(float(now.alpha / now.sigma))
+        self._seen = [one._replace(at=here - (i + 1) * h) for i, one in enumerate(self._seen)]
+        return super().step(predict, path, x, t, after)
+
+
 class NotANumber(DDIM):
     def step(self, predict: Predict, path: Path, x: Tensor, t: float, after: float) -> Tensor:
         return super().step(predict, path, x, t, after) + (math.nan if path.level(t).alpha == 0.0 else 0.0)
@@ -281,6 +304,8 @@ PLANTED: list[tuple[str, type[Any], tuple[Any, ...], str]] = [
     ("grid", Doubled, (), "times_fall_from_noise_to_data"),
     ("grid", Constant, (), "rate_is_the_derivative"),
     ("solver", EqualSteps, (), "order_is_kept_on_irregular_steps"),
+    ("solver", SlowStart, (), "order_is_kept_on_irregular_steps"),
+    ("solver", SmoothGrid, (), "order_is_kept_on_irregular_steps"),
     ("solver", NotANumber, (), "few_steps_are_finite"),
     ("solver", Twice, (), "evaluations_are_those_declared"),
     ("solver", OnlyForwards, (), "backwards_undoes_forwards"),
@@ -299,7 +324,7 @@ def build(cls: type[Any], given: tuple[Any, ...]) -> Any:
     parts = import_module("zoo.plugins.diffusion.solvers.grid")
     if issubclass(cls, LowDiscrepancy):
         return cls(*given, of=declare(TimeSampler, "log_normal"))
-    if issubclass(cls, DPMPP2M | DDIM | Heun):
+    if issubclass(cls, DPMPP2M | DPMPP3M | UniPC | DDIM | Heun):
         return cls(grid=parts.UniformGrid)
     return cls(*given)
 
