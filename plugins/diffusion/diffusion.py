@@ -25,6 +25,8 @@ from zoo import (
     Scores,
     Solves,
     Terms,
+    Traces,
+    Varies,
     component,
     named,
     sum_event,
@@ -32,7 +34,7 @@ from zoo import (
 
 from ..shared.context import Context, check_context, vectors_of
 from ..shared.dequantization import Dequantization
-from ..shared.events import nearest_level
+from ..shared.events import evenly, nearest_level
 from ..shared.precision import lifted
 from .completion import completed
 from .guidance import Guidance
@@ -51,7 +53,7 @@ FURTHEST = 20.0
 @component(
     "diffusion", example={"net": {"type": "time_mlp", "width": 8, "depth": 1}, "solver": {"type": "heun", "steps": 3}}
 )
-class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes):
+class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces, Varies):
     r"""Diffusion model, or flow matching: a network that separates data and noise at every level, and an equation that
     carries noise to data by it.
 
@@ -216,8 +218,7 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes):
         return self.as_data(self._decoded(z, context))
 
     def expect(self, z: Tensor, context: Condition | None = None) -> Tensor:
-        x = self._decoded(z, context)
-        return x if self.event.levels is None else (0.5 * x + 0.5).clamp(0.0, 1.0)
+        return self.as_unit(self._decoded(z, context))
 
     def encode(self, x: Tensor, context: Condition | None = None) -> Tensor:
         data, _ = self.scaled(x)
@@ -232,6 +233,26 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes):
         times = self.solver.grid.times(self.path, self.solver.steps)
         x = completed(predict, self.path, data, known.mask, times, self.spread, temperature)
         return torch.where(known.mask, known.x, self.as_data(x).to(known.x.dtype))
+
+    def trace(self, n: int, frames: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        times = self.solver.grid.times(self.path, self.solver.steps)
+        predict = self.predictor(self.condition(context), self.guidance)
+        x = self.spread * self.draw_latent(n, context, temperature)
+        states = list(self.solver.states(predict, self.path, x, times))
+        norms = [math.hypot(level.alpha, level.sigma) for level in map(self.path.level, times)]
+        shown = [states[i] / norms[i] for i in evenly(len(times), frames)[:-1]]
+        return torch.stack([self.as_unit(x) for x in (*shown, predict(states[-1], times[-1]).data)])
+
+    def vary(self, x: Tensor, strength: float, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        data, _ = self.scaled(x)
+        times = self.solver.grid.times(self.path, self.solver.steps)
+        times = times[round((1.0 - strength) * len(times)) :]
+        if not times:
+            return x
+        predict = self.predictor(self.condition(context), self.guidance)
+        level = self.path.level(times[0])
+        noisy = level.alpha * data + level.sigma * temperature * torch.randn_like(data)
+        return self.as_data(predict(self.solver.solve(predict, self.path, noisy, times), times[-1]).data)
 
     def unseen(self, known: Tensor) -> Tensor:
         return torch.zeros(known.shape[0], dtype=torch.float64, device=known.device)
@@ -283,3 +304,7 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes):
         if self.dequantize is not None:
             return self.dequantize.inverse(0.5 * x + 0.5)
         return nearest_level(0.5 * (x + 1.0) * max(self.event.levels - 1, 1), self.event.levels)
+
+    def as_unit(self, x: Tensor) -> Tensor:
+        """Numbers on the scale of the network on that of `zoo.Event.unit`."""
+        return x if self.event.levels is None else (0.5 * x + 0.5).clamp(0.0, 1.0)

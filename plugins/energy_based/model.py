@@ -20,17 +20,19 @@ from zoo import (
     Sampler,
     Samples,
     Terms,
+    Traces,
     Unnormalised,
     component,
     named,
 )
 
+from ..shared.events import evenly
 from .chains.base import Chain
 from .objectives.base import EnergyObjective
 from .scale import as_data, noise_of, signed
 
 
-class ChainModel(Model, Unnormalised, Samples, ABC):
+class ChainModel(Model, Unnormalised, Samples, Traces, ABC):
     """Base of models with an energy that Markov chains draw from; a subclass sets the energy, ``U``."""
 
     U: nn.Module
@@ -63,6 +65,13 @@ class ChainModel(Model, Unnormalised, Samples, ABC):
     @torch.no_grad()
     def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         return self.draw(self.chain, n, temperature)
+
+    @torch.no_grad()
+    def trace(self, n: int, frames: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        x = noise_of(self.event, n, self.spread, self.like)
+        states = [x, *self.chain.states(self.U, x, temperature)]
+        shown = [as_data(states[i], self.event) for i in evenly(len(states), frames)]
+        return torch.stack([self.event.unit(x, self.like.dtype) for x in shown])
 
     def draw(self, chain: Chain, n: int, temperature: float) -> Tensor:
         """Draws by a chain, ``[n, *shape]``."""

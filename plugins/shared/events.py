@@ -67,3 +67,13 @@ def to_levels(v: Tensor, levels: int) -> Tensor:
     """
     x = (v * levels).floor().clamp(0, levels - 1)
     return x.to(torch.uint8 if levels <= 256 else torch.int64)
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most so many of the numbers below ``count``, evenly spaced, the first and the last among them.
+
+    >>> evenly(101, 5), evenly(3, 8)
+    ([0, 25, 50, 75, 100], [0, 1, 2])
+    """
+    n = min(count, max(most, 2))
+    return [round(i * (count - 1) / max(n - 1, 1)) for i in range(n)]

@@ -21,9 +21,11 @@ from .capabilities import (
     Scores,
     Solves,
     TakesContext,
+    Traces,
     TrainingState,
     Unnormalised,
     VariationalBound,
+    Varies,
     unseen_share,
 )
 from .causal import Causal
@@ -49,6 +51,7 @@ __all__ = [
     "Encodes", "Energy", "Examples", "InMemory", "Known", "LatentTerms", "Likelihood", "Mask", "Measurement", "Metric",
     "Model", "NormalMoments", "Optimizer", "ParameterGroup", "Player", "Predicts", "Quantizes", "Reconstructs",
     "RunningStatistics", "Sampler", "Samples", "SamplesEntries", "SamplesMeans", "Schedule", "Scores", "Sink", "Solves",
-    "TakesContext", "Terms", "TrainingState", "Unnormalised", "VariationalBound", "View", "Weighting", "component",
+    "TakesContext", "Terms", "Traces", "TrainingState", "Unnormalised", "VariationalBound", "Varies", "View",
+    "Weighting", "component",
     "computed_once", "encoded", "map_condition", "misshapen", "sum_event", "unseen_share", "wrong_context",
 ]  # fmt: skip

@@ -159,6 +159,27 @@ def unseen_share(known: Tensor, ranks: Tensor) -> Tensor:
     return ((drawn @ later) * given).sum(1) / pairs.clamp(min=1.0)
 
 
+class Traces(Capability, ABC):
+    """Model whose draws are made in steps, from noise to data: by an equation, or a Markov chain."""
+
+    @readout
+    @abstractmethod
+    def trace(self, n: int, frames: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        """``n`` draws on their way, ``[F, n, *shape]`` on the scale of `Event.unit`, the last ones finished.
+
+        At most ``frames`` of them, at equal distances of the steps; noise is scaled to about the size of data.
+        """
+
+
+class Varies(Capability, ABC):
+    """Model that draws data near given data."""
+
+    @readout
+    @abstractmethod
+    def vary(self, x: Tensor, strength: float, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        """One draw near each example, ``[B, *shape]``; a strength of 0 leaves it, and of 1 is a draw from noise."""
+
+
 class Encodes(Capability, ABC):
     """A model that gives data a code."""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..event import Event
 from ..interfaces.boundary import Known
-from ..interfaces.capabilities import Completes, Reconstructs, Samples, VariationalBound
+from ..interfaces.capabilities import Completes, Reconstructs, Samples, Traces, VariationalBound, Varies
 from ..interfaces.model import Batch, Clock, Condition, Model, Terms
 from ..interfaces.weighting import LatentTerms
 from ..shape import Shape
@@ -24,7 +24,7 @@ EVENTS = (
 CODES = (2, 20)
 
 
-class Pictured(Model, VariationalBound, Samples, Reconstructs, Completes):
+class Pictured(Model, VariationalBound, Samples, Reconstructs, Completes, Traces, Varies):
     """Codes are the first numbers of an example, repeated over it where they are fewer; densities are normal."""
 
     def __init__(self, event: Event, latent: int) -> None:
@@ -56,6 +56,13 @@ class Pictured(Model, VariationalBound, Samples, Reconstructs, Completes):
 
     def unseen(self, known: Tensor) -> Tensor:
         return torch.full((len(known),), 0.5)
+
+    def trace(self, n: int, frames: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        return torch.stack([self.event.unit(self.sample(n, context, temperature)) for _ in range(frames)])
+
+    def vary(self, x: Tensor, strength: float, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        changed = torch.rand(x.shape) < strength
+        return torch.where(changed, self.sample(len(x), context, temperature).to(x.dtype), x)
 
     def terms(self, x: Tensor, context: Condition | None = None) -> LatentTerms:
         kl_dim = self.encode(x).square() / 2

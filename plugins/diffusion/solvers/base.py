@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -60,6 +60,14 @@ class DiffusionSolver(Component, ABC):
             if not torch.compiler.is_compiling():
                 advanced(i + 1, len(times))
         return x
+
+    def states(self, predict: Predict, path: Path, x: Tensor, times: Sequence[float]) -> Iterator[Tensor]:
+        """``x`` at each of the times, as `solve` takes them."""
+        self.begin()
+        yield x
+        for t, after in itertools.pairwise(times):
+            x = self.step(predict, path, x, t, after)
+            yield x
 
     def begin(self) -> None:
         """A hook before the first step, for solvers that remember earlier ones."""

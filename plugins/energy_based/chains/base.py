@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -57,6 +58,14 @@ class Chain(Component, nn.Module, ABC):
         for _ in range(self.steps):
             x = self.step(u, x, self.noise(x))
         return x
+
+    @torch.no_grad()
+    def states(self, energy: EnergyFunction, x: Tensor, temperature: float = 1.0) -> Iterator[Tensor]:
+        """The points after each step, as `forward` takes them."""
+        u = energy if temperature == 1.0 else cooled(energy, temperature)
+        for _ in range(self.steps):
+            x = self.step(u, x, self.noise(x))
+            yield x
 
     def stationary_variance(self) -> float | None:
         r"""The variance that it settles at for :math:`U(x) = x^2 / 2`: 1 if it is exact; None where it is not known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Annotated
 
 import torch
@@ -171,6 +172,14 @@ class Annealed(Chain):
         for hot in self.temperatures():
             x = self.of(cooled(energy, hot), x, temperature)
         return x
+
+    @torch.no_grad()
+    def states(self, energy: EnergyFunction, x: Tensor, temperature: float = 1.0) -> Iterator[Tensor]:
+        for hot in self.temperatures():
+            after = x
+            for after in self.of.states(cooled(energy, hot), x, temperature):
+                yield after
+            x = after
 
     def stationary_variance(self) -> float | None:
         return self.of.stationary_variance()
