@@ -37,6 +37,7 @@ from ..shared.dequantization import Dequantization
 from ..shared.events import evenly, nearest_level
 from ..shared.precision import lifted
 from .completion import completed
+from .couplings import Coupling
 from .guidance import Guidance
 from .likelihood import DEFAULTS, OdeLikelihood
 from .nets.base import Denoiser
@@ -51,7 +52,9 @@ FURTHEST = 20.0
 
 
 @component(
-    "diffusion", example={"net": {"type": "time_mlp", "width": 8, "depth": 1}, "solver": {"type": "heun", "steps": 3}}
+    "diffusion",
+    example={"net": {"type": "time_mlp", "width": 8, "depth": 1}, "solver": {"type": "heun", "steps": 3}},
+    added={"coupling": {"type": "independent"}},
 )
 class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces, Varies):
     r"""Diffusion model, or flow matching: a network that separates data and noise at every level, and an equation that
@@ -71,7 +74,8 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
     likelihood takes a cell to be one level wide. Either likelihood is a bound of that of the levels.
 
     ValueError for a target that its path does not determine, a context that no part takes, guidance without a
-    ``context`` or without ``label_dropout``, and ``dequantize`` for continuous data.
+    ``context`` or without ``label_dropout``, a coupling that depends on data with a context of other than labels, and
+    ``dequantize`` for continuous data.
 
     Args:
         net: The network, built for the shape of the data.
@@ -79,6 +83,7 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
         target: What the network predicts.
         weighting: The weight of each log-SNR in the loss.
         times: The distribution of the times in training.
+        coupling: The noise that each example of a batch is paired with.
         solver: The solver of the equation, for draws and codes.
         likelihood: How the likelihood is computed along the equation.
         level: What the network gets of the noise level, as a number from 0 to 1000: its ``log_snr``, between -20 and
@@ -113,6 +118,7 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
         target: Part[Target] = named("velocity"),
         weighting: Part[NoiseWeighting] = named("flow_matching"),
         times: Part[TimeSampler] = named("logit_normal"),
+        coupling: Part[Coupling] = named("independent"),
         solver: Part[DiffusionSolver] = named("heun"),
         likelihood: OdeLikelihood = DEFAULTS,
         level: Literal["log_snr", "time"] = "log_snr",
@@ -126,7 +132,7 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
             raise ValueError(f"'{event.name}' is continuous: leave out dequantize")
         self.path = path()
         self.target, self.weighting, self.times = target(self.path), weighting(self.path), times(self.path)
-        self.solver = solver()
+        self.solver, self.coupling = solver(), coupling()
         self.level: Literal["log_snr", "time"] = level
         self.net = net(event.shape, event.shape)
         self.dequantize = dequantize(event) if dequantize else None
@@ -134,6 +140,8 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
         self.context = context(event) if context else None
         check_context(self.context, self.net)
         self.conditioned_on = self.context.sources if self.context else None
+        if not self.coupling.independent and self.conditions not in ((), ("label",)):
+            raise ValueError("its coupling needs a context of labels alone, within which noise is paired with data")
         if label_dropout and self.context is None:
             raise ValueError("label_dropout needs a context: declare one, such as 'embedding'")
         if guidance is not None and not label_dropout:
@@ -152,7 +160,7 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
         data, _ = self.scaled(batch[self.event.name])
         t = self.times.draw(data.shape[0], data)  # [B]
         level, log_snr = self.path.levels(t, data.dim()), self.path.log_snr(t)
-        noise = torch.randn_like(data)
+        noise = self.coupling(data, torch.randn_like(data), batch.get("label") if self.conditions else None)
         x = level.alpha * data + level.sigma * noise
         output = lifted(self.net(self.target.scale(level) * x, self.number(t), self._dropped(self.given(batch))))
         error = sum_event((output - self.target.of(data, noise, level)).square())  # [B]

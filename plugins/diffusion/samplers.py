@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -25,7 +25,14 @@ from .targets import Prediction
 
 
 class DiffusionSampler(Sampler, ABC):
-    """Sampler of a diffusion model; ValueError for another model, and for guidance of one without ``label_dropout``."""
+    """Sampler of a diffusion model; ValueError for another model, and for guidance of one without ``label_dropout``.
+
+    One that adds noise refuses a model whose coupling is not independent, since the noise that it predicts is not a
+    score.
+    """
+
+    adds_noise: ClassVar[bool] = True
+    """Whether draws depend on more than the noise that they begin with."""
 
     def __init__(self, model: Model, *, guidance: Part[Guidance] | None = None) -> None:
         super().__init__(model)
@@ -33,6 +40,8 @@ class DiffusionSampler(Sampler, ABC):
             raise ValueError("needs a diffusion model")
         if guidance is not None and model.null is None:
             raise ValueError("guidance needs a model with a context and label_dropout")
+        if self.adds_noise and not model.coupling.independent:
+            raise ValueError("adds noise by the score, which the model's coupling does not give: use the sampler 'ode'")
         self.diffusion: Diffusion = model
         self.guidance = guidance() if guidance else model.guidance
 
@@ -57,6 +66,8 @@ class Ode(DiffusionSampler):
         solver: The solver.
         guidance: The guidance; ``null`` for the model's.
     """
+
+    adds_noise = False
 
     def __init__(
         self, model: Model, *, solver: Part[DiffusionSolver] = named("heun"), guidance: Part[Guidance] | None = None

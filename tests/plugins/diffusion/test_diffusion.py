@@ -16,6 +16,8 @@ gaussian: Any = import_module("zoo.plugins.diffusion.laws.gaussian")
 Denoiser: Any = import_module("zoo.plugins.diffusion.nets.base").Denoiser
 POINT = zoo.Event("point", zoo.Shape(4))
 LABELLED = zoo.Event("point", zoo.Shape(2), classes=3)
+FEATURED = zoo.Event("row", zoo.Shape(2), features=3)
+TAKING = {"net": {"type": "time_mlp", "width": 8, "context": 3}}
 DIGIT = zoo.Event("image", zoo.Shape(1, 4, 4), levels=17)
 
 
@@ -192,6 +194,39 @@ def test_completions_keep_what_is_known() -> None:
     assert torch.equal(found[mask], x[mask]) and not torch.equal(found, x)
 
 
+def test_optimal_transport_pairs_what_is_near_within_each_label() -> None:
+    """In one dimension the optimal pairing is that of the sorted numbers."""
+    ot: Any = import_module("zoo.plugins.diffusion.couplings").MinibatchOT()
+    torch.manual_seed(0)
+    data, noise, label = torch.randn(64, 1), torch.randn(64, 1), torch.randint(3, (64,))
+    for labels in (None, label):
+        found = ot(data, noise, labels)
+        for k in (0, 1, 2) if labels is not None else (None,):
+            mine = torch.ones(64, dtype=torch.bool) if k is None else label == k
+            order = data[mine].flatten().argsort()
+            assert torch.equal(found[mine][order].flatten(), noise[mine].flatten().sort().values)
+
+
+def test_a_coupling_pairs_within_the_labels_that_the_model_is_given() -> None:
+    seen = []
+    node: dict[str, Any] = {"net": {"type": "time_mlp", "width": 8, "context": 4}}
+    batch = {"point": torch.randn(6, 2), "label": torch.tensor([0, 1, 2, 0, 1, 2])}
+    for context in ({**node, "context": {"type": "embedding", "size": 4}}, {}):
+        model = model_of(LABELLED, coupling="minibatch_ot", **context).float()
+        whole = type(model.coupling).__call__
+
+        def spied(self: Any, data: Tensor, noise: Tensor, labels: Any, whole: Any = whole) -> Tensor:
+            seen.append(labels)
+            return whole(self, data, noise, labels)  # type: ignore[no-any-return]
+
+        model.coupling.__class__ = type("Spied", (type(model.coupling),), {"__call__": spied})
+        model(batch, zoo.Clock(torch.tensor(0), 1))
+    assert torch.equal(seen[0], batch["label"]) and seen[1] is None
+    with pytest.raises(zoo.SpecError, match="the model's coupling does not give: use the sampler 'ode'"):
+        zoo.declare(zoo.Sampler, "ancestral")(model)
+    zoo.declare(zoo.Sampler, "ode")(model)
+
+
 @pytest.mark.parametrize(
     ("event", "node", "message"),
     [
@@ -200,6 +235,7 @@ def test_completions_keep_what_is_known() -> None:
         (POINT, {"guidance": "classifier_free"}, "guidance needs a context and label_dropout"),
         (POINT, {"dequantize": "uniform"}, "'point' is continuous: leave out dequantize"),
         (LABELLED, {"context": "one_hot"}, "no part takes its context"),
+        (FEATURED, {**TAKING, "context": "feature_vector", "coupling": "minibatch_ot"}, "a context of labels alone"),
     ],
 )
 def test_what_does_not_fit_is_refused(event: zoo.Event, node: dict[str, Any], message: str) -> None:

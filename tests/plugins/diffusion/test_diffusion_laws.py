@@ -14,6 +14,7 @@ from zoo import Shape, declare
 from zoo.testing import LawBroken
 
 if TYPE_CHECKING:
+    from plugins.diffusion.couplings import Independent, MinibatchOT
     from plugins.diffusion.guidance import ClassifierFree
     from plugins.diffusion.nets.base import Evaluate
     from plugins.diffusion.nets.time_mlp import TimeMLP
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from plugins.diffusion.times import LogNormal, LowDiscrepancy, TimeSampler
     from plugins.diffusion.weightings import MinSNR
 else:
+    from zoo.plugins.diffusion.couplings import Independent, MinibatchOT
     from zoo.plugins.diffusion.guidance import ClassifierFree
     from zoo.plugins.diffusion.nets.base import Evaluate
     from zoo.plugins.diffusion.nets.time_mlp import TimeMLP
@@ -238,6 +240,30 @@ class Remembering(DDIM):
         return super().step(predict, path, x, t, after) + 1e-6 * self.seen
 
 
+# -- couplings ---------------------------------------------------------------------------------------------------------
+
+
+class WithReplacement(MinibatchOT):
+    """Pairs are drawn from the plan: some noise is used twice."""
+
+    def __call__(self, data: Tensor, noise: Tensor, labels: Tensor | None) -> Tensor:
+        return noise[(data.flatten(1) @ noise.flatten(1).T).argmax(1)]
+
+
+class AcrossClasses(MinibatchOT):
+    def __call__(self, data: Tensor, noise: Tensor, labels: Tensor | None) -> Tensor:
+        return super().__call__(data, noise, None)
+
+
+class Rolled(Independent):
+    def __call__(self, data: Tensor, noise: Tensor, labels: Tensor | None) -> Tensor:
+        return noise.roll(1, 0)
+
+
+class NotIndependent(MinibatchOT):
+    independent = True
+
+
 # -- guidance and networks ---------------------------------------------------------------------------------------------
 
 
@@ -310,6 +336,10 @@ PLANTED: list[tuple[str, type[Any], tuple[Any, ...], str]] = [
     ("solver", Twice, (), "evaluations_are_those_declared"),
     ("solver", OnlyForwards, (), "backwards_undoes_forwards"),
     ("solver", Remembering, (), "rows_are_alone"),
+    ("coupling", WithReplacement, (), "each_noise_is_used_once"),
+    ("coupling", AcrossClasses, (), "noise_stays_with_its_label"),
+    ("coupling", Rolled, (), "one_example_has_its_noise"),
+    ("coupling", NotIndependent, (), "independence_is_what_was_declared"),
     ("guidance", Narrow, (), "output_has_the_form_of_the_network"),
     ("guidance", Mixed, (), "rows_are_alone"),
     ("guidance", ThreeChannels, (), "agreement_with_the_label_changes_nothing"),
@@ -360,6 +390,6 @@ def test_each_law_has_a_planted_defect() -> None:
     found |= {("times", "a_batch_has_the_mean"), ("guidance", "classifier_free_is_linear")}
     assert found == {
         (of, law)
-        for of in ("path", "target", "weighting", "times", "grid", "solver", "guidance", "denoiser")
+        for of in ("path", "target", "weighting", "times", "grid", "solver", "coupling", "guidance", "denoiser")
         for law in laws(of).by_name
     }
