@@ -38,7 +38,7 @@ from ..shared.events import evenly, nearest_level
 from ..shared.precision import lifted
 from .completion import completed
 from .couplings import Coupling
-from .guidance import Guidance
+from .guidance import Given, Guidance
 from .likelihood import DEFAULTS, OdeLikelihood
 from .nets.base import Denoiser
 from .paths.base import Path
@@ -73,8 +73,8 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
     Data with levels is scaled to [-1, 1]; with ``dequantize``, noise fills the cells first, and without it the
     likelihood takes a cell to be one level wide. Either likelihood is a bound of that of the levels.
 
-    ValueError for a target that its path does not determine, a context that no part takes, guidance without a
-    ``context`` or without ``label_dropout``, a coupling that depends on data with a context of other than labels, and
+    ValueError for a target that its path does not determine, a context that no part takes, guidance that it
+    cannot have, a coupling that depends on data with a context of other than labels, and
     ``dequantize`` for continuous data.
 
     Args:
@@ -144,11 +144,15 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
             raise ValueError("its coupling needs a context of labels alone, within which noise is paired with data")
         if label_dropout and self.context is None:
             raise ValueError("label_dropout needs a context: declare one, such as 'embedding'")
-        if guidance is not None and not label_dropout:
-            raise ValueError("guidance needs a context and label_dropout, which trains the model without labels")
         self.label_dropout = label_dropout
         self.null = nn.Parameter(torch.zeros(self.context.size)) if self.context and label_dropout else None
         self.guidance = guidance() if guidance else None
+        if self.guidance is not None:
+            if self.guidance.outside:
+                raise ValueError(
+                    "guidance by another file belongs to a sampler, such as 'ode': share files stand alone"
+                )
+            self.guidance.fit(self, self.null is not None)
         # Noise and data have the dtype of this number; its value is of no account.
         self.register_buffer("like", torch.zeros(()), persistent=False)
         self.exact = self.likelihood.exact and event.levels is None
@@ -178,24 +182,24 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
 
     # -- the equation --------------------------------------------------------------------------------------------------
 
-    def predictor(self, c: Tensor | None, guidance: Guidance | None = None) -> Predict:
-        """The network as a function of noisy data and a time, given the vectors of labels."""
+    def predictor(
+        self, c: Tensor | None, guidance: Guidance | None = None, entries: Condition | None = None
+    ) -> Predict:
+        """The model as a function of noisy data and a time, given the vectors of labels, and the labels themselves for
+        guidance by other models.
+        """
         # Labels are needed at every step, and so is the vector of none.
-        null = None if c is None or self.null is None else self.null.expand_as(c)
+        given = Given(entries, c, None if c is None or self.null is None else self.null.expand_as(c))
 
         def predict(x: Tensor, t: float) -> Prediction:
             level = self.path.level(t)
             number = self.number_at(t)
 
-            def evaluate(x: Tensor, c: Tensor | None) -> Tensor:
-                return lifted(self.net(x, x.new_full((x.shape[0],), number), c))
+            def evaluate(x: Tensor, c: Tensor | None) -> Prediction:
+                output = self.net(self.target.scale(level) * x, x.new_full((x.shape[0],), number), c)
+                return self.target.predicted(lifted(output), x, level)
 
-            scaled = self.target.scale(level) * x
-            if guidance is None or c is None or null is None:
-                output = evaluate(scaled, c)
-            else:
-                output = guidance(evaluate, scaled, level, c, null)
-            return self.target.predicted(output, x, level)
+            return evaluate(x, c) if guidance is None else guidance(evaluate, x, level, given)
 
         return predict
 

@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
-from zoo import Component, component
+from zoo import Component, Condition, Model, component
 
 from .paths.base import Level, noise_ratio
+from .targets import Prediction
 
 if TYPE_CHECKING:
     from zoo.testing import Laws
 
-    from .nets.base import Evaluate
+Evaluate = Callable[[Tensor, Tensor | None], Prediction]
+"""``(x, context) -> data and noise``: the model at one time, of noisy data and the vectors of labels."""
+
+
+class Given(NamedTuple):
+    """What draws are conditioned on: entries of a batch, their vectors, and that of no label, ``[B, N]`` each."""
+
+    entries: Condition | None = None
+    context: Tensor | None = None
+    null: Tensor | None = None
 
 
 class Guidance(Component, ABC):
-    """Change of a network's output by which draws agree more with their labels."""
+    """Change of what a model predicts, by which draws are more typical, or agree more with their labels."""
+
+    outside: ClassVar[bool] = False
+    """Whether it reads another file, which the share file of a guided model does not contain: it belongs to samplers,
+    and names the file in ``file``."""
 
     @abstractmethod
-    def __call__(self, evaluate: Evaluate, x: Tensor, level: Level, context: Tensor, null: Tensor) -> Tensor:
-        """The guided output, from a network, its input, and the vectors of the labels and of no label, ``[B, N]``."""
+    def fit(self, model: Model, labels: bool) -> None:
+        """Get ready for a model; ValueError if it cannot be guided. ``labels`` says if it was trained with and without
+        labels.
+        """
+
+    @abstractmethod
+    def __call__(self, evaluate: Evaluate, x: Tensor, level: Level, given: Given) -> Prediction:
+        """What is predicted of noisy data ``[B, *shape]``, with guidance."""
 
     @classmethod
     def laws(cls) -> Laws:
@@ -33,14 +54,23 @@ class Guidance(Component, ABC):
         return LAWS
 
 
+def between(other: Prediction, one: Prediction, scale: float) -> Prediction:
+    """``other + scale * (one - other)``, of data and noise."""
+    return Prediction(*(b + scale * (a - b) for a, b in zip(one, other, strict=True)))
+
+
 @component("classifier_free")
 class ClassifierFree(Guidance):
     r"""Classifier-free guidance: extrapolation from the output without a label.
 
     .. math:: F = F(x, \varnothing) + w\, \bigl(F(x, c) - F(x, \varnothing)\bigr)
 
+    for the predicted data and noise F.
+
     A scale of 1 is the conditional model and 0 the unconditional one, each by one evaluation; others take two, as one
     batch. Papers that write :math:`(1 + w) F(x, c) - w F(x, \varnothing)` have the scale less one.
+
+    ValueError for a model without ``label_dropout``.
 
     Args:
         scale: The factor :math:`w`.
@@ -61,12 +91,20 @@ class ClassifierFree(Guidance):
             raise ValueError(f"the interval must have a lower end below its upper one, got {list(interval)}")
         self.scale, self.interval = scale, interval
 
-    def __call__(self, evaluate: Evaluate, x: Tensor, level: Level, context: Tensor, null: Tensor) -> Tensor:
+    def fit(self, model: Model, labels: bool) -> None:
+        if not labels:
+            raise ValueError("guidance needs a context and label_dropout, which trains the model without labels")
+
+    def __call__(self, evaluate: Evaluate, x: Tensor, level: Level, given: Given) -> Prediction:
+        _, context, null = given
         scale = self.scale if self.interval is None or self._within(noise_ratio(level)) else 1.0
-        if scale in (0.0, 1.0):
-            return evaluate(x, context if scale else null)
-        with_label, without = evaluate(torch.cat((x, x)), torch.cat((context, null))).chunk(2)
-        return without + scale * (with_label - without)
+        if context is None or null is None or scale == 1.0:
+            return evaluate(x, context)
+        if scale == 0.0:
+            return evaluate(x, null)
+        both = evaluate(torch.cat((x, x)), torch.cat((context, null)))
+        (data, data_without), (noise, noise_without) = (torch.chunk(values, 2) for values in both)
+        return between(Prediction(data_without, noise_without), Prediction(data, noise), scale)
 
     def _within(self, ratio: float) -> bool:
         return self.interval is None or self.interval[0] <= ratio <= self.interval[1]

@@ -25,7 +25,7 @@ from .targets import Prediction
 
 
 class DiffusionSampler(Sampler, ABC):
-    """Sampler of a diffusion model; ValueError for another model, and for guidance of one without ``label_dropout``.
+    """Sampler of a diffusion model; ValueError for another model, and for guidance that it cannot have.
 
     One that adds noise refuses a model whose coupling is not independent, since the noise that it predicts is not a
     score.
@@ -38,12 +38,13 @@ class DiffusionSampler(Sampler, ABC):
         super().__init__(model)
         if not isinstance(model, Diffusion):
             raise ValueError("needs a diffusion model")
-        if guidance is not None and model.null is None:
-            raise ValueError("guidance needs a model with a context and label_dropout")
         if self.adds_noise and not model.coupling.independent:
             raise ValueError("adds noise by the score, which the model's coupling does not give: use the sampler 'ode'")
         self.diffusion: Diffusion = model
-        self.guidance = guidance() if guidance else model.guidance
+        self.guidance = model.guidance
+        if guidance is not None:
+            self.guidance = guidance()
+            self.guidance.fit(model, model.null is not None)
 
     @abstractmethod
     def draw(self, predict: Predict, path: Path, x: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ class DiffusionSampler(Sampler, ABC):
     @torch.no_grad()
     def sample(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         model = self.diffusion
-        predict = model.predictor(model.condition(context), self.guidance)
+        predict = model.predictor(model.condition(context), self.guidance, context)
         x = model.spread * model.draw_latent(n, context, temperature)
         return model.as_data(self.draw(predict, model.path, x))
 

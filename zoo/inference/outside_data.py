@@ -12,7 +12,7 @@ from ..interfaces import Metric
 from ..registry.part import Absent, Part, parameters
 from ..registry.shipped import is_shipped
 from ..registry.trust import remembers
-from ..run.directory import data_named, metrics_named
+from ..run.directory import data_named, is_run, metrics_named
 from ..share.file import Share
 from ..spec import Spec, parts_in
 
@@ -43,7 +43,7 @@ def require_agreed_metrics(
     own = [part for part in metrics if part in share.spec.evaluate.metrics]
     if data_of_file or is_shipped(share.path) or remembers(metrics_named(share.spec)):
         return
-    named = [place for part in own for place in _metric_places(part)]
+    named = [place for part in own for place in _places_of(part)]
     if named:
         raise UsageError(
             f"{run_or_file} declares metrics that read files outside it, which were not used here: {', '.join(named)}; "
@@ -51,8 +51,23 @@ def require_agreed_metrics(
         )
 
 
-def _metric_places(part: Part[Metric]) -> Iterator[str]:
-    places = () if issubclass(part.cls, Absent) else part.cls.places
+def require_agreed_sampler(run_or_file: str | Path, share: Share) -> None:
+    """UsageError where the sampler that a share file declares would read a file or an address that it has chosen.
+
+    Those of runs and of shipped specs may be read.
+    """
+    if is_shipped(share.path) or is_run(Path(run_or_file)):
+        return
+    named = [place for part in parts_in(share.spec.sample) for place in _places_of(part)]
+    if named:
+        raise UsageError(
+            f"{run_or_file} declares a sampler that reads files outside it: {', '.join(named)}; choose "
+            "another, or repeat it, with --set sample.sampler=..."
+        )
+
+
+def _places_of(part: Part[Any]) -> Iterator[str]:
+    places = () if issubclass(part.cls, Absent) else getattr(part.cls, "places", ())
     for name, value in _set(part, places):
         if is_address(str(value)) or Path(str(value)).exists():
             yield f"{name}: {value!r} of {part}"

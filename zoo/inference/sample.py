@@ -29,6 +29,7 @@ from ..share.file import Share, read_share
 from ..spec import Sample, Spec
 from ..storage.atomic import write_whole
 from .conditions import condition
+from .outside_data import require_agreed_sampler
 from .writers import FORMS, PICTURES, default_ending, either, possible, writer
 
 BATCH = Sample().batch
@@ -189,6 +190,8 @@ def sample_file(
     opened = open_to_draw(run_or_file, n, temperature, overrides, device, trust)
     context = condition(opened.model, opened.n, given)
     began, sampler = time.monotonic(), way or opened.spec.sample.way
+    if way is None and not any(override.startswith("sample") for override in overrides):
+        require_agreed_sampler(run_or_file, opened.share)
     how: dict[str, Any] = {"n": opened.n, "temperature": opened.temperature, "sampler": sampler}
     how["batch"] = opened.spec.sample.batch
     where = output or to_write(Path(f"samples{default_ending(entries_by(opened.model, sampler))}"), FORMS)

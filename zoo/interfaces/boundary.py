@@ -87,7 +87,12 @@ class Capability:
         for name, method in (entry for base in capabilities for entry in vars(base).items()):
             if isinstance(boundary := getattr(method, "boundary", None), _Boundary):
                 _replace(cls, name, partial(_checking, boundary=boundary))
-        _replace(cls, "forward", _trusting)
+        trusting(cls, "forward")
+
+
+def trusting(cls: type, name: str) -> None:
+    """Wrap a method of a class, unless it is abstract, so that calls within it are not checked."""
+    _replace(cls, name, _trusting)
 
 
 def _replace(cls: type, name: str, wrap: Callable[[Method], Method]) -> None:
@@ -107,7 +112,7 @@ def _unchecked() -> bool:
 
 
 def _trusting(method: Method) -> Method:
-    """Wrapper of ``forward``, within which calls are not checked."""
+    """Wrapper of a method within which calls are not checked."""
 
     @wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:

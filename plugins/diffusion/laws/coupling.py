@@ -38,7 +38,7 @@ def noise_stays_with_its_label(coupling: Coupling) -> None:
     data, noise = _given()
     found = coupling(data, noise, LABELS)
     for label in (0, 1, 2):
-        mine = LABELS == label
+        mine = label == LABELS
         require(torch.equal(_sorted(found[mine]), _sorted(noise[mine])), "the noise of a label became another's")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -13,9 +13,6 @@ from zoo import Component, Contract, Shape, misshapen
 
 if TYPE_CHECKING:
     from zoo.testing import Laws
-
-Evaluate = Callable[[Tensor, Tensor | None], Tensor]
-"""``(x, context) -> output``: a network at one noise level."""
 
 
 class Denoiser(Component, nn.Module, ABC):
