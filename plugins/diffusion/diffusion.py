@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Literal
 
 import torch
@@ -23,7 +21,6 @@ from zoo import (
     Part,
     Reconstructs,
     Scores,
-    Solves,
     Terms,
     Traces,
     Varies,
@@ -38,8 +35,8 @@ from ..shared.events import evenly, nearest_level
 from ..shared.precision import lifted
 from .completion import completed
 from .couplings import Coupling
+from .elbo import DEFAULTS, Likelihood
 from .guidance import Given, Guidance
-from .likelihood import DEFAULTS, OdeLikelihood
 from .nets.base import Denoiser
 from .paths.base import Path
 from .solvers.base import DiffusionSolver, Predict
@@ -56,7 +53,7 @@ FURTHEST = 20.0
     example={"net": {"type": "time_mlp", "width": 8, "depth": 1}, "solver": {"type": "heun", "steps": 3}},
     added={"coupling": {"type": "independent"}},
 )
-class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces, Varies):
+class Diffusion(Model, Scores, Reconstructs, Decodes, Completes, Traces, Varies):
     r"""Diffusion model, or flow matching: a network that separates data and noise at every level, and an equation that
     carries noise to data by it.
 
@@ -71,11 +68,12 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
     times.
 
     Data with levels is scaled to [-1, 1]; with ``dequantize``, noise fills the cells first, and without it the
-    likelihood takes a cell to be one level wide. Either likelihood is a bound of that of the levels.
+    likelihood takes a cell to be one level wide. Either likelihood is a bound of that of the levels, and so is the one
+    of ``elbo``, which is of the levels themselves.
 
     ValueError for a target that its path does not determine, a context that no part takes, guidance that it
     cannot have, a coupling that depends on data with a context of other than labels, and
-    ``dequantize`` for continuous data.
+    ``dequantize`` for continuous data or with ``elbo``.
 
     Args:
         net: The network, built for the shape of the data.
@@ -85,7 +83,8 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
         times: The distribution of the times in training.
         coupling: The noise that each example of a batch is paired with.
         solver: The solver of the equation, for draws and codes.
-        likelihood: How the likelihood is computed along the equation.
+        likelihood: How the likelihood is computed: along the equation, or ``elbo``, the bound of DDPM in discrete time,
+            which takes an evaluation for each of its ``terms``.
         level: What the network gets of the noise level, as a number from 0 to 1000: its ``log_snr``, between -20 and
             20, or the ``time`` of the path.
         context: The conditioning on labels or features; ``null`` for none.
@@ -120,7 +119,7 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
         times: Part[TimeSampler] = named("logit_normal"),
         coupling: Part[Coupling] = named("independent"),
         solver: Part[DiffusionSolver] = named("heun"),
-        likelihood: OdeLikelihood = DEFAULTS,
+        likelihood: Likelihood = DEFAULTS,
         level: Literal["log_snr", "time"] = "log_snr",
         context: Part[Context] | None = None,
         label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.0,
@@ -136,7 +135,7 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
         self.level: Literal["log_snr", "time"] = level
         self.net = net(event.shape, event.shape)
         self.dequantize = dequantize(event) if dequantize else None
-        self.likelihood = likelihood.built(event.shape)
+        self.likelihood = likelihood.built(event)
         self.context = context(event) if context else None
         check_context(self.context, self.net)
         self.conditioned_on = self.context.sources if self.context else None
@@ -155,8 +154,12 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
             self.guidance.fit(self, self.null is not None)
         # Noise and data have the dtype of this number; its value is of no account.
         self.register_buffer("like", torch.zeros(()), persistent=False)
+        if not self.likelihood.fills and not self.coupling.independent:
+            raise ValueError("the bound of the likelihood needs an independent coupling")
+        if not self.likelihood.fills and dequantize is not None:
+            raise ValueError("the bound of the likelihood is of levels themselves: leave out dequantize")
         self.exact = self.likelihood.exact and event.levels is None
-        self.unbiased = event.levels is None
+        self.unbiased = self.likelihood.unbiased and event.levels is None
 
     # -- training ------------------------------------------------------------------------------------------------------
 
@@ -279,14 +282,10 @@ class Diffusion(Model, Scores, Solves, Reconstructs, Decodes, Completes, Traces,
     # -- likelihood ----------------------------------------------------------------------------------------------------
 
     def log_prob(self, x: Tensor, context: Condition | None = None) -> Tensor:
-        data, log_det = self.scaled(x, fill=True)
+        data, log_det = self.scaled(x, fill=self.likelihood.fills)
         predict = self.predictor(self.condition(context))
-        return self.likelihood.log_prob(predict, self.path, data, self.spread, [*self.parameters()]) + log_det
-
-    @contextmanager
-    def refined(self) -> Iterator[None]:
-        with self.likelihood.refined():
-            yield
+        log_p = self.likelihood.log_prob(predict, self.path, data, self.spread, [*self.parameters()])
+        return log_p + log_det if self.likelihood.fills else log_p
 
     # -- scales --------------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from zoo import Part, Settings, Shape, named, sum_event
+from zoo import Event, Part, Settings, Solves, named, sum_event
 
 from ..shared.derivatives import Noise, against, basis, draw
 from ..shared.ode import OdeSolver, State
@@ -34,18 +34,14 @@ class OdeLikelihood(Settings):
     solver: Part[OdeSolver] = named("rk4", steps=24)
     grid: Part[Grid] = named("karras")
 
-    def built(self, shape: Shape) -> FlowLikelihood:
-        """The parts, for events of a shape."""
+    def built(self, event: Event) -> FlowLikelihood:
+        """The parts, for an event."""
         if self.divergence != "auto":
             return FlowLikelihood(self.divergence, self.solver(), self.grid())
-        return FlowLikelihood("exact" if shape.size <= SMALL else "rademacher", self.solver(), self.grid())
+        return FlowLikelihood("exact" if event.shape.size <= SMALL else "rademacher", self.solver(), self.grid())
 
 
-DEFAULTS: Any = {}
-"""A declaration with nothing in it: a default is validated as YAML is."""
-
-
-class FlowLikelihood(nn.Module):
+class FlowLikelihood(nn.Module, Solves):
     r"""Log-density of data as the flow of the probability-flow equation has it.
 
     .. math:: \log p(x_0) = \log \mathcal{N}(x_{t_1}; 0, n^2 I) + \int_{t_0}^{t_1}
@@ -54,6 +50,10 @@ class FlowLikelihood(nn.Module):
     References: Song et al., Score-Based Generative Modeling through SDEs, 2020, arXiv:2011.13456, eq. 39-40; the noise
     of the estimate: Hutchinson, 1989; Grathwohl et al., FFJORD, 2019, arXiv:1810.01367, eq. 8.
     """
+
+    unbiased = True
+    fills = True
+    """Whether it is of continuous data: levels get a width."""
 
     def __init__(self, divergence: Literal["exact"] | Noise, solver: OdeSolver, grid: Grid) -> None:
         super().__init__()

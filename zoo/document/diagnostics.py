@@ -81,7 +81,8 @@ def _holder(schema: type[Settings], loc: tuple[int | str, ...], owner: str) -> t
         inner = list(_types_in(held.annotation)) if held else []
         records = [t for t in inner if isinstance(t, type) and issubclass(t, Settings)]
         if records:
-            schema, owner = records[0], f"'{step}'"
+            # Of the members of a union pydantic names the one that was meant.
+            schema, owner = next((t for t in records if t.__name__ in loc), records[0]), f"'{step}'"
     return owner, [info.alias or name for name, info in schema.model_fields.items()]
 
 

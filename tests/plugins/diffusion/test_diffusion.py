@@ -91,6 +91,57 @@ def test_probes_estimate_the_trace_without_bias() -> None:
     assert exact.exact and not probes.exact and probes.unbiased
 
 
+@pytest.mark.parametrize("path", ["vp", "edm", {"type": "discrete", "steps": 100, "high": 0.2}])
+def test_the_variational_bound_of_gaussian_data_is_that_in_closed_form(path: Any) -> None:
+    """Each term of the bound has a closed form, and more steps bring it to the likelihood along the equation."""
+    bounds, x = [], data(1000)
+    for steps in (100, 1000):
+        node = {"type": "elbo", "steps": steps, "grid": "karras"}
+        model = perfect(path=path, target="v", likelihood=node)
+        assert not model.exact and not model.unbiased
+        levels = [model.path.level(t) for t in model.likelihood.grid.times(model.path, steps)]
+        snr = [float((at.alpha / at.sigma) ** 2) for at in levels]
+        v = gaussian.VARIANCE
+        error = [float((v * at.sigma**2 / (at.alpha**2 * v + at.sigma**2)).sum()) for at in levels]
+        wanted = -0.5 * sum((snr[i + 1] - snr[i]) * error[i] for i in range(steps - 1))
+        first, last, n = levels[-1], levels[0], model.spread
+        wanted -= 0.5 * (error[-1] * snr[-1] + 4.0 * math.log(2.0 * math.pi * first.sigma**2 / first.alpha**2))
+        squares = float((gaussian.MEAN**2 + v).sum())
+        ratio = last.sigma**2 / n**2
+        wanted -= 0.5 * (last.alpha**2 / n**2 * squares + 4.0 * (ratio - 1.0 - math.log(ratio)))
+        torch.manual_seed(0)
+        found = model.log_prob(x)
+        assert abs(float(found.mean()) - wanted) <= 4.0 * float(found.std()) / len(x) ** 0.5
+        bounds.append(wanted)
+    # The gap to the likelihood falls with the steps.
+    entropy = float(0.5 * torch.log(2.0 * math.pi * math.e * gaussian.VARIANCE).sum())
+    few, many = (-entropy - bound for bound in bounds)
+    assert 0.0 < many < 0.15 * few, (few, many)
+
+
+def test_some_terms_estimate_the_bound_without_bias() -> None:
+    bound = model_of(likelihood={"type": "elbo", "terms": 4}).likelihood
+    torch.manual_seed(0)
+    error = torch.linspace(1.0, 3.0, 39, dtype=torch.float64).square()
+    found = torch.stack([39 / 4 * error[bound._chosen(39)].sum() for _ in range(2000)])
+    assert abs(float(found.mean() - error.sum())) <= 4.0 * float(found.std()) / 2000**0.5
+    # They lie at equal distances: four of them vary less than four independent ones.
+    assert found.std() <= 0.5 * 39 * error.std() / 2.0
+
+
+def test_the_bound_of_levels_is_a_code_length() -> None:
+    """Masses of all levels sum to one, given the last noisy data: so do those of cells in the tails."""
+    elbo: Any = import_module("zoo.plugins.diffusion.elbo")
+    model = model_of(DIGIT, likelihood="elbo", path="cosine", target="v")
+    x = torch.randint(17, (3, 1, 4, 4)).to(torch.uint8)
+    assert model.log_prob(x).isfinite().all() and (model.log_prob(x) < 0.0).all()
+    centre = torch.linspace(-1.0, 1.0, 17, dtype=torch.float64)
+    low = torch.where(centre < -0.99, -elbo.FAR, (centre - 1 / 16 - 1.3) / 0.05)
+    high = torch.where(centre > 0.99, elbo.FAR, (centre + 1 / 16 - 1.3) / 0.05)
+    mass = elbo.log_normal_between(low, high)
+    assert mass.isfinite().all() and abs(float(mass.exp().sum()) - 1.0) <= 1e-9
+
+
 def test_draws_of_gaussian_data_have_its_moments_and_codes_lead_back() -> None:
     model = perfect(path="vp", target="v", solver={"type": "dpmpp_2s", "steps": 64, "grid": "log_snr"})
     torch.manual_seed(0)
@@ -234,6 +285,10 @@ def test_a_coupling_pairs_within_the_labels_that_the_model_is_given() -> None:
         (POINT, {"label_dropout": 0.1}, "label_dropout needs a context"),
         (POINT, {"guidance": "classifier_free"}, "guidance needs a context and label_dropout"),
         (POINT, {"dequantize": "uniform"}, "'point' is continuous: leave out dequantize"),
+        (DIGIT, {"dequantize": "uniform", "likelihood": "elbo"}, "is of levels themselves: leave out dequantize"),
+        (POINT, {"coupling": "minibatch_ot", "likelihood": "elbo"}, "needs an independent coupling"),
+        (POINT, {"likelihood": {"type": "elbo", "term": 5}}, "'term' is not a parameter .* did you mean 'terms'"),
+        (POINT, {"likelihood": {"divergenc": "exact"}}, "'divergenc' is not a parameter .* did you mean 'divergence'"),
         (LABELLED, {"context": "one_hot"}, "no part takes its context"),
         (FEATURED, {**TAKING, "context": "feature_vector", "coupling": "minibatch_ot"}, "a context of labels alone"),
     ],
