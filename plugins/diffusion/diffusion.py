@@ -42,10 +42,7 @@ from .paths.base import Path
 from .solvers.base import DiffusionSolver, Predict
 from .targets import Prediction, Target
 from .times import TimeSampler
-from .weightings import NoiseWeighting
-
-FURTHEST = 20.0
-"""The largest log-SNR that a network can tell from larger ones."""
+from .weightings import FURTHEST, NoiseWeighting
 
 
 @component(
@@ -172,8 +169,10 @@ class Diffusion(Model, Scores, Reconstructs, Decodes, Completes, Traces, Varies)
         output = lifted(self.net(self.target.scale(level) * x, self.number(t), self._dropped(self.given(batch))))
         error = sum_event((output - self.target.of(data, noise, level)).square())  # [B]
         of_noise = torch.as_tensor(self.target.noise_error(level)).reshape(-1).square() * error
-        weight = self.weighting(log_snr) * self.path.slope(t) / self.times.density(t)
-        return Terms(0.5 * (weight * of_noise).mean(), {"error": of_noise})
+        scale = self.path.slope(t) / self.times.density(t)
+        penalty = self.event.shape.size * self.weighting.penalty(log_snr)
+        loss = self.weighting(log_snr) * of_noise + penalty
+        return Terms(0.5 * (scale * loss).mean(), {"error": of_noise})
 
     def _dropped(self, given: Condition | None) -> Tensor | None:
         """The vectors of the labels, some of them replaced by that of no label."""

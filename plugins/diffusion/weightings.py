@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat
-from torch import Tensor
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor, nn
 
 from zoo import Component, component
 
@@ -16,6 +16,10 @@ from .paths.base import Path
 
 if TYPE_CHECKING:
     from zoo.testing import Laws
+
+
+FURTHEST = 20.0
+"""The largest log-SNR that is distinguished from larger ones."""
 
 
 class NoiseWeighting(Component, ABC):
@@ -37,6 +41,12 @@ class NoiseWeighting(Component, ABC):
     @abstractmethod
     def __call__(self, log_snr: Tensor) -> Tensor:
         r""":math:`w(\lambda)`, not negative."""
+
+    def penalty(self, log_snr: Tensor) -> Tensor | float:
+        """A function of the log-SNR whose integral is added to the objective, for each number of the data; a hook for
+        weights that are learned.
+        """
+        return 0.0
 
     def density(self, log_snr: Tensor) -> Tensor:
         """The density of the log-SNR at times that are uniform along the path."""
@@ -184,3 +194,49 @@ class SigmoidWeighting(NoiseWeighting):
 
     def __call__(self, log_snr: Tensor) -> Tensor:
         return torch.sigmoid(self.bias - log_snr)
+
+
+@component("learned")
+class Learned(NoiseWeighting, nn.Module):
+    r"""Learned weighting: each log-SNR has its share of the loss, however large its errors are.
+
+    .. math:: w(\lambda) = s(\lambda)\, e^{-u(\lambda)}, \qquad
+       L = \tfrac12 \int s(\lambda) \Bigl( e^{-u(\lambda)} \mathrm{E} \| \hat\epsilon - \epsilon \|^2
+       + D\, u(\lambda) \Bigr) d\lambda, \qquad s(\lambda) = \tfrac12 \mathcal{N}(-\tfrac{\lambda}{2}; m, d^2)
+
+    with D numbers of data. Where the loss is least, :math:`e^{u(\lambda)}` is the mean squared error of a number, and
+    so the share of each log-SNR is :math:`s(\lambda)`. The function :math:`u` is a sum of cosines that starts at zero;
+    the noise being weighted in place of the data only shifts it.
+
+    Args:
+        mean: The mean :math:`m` of :math:`\log(\sigma / \alpha)` in the shares.
+        sd: Its standard deviation :math:`d`.
+        frequencies: The number of cosines of :math:`u`.
+
+    References: Karras et al., Analyzing and Improving the Training Dynamics of Diffusion Models (EDM2), 2024,
+    arXiv:2312.02696, eq. 21-22; Kendall and Gal, Multi-task learning using uncertainty, 2018, arXiv:1705.07115.
+    """
+
+    def __init__(
+        self, path: Path, *, mean: float = -1.2, sd: PositiveFloat = 1.2, frequencies: PositiveInt = 16
+    ) -> None:
+        nn.Module.__init__(self)
+        NoiseWeighting.__init__(self, path)
+        self.mean, self.sd = mean, sd
+        self.cosines = nn.Parameter(torch.zeros(frequencies))
+
+    def __call__(self, log_snr: Tensor) -> Tensor:
+        return self._share(log_snr) * torch.exp(-self.uncertainty(log_snr))
+
+    def penalty(self, log_snr: Tensor) -> Tensor | float:
+        return self._share(log_snr) * self.uncertainty(log_snr)
+
+    def uncertainty(self, log_snr: Tensor) -> Tensor:
+        r""":math:`u(\lambda)`."""
+        k = torch.arange(len(self.cosines), dtype=log_snr.dtype, device=log_snr.device)
+        angle = math.pi * (0.5 + log_snr.clamp(-FURTHEST, FURTHEST) / (2.0 * FURTHEST))
+        return torch.cos(angle.unsqueeze(-1) * k) @ self.cosines.to(log_snr.dtype)
+
+    def _share(self, log_snr: Tensor) -> Tensor:
+        standard = (-0.5 * log_snr - self.mean) / self.sd
+        return torch.exp(-0.5 * standard.square()) / (2.0 * self.sd * math.sqrt(2.0 * math.pi))

@@ -193,6 +193,34 @@ def test_the_perfect_network_has_no_excess_loss() -> None:
     assert max(found) / min(found) <= 1.15, found
 
 
+def test_learned_weights_are_the_inverse_of_the_errors() -> None:
+    """Trained on errors that are known, each log-SNR has its declared share of the loss."""
+    kinds: Any = import_module("zoo.plugins.diffusion.weightings")
+    path = zoo.declare(import_module("zoo.plugins.diffusion.paths.base").Path, "edm")()
+    weighting = zoo.declare(kinds.NoiseWeighting, {"type": "learned", "mean": 0.0, "sd": 1.5})(path).double()
+    log_snr = torch.linspace(-8.0, 8.0, 400, dtype=torch.float64)
+    error = 3.0 * torch.sigmoid(log_snr)  # of one number
+    optimizer = torch.optim.LBFGS(weighting.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value: Tensor = (weighting(log_snr) * error + weighting.penalty(log_snr)).sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    middle = log_snr.abs() <= 4.0
+    off = (weighting.uncertainty(log_snr) - error.log())[middle].abs().max()
+    assert off <= 0.05, off
+
+
+def test_learned_weights_are_trained_with_the_model() -> None:
+    model = model_of(weighting="learned").train()
+    torch.nn.init.normal_(model.net.last.weight)
+    model({"point": data(64)}, zoo.Clock(torch.tensor(0), 1)).loss.backward()
+    assert model.weighting.cosines.grad.abs().min() > 0.0
+
+
 def test_bits_of_a_uniform_model_are_those_of_its_levels() -> None:
     """The scale of the network, the cells and the dequantisation cancel: a density of one cell a level."""
     for dequantize in (None, "uniform"):

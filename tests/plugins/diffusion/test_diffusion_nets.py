@@ -13,6 +13,7 @@ import zoo
 
 base: Any = import_module("zoo.plugins.diffusion.nets.base")
 unet: Any = import_module("zoo.plugins.diffusion.nets.unet")
+edm_unet: Any = import_module("zoo.plugins.diffusion.nets.edm_unet")
 dit: Any = import_module("zoo.plugins.diffusion.nets.dit")
 IMAGE = zoo.Shape(3, 32, 32)
 SMALL: dict[str, Any] = {"width": 32, "multiply": [1, 2, 2, 2], "blocks": 2, "attention": [16]}
@@ -20,6 +21,30 @@ SMALL: dict[str, Any] = {"width": 32, "multiply": [1, 2, 2, 2], "blocks": 2, "at
 
 def count(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(("context", "parameters"), [(0, 55_732_739), (9, 55_733_891)])
+def test_the_unet_of_edm_has_the_published_size(context: int, parameters: int) -> None:
+    """Without and with the nine labels of augmentations."""
+    with torch.device("meta"):
+        assert count(edm_unet.EDMUNet(IMAGE, IMAGE, context=context)) == parameters
+
+
+def test_the_unet_of_edm_attends_where_the_published_one_does() -> None:
+    """At a height of 16 after each block on the way down, once in the middle, and after the last on the way up."""
+    with torch.device("meta"):
+        net = edm_unet.EDMUNet(IMAGE, IMAGE)
+    attends = [[block.qkv is not None for block in part] for part in (net.down, net.middle, net.up)]
+    no, yes = [False], [True]
+    assert attends == [4 * no + no + 4 * yes + no + 4 * no, [True, False], 5 * no + no + 4 * no + yes + no + 5 * no]
+
+
+def test_a_new_block_of_edm_keeps_the_variance_of_its_input() -> None:
+    torch.manual_seed(0)
+    block = edm_unet.EDMBlock(32, 32, 16, 0.0, True)
+    x = torch.randn(4, 32, 8, 8)
+    # Both branches are next to nothing, and each sum is divided by the root of two.
+    assert (block(x, torch.randn(4, 16)) - 0.5 * x).abs().max() <= 1e-3
 
 
 def test_the_unet_of_ddpm_has_the_published_size() -> None:
@@ -115,6 +140,8 @@ def test_the_unet_is_that_of_diffusers_weight_for_weight() -> None:
         (unet.UNet, SMALL, zoo.Shape(1, 28, 28), "the sides of 1x28x28 must be multiples of 8: use fewer resolutions"),
         (unet.UNet, SMALL, zoo.Shape(5), r"needs images \[C, H, W\], got 5"),
         (unet.UNet, {"width": 30}, IMAGE, "32 groups must divide its multiples, got 30"),
+        (edm_unet.EDMUNet, {}, zoo.Shape(1, 6, 6), "the sides of 1x6x6 must be multiples of 4"),
+        (edm_unet.EDMUNet, {"width": 12}, IMAGE, "must be a multiple of 8, got 12"),
         (dit.DiT, {}, zoo.Shape(5), r"needs images \[C, H, W\], got 5"),
         (dit.DiT, {"patch": 3}, IMAGE, "not divisible into patches"),
     ],
