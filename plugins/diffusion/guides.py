@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -89,8 +90,8 @@ class Worse:
         model, path = self.model.to(x), self.model.path
         t = path.end
         if level.alpha > 0.0:
-            log_snr = 2.0 * torch.tensor(float(level.alpha / level.sigma), dtype=torch.float64, device="cpu").log()
-            t = min(max(float(path.time_of(log_snr)), path.start), path.end)
+            t = path.time_at(2.0 * math.log(float(level.alpha / level.sigma)))
+            t = min(max(t, path.start), path.end)
         predict = model.predictor(model.condition(given.entries), entries=given.entries)
         return predict(path.level(t).sigma / level.sigma * x, t)
 

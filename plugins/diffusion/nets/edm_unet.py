@@ -162,8 +162,8 @@ class EDMBlock(nn.Module):
             return h
         q, k, v = self.qkv(self.norm3(h)).flatten(2).mT.unsqueeze(1).chunk(3, dim=3)  # [B, 1, H W, after]
         seen = torch.unflatten(scaled_dot_product_attention(q, k, v).squeeze(1).mT, 2, h.shape[2:])
-        h = HALF * (h + self.out(seen))
-        return h
+        y: Tensor = HALF * (h + self.out(seen))
+        return y
 
     def _resized(self, x: Tensor) -> Tensor:
         if self.resample == "down":
