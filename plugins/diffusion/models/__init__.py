@@ -1,0 +1,1 @@
+"""Models beyond `diffusion`: masked data, codes of an autoencoder, consistency and reflow."""
