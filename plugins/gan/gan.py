@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from zoo import (
     Batch,
-    BatchStatistics,
     Clock,
     Condition,
     Decoder,
@@ -33,9 +32,8 @@ from ..shared.context import Context, check_context, vectors_of
 from .adversarial import Adversarial
 from .augment import JointAugmentation
 from .heads import DiscriminatorHead
-from .penalty import GradientPenalty, Penalty
+from .penalty import Penalties, Penalty
 from .scale import is_bounded, of_signed, signed
-from .weights import at
 
 
 class Discriminator(nn.Module):
@@ -144,30 +142,20 @@ class GAN(Model, Decodes):
         super().__init__(event)
         self.updates = updates
         self.adversarial = adversarial()
-        self.names = [part.name for part in penalties]
-        self.penalties: Sequence[Penalty] = nn.ModuleList(part() for part in penalties)  # type: ignore[assignment]
         self.discriminator = Discriminator(event, discriminator, head)
+        self.penalties = Penalties(penalties, self.discriminator)
         taken = None if context is None else context(event)
         self.generator = Generator(event, generator, prior(Shape(latent)), self.head.codes, taken)
         self.conditioned_on = () if taken is None else taken.sources
         self.augment = None if augment is None else augment(event.shape)
         self.squashes = is_bounded(event) if output is None else output == "tanh"
-        self._check(penalties)
+        self._check()
 
     @property
     def head(self) -> DiscriminatorHead:
         return self.discriminator.head
 
-    def _check(self, penalties: Sequence[Part[Penalty]]) -> None:
-        if len({*self.names}) < len(self.names):
-            raise ValueError(f"each penalty may be declared once, got {', '.join(self.names)}")
-        over_batch = [type(part).__name__ for part in self.discriminator.modules() if isinstance(part, BatchStatistics)]
-        for part, penalty in zip(penalties, self.penalties, strict=True):
-            if over_batch and isinstance(penalty, GradientPenalty):
-                raise ValueError(
-                    f"penalty '{part.name}' is of each example alone, but {over_batch[0]} in the discriminator "
-                    "normalises over the batch: use a discriminator without batch normalisation"
-                )
+    def _check(self) -> None:
         given = "label" in self.conditions
         if self.head.needs_labels and not given:
             raise ValueError(f"the head {type(self.head).__name__} needs labels: set 'context', such as one_hot")
@@ -191,7 +179,7 @@ class GAN(Model, Decodes):
 
     def _discriminator_turn(self, x: Tensor, given: Condition | None, clock: Clock) -> Terms:
         with torch.no_grad():
-            self._constrain()
+            self.penalties.constrain(self.discriminator)
             z = self._noise(len(x))
             x, y = self._seen(x), self._seen(self._generate(z, given))
         label = None if given is None else given.get("label")
@@ -200,19 +188,15 @@ class GAN(Model, Decodes):
         if self.augment is not None and self.training:
             self.augment.observe(real)
         loss = self.adversarial.discriminator(real, fake)
-        logs, weights = {"adversarial": loss, "real": real, "fake": fake}, {}
-        total = loss.mean()
-        for name, penalty in zip(self.names, self.penalties, strict=True):
-            values = penalty(lambda points: self.discriminator(points, label)[0], x, y)
-            if values is not None:
-                weights[name], logs[name] = at(penalty.weight, clock), values
-                total = total + weights[name] * values.mean()
+        extra = self.penalties(lambda points: self.discriminator(points, label)[0], x, y, clock)
+        logs = {"adversarial": loss, "real": real, "fake": fake, **extra.logs}
+        total = loss.mean() + extra.total
         further = {f"{name}_real": term for name, term in self.head.auxiliary(h_real, label, None).items()}
         further |= self.head.auxiliary(h_fake, label, self._code(z))
         for name, (weight, values) in further.items():
             logs[name] = values
             total = total + weight * values.mean()
-        return Terms(total, logs, weights)
+        return Terms(total, logs, extra.weights)
 
     def _generator_turn(self, x: Tensor, given: Condition | None) -> Terms:
         label = None if given is None else given.get("label")
@@ -236,11 +220,7 @@ class GAN(Model, Decodes):
         return changed
 
     def after_step(self, clock: Clock) -> None:
-        self._constrain()
-
-    def _constrain(self) -> None:
-        for penalty in self.penalties:
-            penalty.constrain(self.discriminator)
+        self.penalties.constrain(self.discriminator)
 
     # -- draws -------------------------------------------------------------------------------------------------------
 
