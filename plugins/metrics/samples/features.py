@@ -81,7 +81,7 @@ class Codes(Features):
 
 
 def on_levels_of(ours: Event, x: Tensor, event: Event, file: str) -> Tensor:
-    """Data of an event as the model of a file takes it: levels scaled to the nearest of its own.
+    """Data of an event as the model of a file takes it: levels scaled to the nearest level of the model.
 
     `zoo.DataError` for continuous data and a model of levels.
 

@@ -32,7 +32,7 @@ from .features import on_levels_of
 
 @component("stacked_modes", example={"classifier": "small-digits-classifier", "n": 16})
 class StackedModes(Metric):
-    r"""Coverage of the modes of stacked images: the classes of each channel together, told by a classifier.
+    r"""Coverage of the modes of stacked images: the classes of each channel together, by a classifier.
 
     .. math::
         \text{stacked\_modes} = \bigl|\{c_1, \dots, c_N\}\bigr|, \qquad
