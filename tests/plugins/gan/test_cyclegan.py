@@ -43,7 +43,7 @@ def clock(player: str) -> zoo.Clock:
 
 VARIANTS: list[tuple[zoo.Event, dict[str, Any]]] = [
     (EVENT, {"pool": 4}),
-    (COLOUR, {"identity": 0.0, "adversarial": "relativistic"}),
+    (COLOUR, {"identity": 0.0, "adversarial": "relativistic", "pool": 0}),
 ]
 
 
