@@ -75,7 +75,13 @@ class ImagePool(nn.Module, TrainingState):
         return torch.cat([torch.where(swapped.view(each), old, new), x[n:]])
 
 
-@component("cyclegan", example={"generator": {"type": "resnet", "width": 4, "blocks": 1}, "discriminator": "patchgan"})
+@component(
+    "cyclegan",
+    example={
+        "generator": {"type": "resnet", "width": 4, "blocks": 1},
+        "discriminator": {"type": "patchgan", "width": 4, "layers": 1},
+    },
+)
 class CycleGAN(Model, Samples, Reconstructs):
     r"""Translation between two sets of images without pairs, by networks that undo each other.
 

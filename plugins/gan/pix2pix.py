@@ -17,7 +17,10 @@ from .scale import is_bounded, of_signed, signed
 from .translation import PatchDiscriminator, Translator, absolute_error, image_entry, of_patches
 
 
-@component("pix2pix", example={"generator": "unet", "discriminator": "patchgan"})
+@component(
+    "pix2pix",
+    example={"generator": {"type": "unet", "width": 4}, "discriminator": {"type": "patchgan", "width": 4, "layers": 1}},
+)
 class Pix2Pix(Model, Samples):
     r"""Translation of images, learned from pairs: of a grey image a coloured one, of a small one a large one.
 

@@ -34,7 +34,7 @@ def keeps_the_sides(net: Translator) -> None:
 
 
 def images_are_alone(net: Translator) -> None:
-    """In evaluation mode a translated image depends on all of its own image and on none of the others."""
+    """In evaluation mode a translated image depends on its whole image, and on no other image."""
     x = images(net).requires_grad_()
     (slope,) = torch.autograd.grad(translated(net, x)[0].sin().sum(), x)
     require(not slope[1:].any(), "a translated image depends on others of its batch")

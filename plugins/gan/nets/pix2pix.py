@@ -41,7 +41,7 @@ def start(net: nn.Module) -> None:
 
 
 def halvings(shape: Shape) -> int:
-    """How often the sides of an image can be halved.
+    """The number of times that the sides of an image can be halved.
 
     >>> halvings(Shape(3, 256, 256)), halvings(Shape(1, 28, 28))
     (8, 2)
