@@ -86,9 +86,11 @@ class CycleGAN(Model, Samples, Reconstructs):
     r"""Translation between two sets of images without pairs, by networks that undo each other.
 
     .. math::
-        L_D &= \mathrm E[\ell_D(D_X(x), D_X(G(y)))] + \mathrm E[\ell_D(D_Y(y), D_Y(F(x)))] \\
-        L_{G, F} &= \mathrm E[\ell_G(D_X(G(y)))] + \mathrm E[\ell_G(D_Y(F(x)))]
-        + \lambda\, \mathrm E[|G(F(x)) - x| + |F(G(y)) - y| + \iota\, (|G(x) - x| + |F(y) - y|)]
+        L_D = \mathrm E[\ell_D(D_X(x), D_X(G(y))) + \ell_D(D_Y(y), D_Y(F(x)))], \qquad
+        L_{G, F} = \mathrm E[\ell_G(D_X(G(y))) + \ell_G(D_Y(F(x)))] + \lambda\, \mathrm E[C + \iota I],
+
+    .. math::
+        C = |G(F(x)) - x| + |F(G(y)) - y|, \qquad I = |G(x) - x| + |F(y) - y|
 
     for images :math:`x` of the data and conditions :math:`y`, another entry such as that of `unpaired`; absolute errors
     are means over the numbers of an image between -1 and 1. No term sees which condition an image comes with.
