@@ -231,7 +231,7 @@ class Wasserstein(Adversarial):
 
 @component("relativistic")
 class Relativistic(Adversarial):
-    r"""Classification of pairs: which of the two is real?
+    r"""Classification of pairs by which of the two is real.
 
     .. math::
         L_D = -\log \sigma(D(x) - D(G(z))), \qquad L_G = -\log \sigma(D(G(z)) - D(x))

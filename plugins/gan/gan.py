@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from zoo import (
     Batch,
-    BatchStatistics,
     Clock,
     Condition,
     Decoder,
@@ -32,10 +31,10 @@ from zoo import (
 from ..shared.context import Context, check_context, vectors_of
 from .adversarial import Adversarial
 from .augment import JointAugmentation
+from .generator_penalty import GeneratorPenalties, GeneratorPenalty, HasStyles
 from .heads import DiscriminatorHead
-from .penalty import GradientPenalty, Penalty
+from .penalty import Penalties, Penalty
 from .scale import is_bounded, of_signed, signed
-from .weights import at
 
 
 class Discriminator(nn.Module):
@@ -71,22 +70,39 @@ class Generator(nn.Module):
             check_context(context, self.net)
 
     def forward(self, z: Tensor, given: Condition | None) -> Tensor:
-        c = vectors_of(self.context, given)
-        if c is None:
-            y: Tensor = self.net(z)
-        else:
-            y = self.net(z, c) if isinstance(self.net, TakesContext) else self.net(torch.cat([z, c], dim=1))
+        y: Tensor = self.net(*self._arguments(z, given))
         return y
 
+    def styles(self, z: Tensor, given: Condition | None) -> Tensor:
+        """The latents that a draw follows, ``[n, L, D]``: styles of a network that has some, otherwise the noise."""
+        if isinstance(self.net, HasStyles):
+            return self.net.styles(*self._arguments(z, given))
+        return z.unsqueeze(1)
 
-@component("gan", example={"latent": 3, "generator": "mlp", "discriminator": "mlp"})
+    def of_styles(self, w: Tensor, given: Condition | None) -> Tensor:
+        """The inverse way, from these latents to what the network gives."""
+        y: Tensor = self.net.synthesis(w) if isinstance(self.net, HasStyles) else self(w[:, 0], given)
+        return y
+
+    def _arguments(self, z: Tensor, given: Condition | None) -> tuple[Tensor, ...]:
+        c = vectors_of(self.context, given)
+        if c is None:
+            return (z,)
+        return (z, c) if isinstance(self.net, TakesContext) else (torch.cat([z, c], dim=1),)
+
+
+@component(
+    "gan",
+    example={"latent": 3, "generator": "mlp", "discriminator": "mlp"},
+    added={"generator_penalties": []},
+)
 class GAN(Model, Decodes):
     r"""Generative adversarial network: a generator of data from noise, against a discriminator of data and draws.
 
     .. math::
         x = G(z), \quad z \sim p(z), \qquad
         L_D = \mathrm E[\ell_D(D(x), D(G(z)))] + \sum_i \lambda_i \mathrm E[R_i], \qquad
-        L_G = \mathrm E[\ell_G(D(x), D(G(z)))]
+        L_G = \mathrm E[\ell_G(D(x), D(G(z)))] + \sum_j \mu_j \mathrm E[Q_j]
 
     Two players, ``discriminator`` and ``generator``, are trained in turn: ``train.players`` sets their optimizers,
     schedules and updates, ``train.ema: {decay: 0.999, players: [generator]}`` averages the generator alone. A draw is a
@@ -104,6 +120,7 @@ class GAN(Model, Decodes):
         discriminator: The network of :math:`D`, up to its head.
         adversarial: The losses :math:`\ell_D` and :math:`\ell_G`.
         penalties: The penalties :math:`R_i` of the discriminator, with weights :math:`\lambda_i`.
+        generator_penalties: The penalties :math:`Q_j` of the generator, with weights :math:`\mu_j`.
         head: The head of the discriminator.
         prior: The distribution of the noise, :math:`p(z)`.
         context: What draws are conditioned on, for the generator; ``null`` for an unconditional model.
@@ -112,7 +129,8 @@ class GAN(Model, Decodes):
             bounded data is clamped from; ``null`` is ``tanh`` for bounded data.
         updates: The number of steps of the discriminator, each on another batch, for one of the generator.
 
-    ValueError for a gradient penalty of a discriminator that normalises over the batch, for a head that needs labels
+    ValueError for a gradient penalty of a discriminator that normalises over the batch, for a path length of such a
+    generator, for a head that needs labels
     without a context, and for a context that the head does not see.
 
     References: Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661.
@@ -134,6 +152,7 @@ class GAN(Model, Decodes):
         discriminator: Part[Encoder],
         adversarial: Part[Adversarial] = named("non_saturating"),
         penalties: list[Part[Penalty]] = [],  # noqa: B006
+        generator_penalties: list[Part[GeneratorPenalty]] = [],  # noqa: B006
         head: Part[DiscriminatorHead] = named("plain"),
         prior: Part[Distribution] = named("standard_normal"),
         context: Part[Context] | None = None,
@@ -144,30 +163,21 @@ class GAN(Model, Decodes):
         super().__init__(event)
         self.updates = updates
         self.adversarial = adversarial()
-        self.names = [part.name for part in penalties]
-        self.penalties: Sequence[Penalty] = nn.ModuleList(part() for part in penalties)  # type: ignore[assignment]
         self.discriminator = Discriminator(event, discriminator, head)
+        self.penalties = Penalties(penalties, self.discriminator)
         taken = None if context is None else context(event)
         self.generator = Generator(event, generator, prior(Shape(latent)), self.head.codes, taken)
+        self.generator_penalties = GeneratorPenalties(generator_penalties, self.generator)
         self.conditioned_on = () if taken is None else taken.sources
         self.augment = None if augment is None else augment(event.shape)
         self.squashes = is_bounded(event) if output is None else output == "tanh"
-        self._check(penalties)
+        self._check()
 
     @property
     def head(self) -> DiscriminatorHead:
         return self.discriminator.head
 
-    def _check(self, penalties: Sequence[Part[Penalty]]) -> None:
-        if len({*self.names}) < len(self.names):
-            raise ValueError(f"each penalty may be declared once, got {', '.join(self.names)}")
-        over_batch = [type(part).__name__ for part in self.discriminator.modules() if isinstance(part, BatchStatistics)]
-        for part, penalty in zip(penalties, self.penalties, strict=True):
-            if over_batch and isinstance(penalty, GradientPenalty):
-                raise ValueError(
-                    f"penalty '{part.name}' is of each example alone, but {over_batch[0]} in the discriminator "
-                    "normalises over the batch: use a discriminator without batch normalisation"
-                )
+    def _check(self) -> None:
         given = "label" in self.conditions
         if self.head.needs_labels and not given:
             raise ValueError(f"the head {type(self.head).__name__} needs labels: set 'context', such as one_hot")
@@ -186,12 +196,12 @@ class GAN(Model, Decodes):
         x = signed(batch[self.event.name], self.event, next(self.discriminator.parameters()))
         given = self.given(batch)
         if clock.player == "generator":
-            return self._generator_turn(x, given)
+            return self._generator_turn(x, given, clock)
         return self._discriminator_turn(x, given, clock)
 
     def _discriminator_turn(self, x: Tensor, given: Condition | None, clock: Clock) -> Terms:
         with torch.no_grad():
-            self._constrain()
+            self.penalties.constrain(self.discriminator)
             z = self._noise(len(x))
             x, y = self._seen(x), self._seen(self._generate(z, given))
         label = None if given is None else given.get("label")
@@ -200,21 +210,17 @@ class GAN(Model, Decodes):
         if self.augment is not None and self.training:
             self.augment.observe(real)
         loss = self.adversarial.discriminator(real, fake)
-        logs, weights = {"adversarial": loss, "real": real, "fake": fake}, {}
-        total = loss.mean()
-        for name, penalty in zip(self.names, self.penalties, strict=True):
-            values = penalty(lambda points: self.discriminator(points, label)[0], x, y)
-            if values is not None:
-                weights[name], logs[name] = at(penalty.weight, clock), values
-                total = total + weights[name] * values.mean()
+        extra = self.penalties(lambda points: self.discriminator(points, label)[0], x, y, clock)
+        logs = {"adversarial": loss, "real": real, "fake": fake, **extra.logs}
+        total = loss.mean() + extra.total
         further = {f"{name}_real": term for name, term in self.head.auxiliary(h_real, label, None).items()}
         further |= self.head.auxiliary(h_fake, label, self._code(z))
         for name, (weight, values) in further.items():
             logs[name] = values
             total = total + weight * values.mean()
-        return Terms(total, logs, weights)
+        return Terms(total, logs, extra.weights)
 
-    def _generator_turn(self, x: Tensor, given: Condition | None) -> Terms:
+    def _generator_turn(self, x: Tensor, given: Condition | None, clock: Clock) -> Terms:
         label = None if given is None else given.get("label")
         z = self._noise(len(x))
         fake, h = self.discriminator(self._seen(self._generate(z, given)), label)
@@ -223,12 +229,18 @@ class GAN(Model, Decodes):
             with torch.no_grad():
                 real, _ = self.discriminator(self._seen(x), label)
         loss = self.adversarial.generator(real, fake)
-        logs = {"adversarial": loss}
-        total = loss.mean()
+        extra = self.generator_penalties(
+            self.generator.net,
+            lambda w: self._squashed(self.generator.of_styles(w, given)),
+            lambda: self.generator.styles(z, given),
+            clock,
+        )
+        logs = {"adversarial": loss, **extra.logs}
+        total = loss.mean() + extra.total
         for name, (weight, values) in self.head.auxiliary(h, label, self._code(z)).items():
             logs[name] = values
             total = total + weight * values.mean()
-        return Terms(total, logs)
+        return Terms(total, logs, extra.weights)
 
     def _seen(self, x: Tensor) -> Tensor:
         """Data or draws as the discriminator sees them."""
@@ -236,11 +248,7 @@ class GAN(Model, Decodes):
         return changed
 
     def after_step(self, clock: Clock) -> None:
-        self._constrain()
-
-    def _constrain(self) -> None:
-        for penalty in self.penalties:
-            penalty.constrain(self.discriminator)
+        self.penalties.constrain(self.discriminator)
 
     # -- draws -------------------------------------------------------------------------------------------------------
 
@@ -261,5 +269,7 @@ class GAN(Model, Decodes):
 
     def _generate(self, z: Tensor, given: Condition | None) -> Tensor:
         """Draws on the scale of the discriminator, ``[n, latent + codes] -> [n, *event.shape]``."""
-        y: Tensor = self.generator(z, given)
+        return self._squashed(self.generator(z, given))
+
+    def _squashed(self, y: Tensor) -> Tensor:
         return y.tanh() if self.squashes else y

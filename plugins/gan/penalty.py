@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from zoo import Component, component
+from zoo import BatchStatistics, Clock, Component, Part, component
 
-from .weights import Weight
+from .weights import Weight, at
 
 if TYPE_CHECKING:
     from zoo.testing import Laws
@@ -215,3 +215,47 @@ class Clip(Penalty):
     def constrain(self, discriminator: nn.Module) -> None:
         for parameter in discriminator.parameters():
             parameter.clamp_(-self.bound, self.bound)
+
+
+class Penalized(NamedTuple):
+    """The weighted sum of penalties, a scalar, with the values ``[B]`` and the weight of each by name."""
+
+    total: Tensor | float
+    logs: dict[str, Tensor]
+    weights: dict[str, Tensor]
+
+
+class Penalties(nn.Module):
+    r"""Penalties of a discriminator by name, :math:`\sum_i \lambda_i \mathrm E[R_i]`.
+
+    ValueError for a penalty that is declared twice, and for a gradient penalty of a discriminator that normalises over
+    the batch.
+    """
+
+    def __init__(self, parts: Sequence[Part[Penalty]], discriminator: nn.Module) -> None:
+        super().__init__()
+        self.names = [part.name for part in parts]
+        self.of: Sequence[Penalty] = nn.ModuleList(part() for part in parts)  # type: ignore[assignment]
+        if len({*self.names}) < len(self.names):
+            raise ValueError(f"each penalty may be declared once, got {', '.join(self.names)}")
+        over_batch = [type(part).__name__ for part in discriminator.modules() if isinstance(part, BatchStatistics)]
+        for name, penalty in zip(self.names, self.of, strict=True):
+            if over_batch and isinstance(penalty, GradientPenalty):
+                raise ValueError(
+                    f"penalty '{name}' is of each example alone, but {over_batch[0]} in the discriminator "
+                    "normalises over the batch: use a discriminator without batch normalisation"
+                )
+
+    def forward(self, critic: Critic, real: Tensor, fake: Tensor, clock: Clock) -> Penalized:
+        total, logs, weights = 0.0, {}, {}
+        for name, penalty in zip(self.names, self.of, strict=True):
+            values = penalty(critic, real, fake)
+            if values is not None:
+                weights[name], logs[name] = at(penalty.weight, clock), values
+                total = total + weights[name] * values.mean()
+        return Penalized(total, logs, weights)
+
+    def constrain(self, discriminator: nn.Module) -> None:
+        """Bounds of the parameters of a discriminator, before and after each of its steps."""
+        for penalty in self.of:
+            penalty.constrain(discriminator)

@@ -28,12 +28,12 @@ def signed(x: Tensor, event: Event, like: Tensor) -> Tensor:
     return 2.0 * v - 1.0 if is_bounded(event) else v
 
 
-def of_signed(y: Tensor, event: Event) -> Tensor:
-    """The inverse of `signed`: the nearest level of data with levels, and the nearest number within a range.
+def unit_of_signed(y: Tensor, event: Event) -> Tensor:
+    """Numbers of a network on the scale of `Event.unit`, within the bounds of data that has some.
 
     >>> import torch, zoo
-    >>> of_signed(torch.tensor([[-1.1, 0.9]]), Event("row", zoo.Shape(2), levels=17))
-    tensor([[ 0, 15]], dtype=torch.uint8)
+    >>> unit_of_signed(torch.tensor([[-1.1, 0.5]]), Event("row", zoo.Shape(2), levels=17))
+    tensor([[0.0000, 0.7500]])
     """
     if not is_bounded(event):
         return y
@@ -41,4 +41,14 @@ def of_signed(y: Tensor, event: Event) -> Tensor:
     if event.levels is None and event.range is not None:
         low, high = event.range
         v = low + (high - low) * v
-    return as_data(v, event)
+    return v
+
+
+def of_signed(y: Tensor, event: Event) -> Tensor:
+    """The inverse of `signed`: the nearest level of data with levels, and the nearest number within a range.
+
+    >>> import torch, zoo
+    >>> of_signed(torch.tensor([[-1.1, 0.9]]), Event("row", zoo.Shape(2), levels=17))
+    tensor([[ 0, 15]], dtype=torch.uint8)
+    """
+    return as_data(unit_of_signed(y, event), event)

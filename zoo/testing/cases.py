@@ -50,9 +50,17 @@ EVENTS = (
 LABELLED = (Event("image", Shape(1, 8, 8), levels=2, classes=3),)
 PAIRED = (
     Event("text", Shape(5), levels=7, padding=0, also=(Event("image", Shape(1, 4, 4), levels=2),)),
-    Event("image", Shape(1, 8, 8), levels=2, also=(Event("boxes", Shape(2, 4), range=(-1.0, 1.0), padding=-1),)),
+    Event(
+        "image",
+        Shape(1, 8, 8),
+        levels=2,
+        also=(
+            Event("boxes", Shape(2, 4), range=(-1.0, 1.0), padding=-1),
+            Event("condition", Shape(1, 8, 8), levels=4),
+        ),
+    ),
 )
-"""Data with several entries, some of them padded."""
+"""Data with several entries, some of them padded, and one of images that an image may be translated from."""
 BATTERIES: Mapping[type[Component], tuple[tuple[Any, ...], ...]] = {
     Conditioner: PAIRS,
     Weighting: ((1,), (4,)),

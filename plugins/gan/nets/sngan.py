@@ -32,13 +32,13 @@ def doublings(image: Shape) -> int:
 
 
 class UpBlock(nn.Module):
-    """Residual block that doubles the sides: ``[B, C, H, W] -> [B, C, 2 H, 2 W]``."""
+    """Residual block that doubles the sides: ``[B, C, H, W] -> [B, width, 2 H, 2 W]``."""
 
-    def __init__(self, width: int, context: int) -> None:
+    def __init__(self, before: int, width: int, context: int) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(BatchNorm(width, context) for _ in range(2))
-        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
-        self.shortcut = nn.Conv2d(width, width, 1)
+        self.norms = nn.ModuleList(BatchNorm(w, context) for w in (before, width))
+        self.convs = nn.ModuleList(nn.Conv2d(w, width, 3, padding=1) for w in (before, width))
+        self.shortcut = nn.Conv2d(before, width, 1)
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         h = self.convs[0](interpolate(self.norms[0](x, context).relu(), scale_factor=2.0))
@@ -56,7 +56,7 @@ class DownBlock(nn.Module):
     def __init__(self, before: int, width: int, halves: bool, first: bool) -> None:
         super().__init__()
         self.convs = nn.ModuleList([nn.Conv2d(before, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)])
-        self.shortcut = nn.Conv2d(before, width, 1) if halves else None
+        self.shortcut = nn.Conv2d(before, width, 1) if halves or before != width else None
         self._halves, self._first = halves, first
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,6 +64,9 @@ class DownBlock(nn.Module):
         if self.shortcut is None:
             plain: Tensor = x + h
             return plain
+        if not self._halves:
+            wider: Tensor = self.shortcut(x) + h
+            return wider
         # A 1x1 convolution and the mean commute: the smaller image goes through it.
         y: Tensor = avg_pool2d(h, 2) + self.shortcut(avg_pool2d(x, 2))
         return y
@@ -103,7 +106,7 @@ class SNGANDecoder(Decoder, TakesContext):
         times = doublings(out_shape)
         side = out_shape[1] >> times
         self.first = nn.Linear(in_shape.size, width * side * side)
-        self.blocks = nn.ModuleList(UpBlock(width, context) for _ in range(times))
+        self.blocks = nn.ModuleList(UpBlock(width, width, context) for _ in range(times))
         self.norm = BatchNorm(width)
         self.last = nn.Conv2d(width, out_shape[0], 3, padding=1)
         self._start = (width, side, side)

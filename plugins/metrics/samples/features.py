@@ -80,17 +80,29 @@ class Codes(Features):
         return f"the model of '{self.file}' is of '{event.name}' of shape {event.shape}, the data '{name}' of {sides}"
 
     def __call__(self, x: Tensor, event: Event) -> Tensor:
-        ours = self.model.event
-        if event.levels is None and ours.levels is not None:
-            raise DataError(f"the model of '{self.file}' is of {ours.levels} levels, and the data is continuous")
-        scaled = event.unit(x)
-        values = scaled if ours.levels is None else ours.of_unit(scaled).round().to(ours.dtype)
+        values = on_levels_of(self.model.event, x, event, self.file)
         encoder: Any = self.model.to(x.device)
         codes: Tensor = encoder.encode(values)
         return codes.flatten(1)
 
     def digest(self) -> str:
         return _digest(self.model.state_dict())
+
+
+def on_levels_of(ours: Event, x: Tensor, event: Event, file: str) -> Tensor:
+    """Data of an event as the model of a file takes it: levels scaled to the nearest level of the model.
+
+    `zoo.DataError` for continuous data and a model of levels.
+
+    >>> import zoo
+    >>> grey, binary = (Event("image", zoo.Shape(1, 1, 2), levels=n) for n in (17, 2))
+    >>> on_levels_of(grey, torch.tensor([[[[0, 1]]]]), binary, "it").flatten()
+    tensor([ 0, 16], dtype=torch.uint8)
+    """
+    if event.levels is None and ours.levels is not None:
+        raise DataError(f"the model of '{file}' is of {ours.levels} levels, and the data is continuous")
+    scaled = event.unit(x)
+    return scaled if ours.levels is None else ours.of_unit(scaled).round().to(ours.dtype)
 
 
 SIDE = 299

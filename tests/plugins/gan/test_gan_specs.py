@@ -29,7 +29,20 @@ def test_full_recipes_have_the_published_networks(name: str, generator: int, dis
 
 
 def test_only_generators_are_averaged() -> None:
-    for name in ("gan-2d", "gan", "dcgan", "lsgan", "wgan-gp", "sngan", "cgan-pd", "infogan", "r3gan"):
+    for name in (
+        "gan-2d",
+        "gan",
+        "dcgan",
+        "lsgan",
+        "wgan-gp",
+        "sngan",
+        "cgan-pd",
+        "infogan",
+        "r3gan",
+        "bigan",
+        "biggan",
+        "stylegan2",
+    ):
         average = load_spec(name).train.average
         assert average is not None
         assert average.players == ["generator"]

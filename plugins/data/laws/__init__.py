@@ -1,0 +1,1 @@
+"""Laws of the kinds of this family, imported where components are tested."""
