@@ -68,12 +68,8 @@ def test_the_core_names_no_component() -> None:
     from zoo.registry.registry import installed
 
     headlines = {"nll", "elbo", "bits_per_dim"}  # figures that a progress line shows first, where they are there
-    words = {
-        "data",
-        "likelihood",
-        "path",
-        "score",
-    }  # of specs and programs; parts of diffusion and a view have these names
+    # Of specs and programs; parts of diffusion and a view have these names.
+    words = {"codes", "data", "likelihood", "path", "score"}
     names = {name for _, name in installed().components()} - headlines - words
     for path in CORE:
         if "testing" in path.parts:
