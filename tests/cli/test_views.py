@@ -106,6 +106,42 @@ def test_data_stands_above_its_reconstruction(unit: zoo.Event) -> None:
     assert torch.allclose(above, torch.tensor([[1.0, -1.0], [2.0, 0.0]]).double(), atol=0.05)
 
 
+class Dimmed(zoo.Model, zoo.Samples):
+    """Draws its condition at half the brightness, with the sides of the data."""
+
+    conditioned_on = "small"
+
+    def forward(self, batch: zoo.Batch, clock: zoo.Clock) -> zoo.Terms:
+        raise NotImplementedError
+
+    def sample(self, n: int, context: zoo.Condition | None = None, temperature: float = 1.0) -> Tensor:
+        assert context is not None
+        return (context["small"].repeat_interleave(2, 2).repeat_interleave(2, 3) // 2).to(torch.uint8)
+
+
+def test_translations_stand_below_their_conditions_and_above_the_data() -> None:
+    small = zoo.Event("small", zoo.Shape(1, SIDE // 2, SIDE // 2), levels=256)
+    model = Dimmed(zoo.Event("image", zoo.Shape(1, SIDE, SIDE), levels=256, also=(small,)))
+    shades = torch.tensor([200, 100], dtype=torch.uint8)
+    data = {
+        "small": shades.reshape(2, 1, 1, 1).expand(-1, *small.shape),
+        "image": (shades // 4).reshape(2, 1, 1, 1).expand(-1, *model.event.shape),
+    }
+    tile = SIDE + 2
+    picture = view("translations", model).draw(2, 1.0, data)[0, :, -2 * tile - 2 :]
+    assert picture.shape[0] == 3 * tile + 2
+    assert picture[25::tile, 25::tile][:3, :2].tolist() == [[200, 100], [100, 50], [50, 25]]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [(Halves(EVENT), "needs a model that samples, but 'Halves' does not"), (Bare(EVENT), "needs a model that samples")],
+)
+def test_models_that_do_not_translate_have_no_such_view(model: zoo.Model, message: str) -> None:
+    with pytest.raises(zoo.SpecError, match=message):
+        view("translations", model)
+
+
 def test_many_examples_break_into_rows_and_blanks_are_white(unit: zoo.Event) -> None:
     """Of 20 examples seven are in a row, each above its reconstruction, and the last place is empty."""
     data = {"image": examples([[-4.0, -4.0]] * 20)}

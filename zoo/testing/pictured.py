@@ -21,6 +21,7 @@ EVENTS = (
     Event("image", Shape(1, 8, 8), levels=2),
     Event("image", Shape(3, 32, 24), range=(0.0, 1.0)),
 )
+GIVEN = Event("image", Shape(3, 8, 8), levels=2, also=(Event("condition", Shape(1, 4, 4), levels=4),))
 CODES = (2, 20)
 
 
@@ -79,6 +80,13 @@ class Pictured(Model, VariationalBound, Samples, Reconstructs, Completes, Traces
         return rows.repeat(1, math.ceil(size / rows.shape[1]))[:, :size]
 
 
+class PicturedGiven(Pictured):
+    """The same of images that are conditioned on other images."""
+
+    conditioned_on = "condition"
+
+
 def pictured() -> Iterator[Pictured]:
-    """Models of numbers, points and images, with short and long codes."""
+    """Models of numbers, points and images, with short and long codes, and one of images given images."""
     yield from (Pictured(event, latent).eval() for event in EVENTS for latent in CODES)
+    yield PicturedGiven(GIVEN, CODES[0]).eval()
