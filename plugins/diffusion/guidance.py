@@ -23,7 +23,7 @@ Evaluate = Callable[[Tensor, Tensor | None], Prediction]
 
 
 class Given(NamedTuple):
-    """What draws are conditioned on: entries of a batch, their vectors, and that of no label, ``[B, N]`` each."""
+    """Conditions of draws: entries of a batch, their vectors, and that of no label, ``[B, N]`` each."""
 
     entries: Condition | None = None
     context: Tensor | None = None
@@ -45,7 +45,7 @@ class Guidance(Component, ABC):
 
     @abstractmethod
     def __call__(self, evaluate: Evaluate, x: Tensor, level: Level, given: Given) -> Prediction:
-        """What is predicted of noisy data ``[B, *shape]``, with guidance."""
+        """The guided prediction of noisy data ``[B, *shape]``."""
 
     @classmethod
     def laws(cls) -> Laws:

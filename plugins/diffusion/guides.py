@@ -70,7 +70,8 @@ class Autoguidance(GuidanceByFile):
         if not isinstance(worse, Diffusion):
             raise ValueError(f"autoguidance needs a diffusion model, but '{self.file}' has another")
         if worse.conditions != model.conditions:
-            raise ValueError(f"'{self.file}' is conditioned on {list(worse.conditions)}, not {list(model.conditions)}")
+            ours, theirs = list(model.conditions), list(worse.conditions)
+            raise ValueError(f"'{self.file}' must be conditioned on {ours} as the model is, got {theirs}")
         self.worse = Worse(worse)
 
     def __call__(self, evaluate: Evaluate, x: Tensor, level: Level, given: Given) -> Prediction:
@@ -81,7 +82,7 @@ class Autoguidance(GuidanceByFile):
 
 
 class Worse:
-    """What a diffusion model predicts at the log-SNR of another."""
+    """Predictions of the worse model, at the log-SNR of the better one."""
 
     def __init__(self, model: Diffusion) -> None:
         self.model = model

@@ -73,7 +73,7 @@ def rows_are_alone(guidance: Guidance) -> None:
 
 
 def labels_do_not_matter_without_a_difference(guidance: Guidance) -> None:
-    """Where neither labels nor other models change anything, guidance does not either."""
+    """Guidance changes nothing if labels and other models do not."""
     x, given = _given()
     if isinstance(guidance, Autoguidance):
         guidance.worse = lambda x, level, given: _evaluate(x, given.context)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Self
 
@@ -24,9 +23,10 @@ from zoo import (
     Reconstructs,
     Sampler,
     Scores,
-    Solves,
     Terms,
+    Traces,
     TrainingState,
+    Varies,
     component,
     sum_event,
 )
@@ -42,7 +42,7 @@ SMALL: Mapping[str, Any] = {
 
 
 @component("reflow", example={"student": SMALL, "teacher": {**SMALL, "target": "data"}, "pairs": 8, "fresh": 2})
-class Reflow(Model, Scores, Solves, Reconstructs, Decodes, Completes, TrainingState):
+class Reflow(Model, Scores, Reconstructs, Decodes, Completes, Traces, Varies, TrainingState):
     r"""Reflow: flow matching along straight lines between noise and what a trained model makes of that very noise.
 
     .. math:: L = \mathrm{E}_{z, t} \bigl\| v_\theta(x_t, t) - (z - G(z)) \bigr\|^2, \qquad x_t = (1 - t)\, G(z) + t z,
@@ -148,11 +148,6 @@ class Reflow(Model, Scores, Solves, Reconstructs, Decodes, Completes, TrainingSt
         log_p: Tensor = self.student.log_prob(x, context)
         return log_p
 
-    @contextmanager
-    def refined(self) -> Iterator[None]:
-        with self.student.refined():
-            yield
-
     def draw_latent(self, n: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         z: Tensor = self.student.draw_latent(n, context, temperature)
         return z
@@ -172,6 +167,14 @@ class Reflow(Model, Scores, Solves, Reconstructs, Decodes, Completes, TrainingSt
     def complete(self, known: Known, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
         x: Tensor = self.student.complete(known, context, temperature)
         return x
+
+    def trace(self, n: int, frames: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        states: Tensor = self.student.trace(n, frames, context, temperature)
+        return states
+
+    def vary(self, x: Tensor, strength: float, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        varied: Tensor = self.student.vary(x, strength, context, temperature)
+        return varied
 
     def unseen(self, known: Tensor) -> Tensor:
         share: Tensor = self.student.unseen(known)

@@ -67,6 +67,19 @@ def test_energies_have_a_way_too() -> None:
     assert states.shape == (9, 5, 2) and torch.equal(states[-1], model.sample(5))
 
 
+def test_reflow_has_the_way_of_its_student_and_the_error_of_its_solver() -> None:
+    node = {"type": "diffusion", "net": {"type": "time_mlp", "width": 8}, "solver": {"type": "euler", "steps": 6}}
+    declared = {"type": "reflow", "student": node, "teacher": {**node, "target": "data"}}
+    model: Any = zoo.declare(zoo.Model, declared)(POINT).eval()
+    found = []
+    for each in (model, model.student):
+        torch.manual_seed(1)
+        found.append(each.trace(5, 4))
+    assert torch.equal(*found)
+    nll = zoo.declare(zoo.Metric, "nll")().measure(model, [{"point": torch.zeros(3, 2)}])
+    assert "nll.solver_error" in nll
+
+
 def test_variations_are_further_from_their_example_the_stronger_they_are() -> None:
     model = model_of(DIGIT, path="cosine", solver={"type": "euler", "steps": 20})
     x = DIGIT.example(64, "cpu")["image"]
