@@ -153,7 +153,7 @@ class Consistency(Model, Decodes):
 
     def f(self, x: Tensor, sigma: Tensor, c: Tensor | None = None) -> Tensor:
         r""":math:`f(x, \sigma)`, of data ``[B, *shape]`` with noise ``[B]``."""
-        above, size = sigma - self.low, torch.hypot(sigma, torch.full_like(sigma, self.s))
+        above, size = sigma - self.low, (sigma.square() + self.s**2).sqrt()
         # The number by which networks of `diffusion` know the log-SNR.
         F = lifted(self.net(x / _as(size, x), 500.0 + 50.0 * sigma.log(), c))
         return _as(self.s**2 / (above.square() + self.s**2), x) * x + _as(self.s * above / size, x) * F

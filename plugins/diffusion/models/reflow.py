@@ -51,8 +51,8 @@ class Reflow(Model, Scores, Reconstructs, Decodes, Completes, Traces, Varies, Tr
     Draws of the student have the distribution of those of the teacher G, and its paths do not cross as lines between
     independent noise and data do: they are straighter, and few steps of a solver follow them.
 
-    ``init_from: [{file: F, into: teacher}, {file: F, into: student}]`` loads it and starts the student from it.
-    The teacher is not trained. The data of a batch is not used, only its labels. Pairs are stored: ``fresh`` new ones
+    ``init_from: [{file: F, into: teacher}, {file: F, into: student}]`` loads the teacher and starts the student from
+    its weights. The teacher is not trained. The data of a batch is not used, only its labels. Pairs are stored: ``fresh`` new ones
     in each step take the places of the oldest, and a batch is drawn from those that there are. They are part of a
     checkpoint, but not of the share file.
 
