@@ -35,8 +35,8 @@ from ..shared.events import evenly, nearest_level
 from ..shared.precision import lifted
 from .completion import completed
 from .couplings import Coupling
-from .elbo import DEFAULTS, Likelihood
 from .guidance import Given, Guidance
+from .likelihoods.elbo import DEFAULTS, Likelihood
 from .nets.base import Denoiser
 from .paths.base import Path
 from .solvers.base import DiffusionSolver, Predict

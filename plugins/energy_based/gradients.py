@@ -16,8 +16,8 @@ EnergyFunction = Callable[[Tensor], Tensor]
 def gradient(energy: EnergyFunction, x: Tensor) -> Tensor:
     r""":math:`\nabla U(x)`, ``[B, *shape]``; the score is :math:`-\nabla U`.
 
-    >>> gradient(lambda x: x.square().sum(1), torch.ones(1, 2))
-    tensor([[2., 2.]])
+    >>> gradient(lambda x: x.square().sum(1), torch.ones(1, 2)).tolist()
+    [[2.0, 2.0]]
     """
     _, slope = energy_and_gradient(energy, x)
     return slope

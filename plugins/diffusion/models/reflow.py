@@ -52,9 +52,9 @@ class Reflow(Model, Scores, Reconstructs, Decodes, Completes, Traces, Varies, Tr
     independent noise and data do: they are straighter, and few steps of a solver follow them.
 
     ``init_from: [{file: F, into: teacher}, {file: F, into: student}]`` loads the teacher and starts the student from
-    its weights. The teacher is not trained. The data of a batch is not used, only its labels. Pairs are stored: ``fresh`` new ones
-    in each step take the places of the oldest, and a batch is drawn from those that there are. They are part of a
-    checkpoint, but not of the share file.
+    its weights. The teacher is not trained. The data of a batch is not used, only its labels. Pairs are stored:
+    ``fresh`` new ones in each step take the places of the oldest, and a batch is drawn from those that there are. They
+    are part of a checkpoint, but not of the share file.
 
     Draws, codes, completions and likelihoods are those of the student.
 

@@ -131,7 +131,7 @@ def test_some_terms_estimate_the_bound_without_bias() -> None:
 
 def test_the_bound_of_levels_is_a_code_length() -> None:
     """Masses of all levels sum to one, given the last noisy data: so do those of cells in the tails."""
-    elbo: Any = import_module("zoo.plugins.diffusion.elbo")
+    elbo: Any = import_module("zoo.plugins.diffusion.likelihoods.elbo")
     model = model_of(DIGIT, likelihood="elbo", path="cosine", target="v")
     x = torch.randint(17, (3, 1, 4, 4)).to(torch.uint8)
     assert model.log_prob(x).isfinite().all() and (model.log_prob(x) < 0.0).all()

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from zoo import Event, Part, Settings, Solves, named, sum_event
 
-from ..shared.derivatives import Noise, against, basis, draw
-from ..shared.ode import OdeSolver, State
-from ..shared.precision import full_precision
-from .paths.base import Path
-from .solvers.base import Predict
-from .solvers.grid import Grid
+from ...shared.derivatives import Noise, against, basis, draw
+from ...shared.ode import OdeSolver, State
+from ...shared.precision import full_precision
+from ..paths.base import Path
+from ..solvers.base import Predict
+from ..solvers.grid import Grid
 
 SMALL = 64
 """Up to how many numbers of an event the trace is computed exactly by default."""

@@ -1,0 +1,1 @@
+"""Likelihoods of diffusion models: along the equation, and the variational bound."""
