@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -23,12 +25,13 @@ from zoo import (
     Scores,
     Shape,
     Terms,
+    Traces,
     advanced,
     component,
 )
 
 from ...shared.context import Context, check_context, vectors_of
-from ...shared.events import levels_of
+from ...shared.events import evenly, levels_of
 from ...shared.precision import lifted
 from ..nets.base import Denoiser
 
@@ -36,7 +39,7 @@ Schedule = Literal["linear", "cosine"]
 
 
 @component("masked_diffusion", example={"net": {"type": "time_mlp", "width": 8, "depth": 1}, "steps": 3})
-class MaskedDiffusion(Model, Scores, Decodes, Completes):
+class MaskedDiffusion(Model, Scores, Decodes, Completes, Traces):
     r"""Masked diffusion: noise masks the numbers of an example one by one, and a network predicts those behind it.
 
     .. math:: -\log p(x) \le \int_0^1 \frac{-\dot\alpha_t}{1 - \alpha_t}\, \mathrm{E}_{x_t} \Bigl[ \sum_{i : x_t^i = m}
@@ -158,6 +161,13 @@ class MaskedDiffusion(Model, Scores, Decodes, Completes):
     def unseen(self, known: Tensor) -> Tensor:
         return torch.zeros(known.shape[0], dtype=torch.float64, device=known.device)
 
+    def trace(self, n: int, frames: int, context: Condition | None = None, temperature: float = 1.0) -> Tensor:
+        states = list(self.states(self._nothing(n), self.draw_latent(n, context, temperature), context))
+        x = torch.stack([states[i] for i in evenly(len(states), frames)])  # [F, n, D]
+        # What is masked is shown half way between the levels.
+        unit = torch.where(x == self.levels, 0.5, x.to(self.like.dtype) / (self.levels - 1))
+        return unit.reshape(*x.shape[:2], *self.event.shape)
+
     def unmasked(
         self,
         x: Tensor,
@@ -167,19 +177,32 @@ class MaskedDiffusion(Model, Scores, Decodes, Completes):
         schedule: Schedule | None = None,
     ) -> Tensor:
         """Data without masks, from data ``[n, D]`` with some and a latent; by default with the model's own steps."""
+        (last,) = deque(self.states(x, z, context, steps, schedule), maxlen=1)
+        return last.reshape(-1, *self.event.shape).to(self.event.dtype)
+
+    def states(
+        self,
+        x: Tensor,
+        z: Tensor,
+        context: Condition | None = None,
+        steps: int | None = None,
+        schedule: Schedule | None = None,
+    ) -> Iterator[Tensor]:
+        """Data ``[n, D]`` with fewer and fewer masks: before each evaluation, and at the end."""
         c, D = vectors_of(self.context, context), x.shape[1]
         masked = x == self.levels
         total = masked.sum(1, keepdim=True)  # [n, 1]
         gumbel, order = z[..., :-1], z[..., -1].masked_fill(~masked, math.inf)
         rank = order.argsort(1).argsort(1)  # of what is masked: from 0 to total - 1
         count = min(steps or self.steps or D, D)
+        yield x
         for i in range(count):
             done = (_share((i + 1) / count, schedule or self.schedule) * total).ceil()
             drawn = (self.log_probs(x, c) + gumbel).argmax(2)
             x = torch.where((x == self.levels) & (rank < done), drawn, x)
             if not torch.compiler.is_compiling():
                 advanced(i + 1, count)
-        return x.reshape(-1, *self.event.shape).to(self.event.dtype)
+            yield x
 
     def _nothing(self, n: int) -> Tensor:
         """Data with all masked, ``[n, D]``."""

@@ -183,6 +183,20 @@ def test_unmasked_places_stay_and_each_row_is_drawn_alone() -> None:
 
 
 @torch.no_grad()
+def test_the_way_of_a_draw_begins_with_masks_and_ends_with_the_draw() -> None:
+    model = model_of(zoo.Event("image", zoo.Shape(1, 4, 4), levels=5), steps=8)
+    torch.manual_seed(1)
+    states = model.trace(3, 5)
+    torch.manual_seed(1)
+    assert states.shape == (5, 3, 1, 4, 4)
+    assert torch.equal(states[-1], model.sample(3) / 4.0)
+    assert (states[0] == 0.5).all()
+    # Each two of the eight evaluations draw four of the sixteen numbers.
+    changed = (states.diff(dim=0) != 0).flatten(1).sum(1)
+    assert (changed <= 3 * 4).all() and changed.sum() > 0
+
+
+@torch.no_grad()
 def test_texts_are_images_of_one_row_and_labels_are_taken() -> None:
     event = zoo.Event("text", zoo.Shape(6), levels=4, classes=3)
     net = {"type": "dit", "width": 16, "depth": 1, "heads": 2, "patch": 1, "context": 3}

@@ -102,6 +102,9 @@ def test_the_straight_student_of_gaussian_data_has_no_error_and_draws_in_one_ste
     z = model.draw_latent(9)
     assert torch.allclose(x, model.teacher.expect(z), atol=1e-3)
     assert torch.allclose(model.decode(z), x, atol=1e-3)
+    torch.manual_seed(1)
+    assert torch.equal(model.trace(9, 4)[-1], model.decode(z))
+    assert torch.equal(model.vary(x, 0.0), x)
 
 
 @pytest.mark.parametrize("target", ["velocity", "v", "edm"])
