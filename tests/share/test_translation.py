@@ -160,6 +160,7 @@ COVERED: list[tuple[str, list[str], bool, str, tuple[str, ...]]] = [
     ("edm-cifar10", [], True, "sample", tuple(FORMATS)),
     ("flow-matching-cifar10", [], True, "sample", tuple(FORMATS)),
     ("score-sde", [], True, "sample", ("onnx", "pt2")),
+    ("bigan", [], True, "sample", ("onnx", "pt2")),
     ("masked-diffusion", [], True, "sample", ("onnx", "pt2")),
     ("latent-diffusion", [], True, "sample", ("onnx", "pt2")),
     ("consistency", [], True, "sample", ("onnx", "pt2")),
