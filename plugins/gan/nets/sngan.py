@@ -162,8 +162,9 @@ class SNGANEncoder(Encoder):
             raise ValueError(f"halves the sides twice: they must be multiples of 4, got {in_shape}")
         if last == "none" and tuple(out_shape) != (width,):
             raise ValueError(f"without a last layer the output has {width} numbers, the width, got {out_shape}")
-        channels = [in_shape[0], *[width] * blocks]
-        self.blocks = nn.Sequential(*(DownBlock(channels[i], width, halves=i < 2, first=i == 0) for i in range(blocks)))
+        self.blocks = nn.Sequential(
+            *(DownBlock(width if i else in_shape[0], width, halves=i < 2, first=i == 0) for i in range(blocks))
+        )
         self.last = nn.Linear(width, out_shape.size) if last == "linear" else None
         self._sizes = tuple(out_shape)
         _start(self)

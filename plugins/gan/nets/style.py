@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Annotated
 
 import torch
@@ -169,7 +169,7 @@ class StyleDecoder(Decoder, TakesContext, HasStyles):
         super().__init__(in_shape, out_shape)
         self.context, self.mixing = context, mixing
         self.embed = EqualizedLinear(context, styles) if context else None
-        sizes = [in_shape.size + (styles if context else 0), *[styles] * depth]
+        sizes = chain([in_shape.size + (styles if context else 0)], repeat(styles, depth))
         self.mapping = nn.ModuleList(EqualizedLinear(before, after, rate) for before, after in pairwise(sizes))
         times = doublings(out_shape)
         channels = [min(width * 2 ** (times - i), widest) for i in range(times + 1)]
