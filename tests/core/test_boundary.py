@@ -133,6 +133,13 @@ def wrong_contexts(model: zoo.Model, context: zoo.Condition | None, method: str)
     if context is None:
         yield "was given; expected none", torch.zeros(N, dtype=torch.int64)
         return
+    if "label" not in context:
+        (entry,) = context
+        yield f"is missing; expected {entry}", None
+        yield f"has the unknown entry 'label'; expected a mapping with {entry}", {**context, "label": torch.zeros(N)}
+        yield f"has no entry '{entry}'; expected a mapping with {entry}", {}
+        yield "is str", "three"
+        return
     classes = model.event.classes or 0
     if method != "predict":
         yield f"is missing; expected a label from 0 to {classes - 1}", None
@@ -194,13 +201,15 @@ def test_what_is_known(name: str) -> None:
         assert torch.equal(answer(model, "complete", known, context), expected)
     nothing = answer(model, "complete", zoo.Known(x[:0], full[:0]), zoo.map_condition(lambda x: x[:0], context))
     assert nothing.shape == (0, *model.event.shape) and nothing.dtype == expected.dtype
-    for message, known in (
-        ("known is torch.uint8", x),
+    wrong: list[tuple[str, Any]] = [
+        (f"known is {x.dtype}", x),
         ("known.mask has shape", (x, full[:2])),
         ("known.x has shape", (x[..., :0], full[..., :0])),
         ("known.mask has values from 0 to 2", (x, full * 2)),
-        ("known.x has values from", (x.long() + 300, full)),
-    ):
+    ]
+    if model.event.levels:
+        wrong.append(("known.x has values from", (x.long() + 300, full)))
+    for message, known in wrong:
         with refused(f"complete: {message}"):
             answer(model, "complete", known, context)
 

@@ -22,8 +22,15 @@ from zoo.spec.spec import Best
 from zoo.storage.lock import held
 
 METRICS = sorted(name for kind, name in installed().components() if kind == "metric")
-FEW: Mapping[str, Mapping[str, Any]] = {"dci": {"trees": 2}, "iwae": {"samples": 5}}
-MODELS = ("digits-classifier", "planar-energy", "realnvp-2d", "realnvp", "beta-vae", "vae")
+FEW: Mapping[str, Mapping[str, Any]] = {
+    "dci": {"trees": 2},
+    "iwae": {"samples": 5},
+    "ais": {"chains": 4, "temperatures": 5, "backwards": 4},
+}
+MODELS = (
+    *("digits-classifier", "planar-energy", "realnvp-2d", "realnvp", "beta-vae", "vae"),
+    *("rbm", "hopfield", "pix2pix-colour"),
+)
 
 
 def fitting(part: Part[zoo.Metric]) -> tuple[zoo.Model, zoo.Dataset]:

@@ -16,8 +16,8 @@ from zoo.registry.part import parameters_of
 from zoo.registry.registry import installed
 
 JARGON = re.compile(
-    r"Input|valid (list|tuple|dictionary|integer|number|string|boolean)|instance|parse|validation|Value error|type=|"
-    r"pydantic|https?:|NoneType|literal|callable| at 0x|Error\b"
+    r"Input|valid (list|tuple|dictionary|integer|number|string|boolean)|(?<!')instance|parse|validation|Value error|"
+    r"type=|pydantic|https?:|NoneType|literal|callable| at 0x|Error\b"
 )
 WRONG: list[Any] = ["a", "", 1, -1, 0, 1.5, math.inf, True, None, [], [1], ["a"], [[1]], [None], {}, {"a": 1},
                     {"type": "nonsense"}, 10**30, list(range(9)), list("abcdefghi")]  # fmt: skip

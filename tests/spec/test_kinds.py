@@ -139,7 +139,7 @@ def test_a_name_is_found_by_the_class_of_its_kind(registry: Registry) -> None:
     [
         ({"noise": "beta.linear"}, "'beta.linear' is a beta.schedule, expected an acme.schedule"),
         ({"pace": "acme.linear"}, "'acme.linear' is an acme.schedule, expected a beta.schedule"),
-        ({"noise": "cosine"}, "'cosine' is a schedule, expected an acme.schedule"),
+        ({"noise": "cosine"}, "'cosine' is a path and a schedule, expected an acme.schedule"),
         ({"pace": "gamma.cosines"}, "unknown beta.schedule 'gamma.cosines'; did you mean 'gamma.cosine'?"),
         ({"pace": 3}, "should be a beta.schedule"),
     ],

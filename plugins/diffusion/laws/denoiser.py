@@ -62,9 +62,9 @@ def examples_are_alone(net: Denoiser) -> None:
 def dtype_follows(net: Denoiser) -> None:
     """The output has the dtype of the model."""
     for dtype in (torch.float32, torch.float64):
-        x, c, context = (None if value is None else value.to(dtype) for value in _given(net))
-        assert x is not None and c is not None
-        found = net.to(dtype)(x, c, context).dtype
+        x, c, context = _given(net)
+        given = None if context is None else context.to(dtype)
+        found = net.to(dtype)(x.to(dtype), c.to(dtype), given).dtype
         require(found == dtype, f"the output is {found} for a model in {dtype}")
 
 

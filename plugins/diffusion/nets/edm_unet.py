@@ -8,10 +8,11 @@ from typing import Annotated
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, scaled_dot_product_attention, silu
+from torch.nn.functional import avg_pool2d, interpolate, silu
 
 from zoo import Shape, TakesContext, component
 
+from ...nets.transformer.attend import attend
 from .base import Denoiser, sinusoids, zero
 from .unet import EPS, check_image
 
@@ -161,7 +162,7 @@ class EDMBlock(nn.Module):
         if self.norm3 is None or self.qkv is None or self.out is None:
             return h
         q, k, v = self.qkv(self.norm3(h)).flatten(2).mT.unsqueeze(1).chunk(3, dim=3)  # [B, 1, H W, after]
-        seen = torch.unflatten(scaled_dot_product_attention(q, k, v).squeeze(1).mT, 2, h.shape[2:])
+        seen = torch.unflatten(attend(q, k, v).squeeze(1).mT, 2, h.shape[2:])
         y: Tensor = HALF * (h + self.out(seen))
         return y
 

@@ -9,10 +9,11 @@ from typing import Annotated
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad, scaled_dot_product_attention, silu
+from torch.nn.functional import interpolate, pad, silu
 
 from zoo import Shape, TakesContext, component
 
+from ...nets.transformer.attend import attend
 from .base import Denoiser, sinusoids, zero
 
 EPS = 1e-6
@@ -174,7 +175,7 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         tokens = self.norm(x).flatten(2).mT  # [B, H W, width]
         q, k, v = self.qkv(tokens).chunk(3, dim=2)
-        seen = scaled_dot_product_attention(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1)).squeeze(1)
+        seen = attend(q.unsqueeze(1), k.unsqueeze(1), v.unsqueeze(1)).squeeze(1)
         y: Tensor = x + torch.unflatten(self.out(seen).mT, 2, x.shape[2:])
         return y
 
