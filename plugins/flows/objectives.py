@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from pydantic import PositiveInt
@@ -136,7 +136,7 @@ class FlowMatching(Objective):
 
     def forward(self, flow: Flow, batch: Batch, clock: Clock) -> Terms:
         *before, last = flow.transforms.of
-        assert isinstance(last, Continuous)  # as checked when it was built
+        flowing = cast(Continuous, last)  # as checked when it was built
         c = flow.condition(flow.given(batch))
         x, _ = flow.continuous(batch[flow.event.name])
         with torch.no_grad():
@@ -144,8 +144,8 @@ class FlowMatching(Objective):
                 x, _ = step(x, c)
             z = flow.base.sample(x.shape[0], c)
         s = self._times(x).reshape(-1, *[1] * (x.dim() - 1))  # [B, 1, ...], from 0 to 1
-        v = last.velocity_at((1.0 - s) * x + s * z, s * last.time, c)
-        error = sum_event((v - (z - x) / last.time).square())
+        v = flowing.velocity_at((1.0 - s) * x + s * z, s * flowing.time, c)
+        error = sum_event((v - (z - x) / flowing.time).square())
         return Terms(error.mean(), {"matching": error})
 
     def _times(self, x: Tensor) -> Tensor:

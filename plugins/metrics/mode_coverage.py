@@ -10,7 +10,9 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from zoo import Batch, DataError, Measurement, Metric, Model, Samples, component
+from zoo import Batch, DataError, Measurement, Metric, Model, component
+
+from .samples.draws import samples
 
 Point = Annotated[list[float], Field(min_length=1)]
 R = 2 * math.sqrt(2)
@@ -65,8 +67,7 @@ class ModeCoverage(Metric):
         self.radius = within * sd
 
     def check(self, model: Model) -> None:
-        if not isinstance(model, Samples):
-            raise ValueError(f"the model {type(model).__name__} does not sample")
+        samples(model)
         if tuple(model.event.shape) != tuple(self.centres.shape[1:]):
             D, event = self.centres.shape[1], model.event
             raise ValueError(f"the centres have {D} numbers, but '{event.name}' has the shape {event.shape}")
@@ -87,8 +88,8 @@ class ModeCoverage(Metric):
 
     def measure(self, model: Model, batches: Iterable[Batch]) -> Mapping[str, Measurement]:
         self.check(model)
-        assert isinstance(model, Samples)
-        draws = [model.sample(len(batch[model.event.name]), model.given(batch)).cpu() for batch in batches]
+        drawing = samples(model)
+        draws = [drawing.sample(len(batch[model.event.name]), model.given(batch)).cpu() for batch in batches]
         if not draws:
             raise DataError("no examples to measure on")
         return self.of(torch.cat(draws))
