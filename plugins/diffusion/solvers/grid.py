@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import PositiveFloat
 from torch import Tensor
-from torch.func import jvp
 
 from zoo import Component, component
 
@@ -44,9 +43,11 @@ class Grid(Component, ABC):
     @constant
     def moment(self, path: Path, s: float) -> tuple[float, float]:
         r"""The time :math:`t(s)` and its derivative in s."""
-        at = torch.tensor(s, dtype=torch.float64, device="cpu")
-        t, rate = jvp(lambda s: self.at(path, s), (at,), (torch.ones_like(at),))[:2]
-        return float(t), float(rate)
+        with torch.enable_grad():
+            at = torch.tensor(s, dtype=torch.float64, device="cpu", requires_grad=True)
+            t = self.at(path, at)
+            (rate,) = torch.autograd.grad(t, at)
+        return float(t.detach()), float(rate)
 
     @classmethod
     def laws(cls) -> Laws:
