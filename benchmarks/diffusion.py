@@ -156,7 +156,7 @@ def training_block(name: str, clock: Clock) -> Block:
 def drawing_blocks(clock: Clock) -> tuple[dict[str, Block], dict[str, Block]]:
     """A draw of 16 images and as many bare evaluations; a guided evaluation and two of the network."""
     model, guided = declared(NODE).eval(), declared(GUIDED, LABELLED).eval()
-    z, labels = torch.randn(16, *EVENT.shape), torch.arange(16) % 10
+    z, labels = torch.randn(16, *EVENT.shape), {"label": torch.arange(16) % 10}
     evaluations = 2 * model.solver.steps - 1  # the last step returns the denoised data
     t = torch.full((16,), 500.0)
     c = guided.condition(labels)

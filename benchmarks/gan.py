@@ -36,6 +36,7 @@ from .harness import (
     timing_parser,
     verdict,
 )
+from .trainer_overhead import trained_step
 
 BAR = 1.02
 SPEC: dict[str, Any] = {
@@ -99,18 +100,6 @@ def _batches(data: Tensor, size: int) -> Iterator[Tensor]:
         yield data[order[at : at + size]]
 
 
-def in_trainer(trainer: Trainer) -> Callable[[], None]:
-    """A step of the trainer's loop, with its rows."""
-
-    def step() -> None:
-        trainer.one_step()
-        trainer.progress.step(trainer.step)
-        if trainer.step % trainer.spec.train.log_every == 0:
-            trainer.write_row()
-
-    return step
-
-
 def main() -> None:
     options = timing_options(timing_parser("benchmarks.gan", __doc__, rounds=30, steps=5))
     torch.set_num_threads(options.threads)
@@ -124,7 +113,7 @@ def main() -> None:
             trainers.append(trainer)
         blocks = {
             "by hand": timed(by_hand(trainers[0]), clock=options.clock),
-            "trainer": timed(in_trainer(trainers[1]), clock=options.clock),
+            "trainer": timed(trained_step(trainers[1]), clock=options.clock),
         }
         summaries = summarise(interleave(blocks, options.rounds, options.steps), "by hand")
         for trainer in trainers:

@@ -36,7 +36,8 @@ class Path(Component, ABC):
     .. math:: x_t = \alpha(t)\, x_0 + \sigma(t)\, \epsilon, \qquad \epsilon \sim \mathcal{N}(0, I), \qquad
        \lambda(t) = \log \frac{\alpha(t)^2}{\sigma(t)^2}
 
-    The log-SNR :math:`\lambda` falls strictly from ``start`` to ``end``.
+    The log-SNR :math:`\lambda` falls strictly from ``start`` to ``end``. A path is fixed when it is built, without
+    learned parameters: solvers compute its numbers at a time once.
 
     Shapes: times and coefficients are tensors of one shape.
     """
