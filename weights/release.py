@@ -43,6 +43,10 @@ PICTURES: Mapping[str, list[str]] = {
     "vae-2d.png": ["vae-2d", "--view", "manifold"],
     "beta-vae.png": ["beta-vae", "--view", "traverse"],
     "pixelcnn.png": ["pixelcnn", "--view", "complete"],
+    "flow-matching-2d.png": ["flow-matching-2d", "--view", "path"],
+    "flow-matching-2d-steps.png": ["flow-matching-2d", "--view", "steps"],
+    "energy-nce-2d.png": ["nce-2d", "--density"],
+    "energy-ebm-2d.png": ["ebm-2d", "--density"],
 }
 """Pictures of docs, each with the arguments of ``zoo sample`` that draw it."""
 

@@ -271,9 +271,13 @@ class Diffusion(Model, Scores, Reconstructs, Decodes, Completes, Traces, Varies)
     def unseen(self, known: Tensor) -> Tensor:
         return torch.zeros(known.shape[0], dtype=torch.float64, device=known.device)
 
-    def _decoded(self, z: Tensor, context: Condition | None) -> Tensor:
+    def expect_in(self, steps: int, z: Tensor, context: Condition | None = None) -> Tensor:
+        """As `expect`, in another number of steps of the solver."""
+        return self.as_unit(self._decoded(z, context, steps))
+
+    def _decoded(self, z: Tensor, context: Condition | None, steps: int | None = None) -> Tensor:
         """Draws on the scale of the network, from latents."""
-        times = self.solver.grid.times(self.path, self.solver.steps)
+        times = self.solver.grid.times(self.path, steps or self.solver.steps)
         predict = self.predictor(self.condition(context), self.guidance)
         x = self.solver.solve(predict, self.path, self.spread * z, times)
         return predict(x, times[-1]).data

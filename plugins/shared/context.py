@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from zoo import Component, Condition, Contract, Event, Part, Shape, TakesContext, component, misshapen
+from zoo import Batch, Component, Condition, Contract, Event, Model, Part, Shape, TakesContext, component, misshapen
 
 from .events import classes_of
 
@@ -61,6 +61,19 @@ def check_context(context: Context | None, parts: nn.Module) -> None:
         raise ValueError(f"its {name} takes a context of {taking[0].context} numbers: declare the model's 'context'")
     if context is not None and not taking:
         raise ValueError(f"no part takes its context: declare 'context: {context.size}' on the conditioners")
+
+
+def conditions_of_first(model: Model, n: int, data: Batch | None) -> Condition | None:
+    """The conditions of the first ``n`` examples, over again where there are fewer; None for an unconditional model.
+
+    ValueError for a conditional model without data.
+    """
+    if not model.conditions:
+        return None
+    if data is None:
+        raise ValueError(f"needs data: the model is conditioned on its {' and '.join(model.conditions)}")
+    rows = torch.arange(n) % len(next(iter(data.values())))
+    return model.given({name: tensor[:n][rows.to(tensor.device)] for name, tensor in data.items()})
 
 
 def vectors_of(context: Context | None, given: Condition | None) -> Tensor | None:

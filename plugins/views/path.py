@@ -8,14 +8,11 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from zoo import Batch, Condition, Model, Traces, View, component, heat_map, image_groups, image_problem
+from zoo import Batch, Model, Traces, View, component, image_groups, image_problem
 
-from .base import first
+from ..shared.context import conditions_of_first
+from ..shared.maps import columns, maps
 
-CELLS = 120
-"""Along each axis of a map."""
-GAP = 4
-"""Pixels between two maps."""
 IMAGES, POINTS = 8, 10_000
 """By default, the draws of images and of points."""
 
@@ -27,7 +24,8 @@ class Path(View):
     .. math:: x_{t_1} \to \dots \to x_{t_0}
 
     at equal distances of the steps, noise scaled to about the size of data. The maps of points in a plane share one
-    frame, and are darker where there are more; those of single numbers are the columns of one map, from left to right.
+    frame, and are darker where there are more; arrows show where the points of a neighbourhood go until the next map.
+    Those of single numbers are the columns of one map, from left to right.
 
     A conditional model gets the labels or other conditions of the first examples. ValueError for a model whose draws
     are not made in steps, for data that is neither images nor one or two numbers, and for a conditional model without
@@ -63,56 +61,10 @@ class Path(View):
     @torch.no_grad()
     def draw(self, n: int, temperature: float, data: Batch | None = None) -> Tensor:
         event = self.model.event
-        context = self._context(n, data)
+        context = conditions_of_first(self.model, n, data)
         states = self.traces.trace(n, self.frames, context, temperature)  # [F, n, *shape]
         if len(event.shape) == 3:
             return image_groups(states.transpose(0, 1).unsqueeze(1), event)
-        return _columns(states) if tuple(event.shape) == (1,) else _maps(states)
-
-    def _context(self, n: int, data: Batch | None) -> Condition | None:
-        """The conditions of the first examples, over again where there are fewer."""
-        if not self.model.conditions:
-            return None
-        if data is None:
-            raise ValueError(f"needs data: the model is conditioned on its {' and '.join(self.model.conditions)}")
-        rows = torch.arange(n) % len(next(iter(data.values())))
-        return self.model.given({name: tensor[rows.to(tensor.device)] for name, tensor in first(data, n).items()})
-
-
-def _maps(states: Tensor) -> Tensor:
-    """Maps of points ``[F, n, 2]``, in rows of four."""
-    low, high = _frame(states)
-    counts = [_shades(torch.histogramdd(x, [CELLS, CELLS], range=[low, high, low, high]).hist) for x in _finite(states)]
-    maps = [heat_map(count.T.flip(0)) for count in counts]
-    side = maps[0].shape[1]
-    per_row = 4 if len(maps) > 3 else len(maps)
-    rows = -(-len(maps) // per_row)
-    canvas = torch.full((3, rows * (side + GAP) - GAP, per_row * (side + GAP) - GAP), 200, dtype=torch.uint8)
-    for i, tile in enumerate(maps):
-        top, left = i // per_row * (side + GAP), i % per_row * (side + GAP)
-        canvas[:, top : top + side, left : left + side] = tile
-    return canvas
-
-
-def _columns(states: Tensor) -> Tensor:
-    """A map of numbers ``[F, n, 1]``, a column for each state."""
-    low, high = _frame(states)
-    counts = [_shades(torch.histogramdd(x, [CELLS], range=[low, high]).hist) for x in _finite(states)]
-    wide = max(CELLS // len(counts), 1)
-    return heat_map(torch.stack(counts, dim=1).flip(0).repeat_interleave(wide, 1))
-
-
-def _finite(states: Tensor) -> list[Tensor]:
-    return [x[x.isfinite().all(1)] for x in states.double().cpu()]
-
-
-def _frame(states: Tensor) -> tuple[float, float]:
-    """The interval with nearly all numbers."""
-    x = torch.cat(_finite(states)).abs().flatten()
-    half = 1.1 * float(x.sort().values[int(0.995 * (len(x) - 1))]) if len(x) else 1.0
-    return -half, max(half, -half + 1e-6)
-
-
-def _shades(counts: Tensor) -> Tensor:
-    """Counts between 0 and 1, the most of them 1."""
-    return (counts / counts.max().clamp_min(1.0)).sqrt()
+        if tuple(event.shape) == (1,):
+            return columns([*states])
+        return maps([*states], [*(states[1:] - states[:-1]), None])

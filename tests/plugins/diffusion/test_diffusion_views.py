@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import zoo
+from zoo.plugins.shared.maps import ARROW, maps
 
 DIGIT = zoo.Event("image", zoo.Shape(1, 6, 6), levels=17)
 POINT = zoo.Event("point", zoo.Shape(2))
@@ -57,6 +58,44 @@ def test_the_way_of_labelled_draws_has_the_labels_of_the_data() -> None:
     assert view.draw(3, 1.0, event.example(2, "cpu")).shape == (3, 152, 402)
 
 
+def test_arrows_show_where_points_go_next() -> None:
+    x = torch.full((500, 2), -0.5)  # the middle of the lower left
+    for move, outside in (([0.1, 0.0], "left"), ([-0.1, 0.0], "right"), ([0.0, 0.1], "below"), ([0.0, -0.1], "above")):
+        still, moved = maps([x]), maps([x], [torch.tensor(move).expand_as(x)])
+        rows, columns = (moved == torch.tensor(ARROW, dtype=torch.uint8).reshape(3, 1, 1)).all(0).nonzero().unbind(1)
+        H, W = still.shape[1:]
+        beyond = {
+            "left": columns < W / 22 - 1,
+            "right": columns > W / 22 + 1,
+            "below": rows > 21 * H / 22 + 1,
+            "above": rows < 21 * H / 22 - 1,
+        }
+        heads = 0.25 * len(rows)  # lines of the head are on either side
+        assert len(rows) > 10 and not torch.equal(still, moved)
+        assert beyond[outside].sum() <= heads, outside
+
+
+def test_more_steps_come_nearer_to_the_same_draw() -> None:
+    model = model_of(POINT, path="rectified", target="velocity", solver={"type": "heun", "steps": 2})
+    z = model.draw_latent(50)
+    exact = model.expect_in(512, z)
+    off = [float((model.expect_in(steps, z) - exact).norm().detach()) for steps in (2, 8, 32)]
+    assert off[0] > 4 * off[1] > 16 * off[2] > 0.0
+    assert torch.equal(model.expect_in(2, z), model.expect(z))
+    assert view_of(model, {"type": "steps", "steps": [2, 8]}).draw(50, 1.0).shape == (3, 240, 484)
+    line = model_of(zoo.Event("number", zoo.Shape(1)), solver={"type": "euler", "steps": 2})
+    assert view_of(line, {"type": "steps", "steps": [1, 2, 4]}).draw(50, 1.0).shape[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("solver", "steps", "message"),
+    [("adaptive", [4], "chooses the steps itself"), ("dpmpp_3m", [1, 4], "needs at least 4 steps, got 1")],
+)
+def test_steps_that_a_solver_cannot_take_are_refused(solver: str, steps: list[int], message: str) -> None:
+    with pytest.raises(zoo.SpecError, match=message):
+        view_of(model_of(POINT, solver=solver), {"type": "steps", "steps": steps})
+
+
 def test_energies_have_a_way_too() -> None:
     chain = {"type": "annealed", "of": {"type": "langevin", "steps": 4}, "levels": 2}
     node = {"type": "energy_based", "energy": "quadratic", "chain": chain}
@@ -102,7 +141,9 @@ def test_interpolations_lead_from_one_example_to_the_other() -> None:
         assert (found - wanted[0]).abs().max() <= 0.1
 
 
-@pytest.mark.parametrize(("view", "message"), [("path", "made in steps"), ("variations", "varies data")])
+@pytest.mark.parametrize(
+    ("view", "message"), [("path", "made in steps"), ("variations", "varies data"), ("steps", "a model 'diffusion'")]
+)
 def test_what_has_no_such_picture_is_refused(view: str, message: str) -> None:
     event = zoo.Event("point", zoo.Shape(2))
     flow = zoo.declare(zoo.Model, {"type": "flow", "base": "standard_normal", "transforms": ["act_norm"]})(event)
