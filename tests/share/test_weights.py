@@ -34,6 +34,8 @@ MEGABYTE = 1_000_000
 OWN = {name: path for name, path in shipped_weights().items() if path.is_relative_to(ROOT)}
 FAST = ("digits", "toy2d", "mixture1d", "energy")
 """Data sets without files, whose figures are measured again in seconds."""
+SLOW = ("edm-2d", "flow-matching-2d")
+"""Of these, specs whose likelihood takes minutes: an equation for each point."""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,14 @@ def test_a_figure_without_a_file_stays(release: ModuleType) -> None:
     assert release.with_reached(written, "it") == written
 
 
-@pytest.mark.parametrize("name", [name for name in OWN if zoo.load_spec(name).data.name in FAST])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else [])
+        for name in OWN
+        if zoo.load_spec(name).data.name in FAST
+    ],
+)
 def test_a_figure_is_met(name: str) -> None:
     checks = list(check(name, "cpu"))
     assert checks
