@@ -25,8 +25,14 @@ def gradient(energy: EnergyFunction, x: Tensor) -> Tensor:
 
 def energy_and_gradient(energy: EnergyFunction, x: Tensor) -> tuple[Tensor, Tensor]:
     r""":math:`U(x)`, ``[B]``, and :math:`\nabla U(x)`, ``[B, *shape]``."""
-    u, pull = pullback(energy, x)
-    return u, pull(torch.ones_like(u))
+    if torch.compiler.is_compiling() or torch.is_grad_enabled():
+        u, pull = pullback(energy, x)
+        return u, pull(torch.ones_like(u))
+    at = x.detach().requires_grad_(True)
+    with torch.enable_grad():  # of a pullback the graph stays; this one is freed on the way, which is faster
+        u = energy(at)
+        (slope,) = torch.autograd.grad(u.sum(), at)
+    return u.detach(), slope
 
 
 def hessian_product(energy: EnergyFunction, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
