@@ -38,6 +38,7 @@ HEADLINES = ("bits_per_dim", "nll_iwae", "nll", "accuracy")
 NOTE = "# written from the weights by `make reached`, but for entries without a file"
 PICTURES: Mapping[str, list[str]] = {
     "realnvp.png": ["realnvp"],
+    "gated-pixelcnn.png": ["gated-pixelcnn"],
     "realnvp-2d.png": ["realnvp-2d", "--density"],
     "mixture-1d.png": ["mixture-1d", "--density"],
     "vae-2d.png": ["vae-2d", "--view", "manifold"],
