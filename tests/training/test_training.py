@@ -20,7 +20,7 @@ from zoo.assembly.parameters import Frozen
 from zoo.cli.app import app
 from zoo.data.batches import Shuffled, Source, sources
 from zoo.engine.distributed import Alone
-from zoo.engine.runtime import Choices, can_compile
+from zoo.engine.runtime import Choices, can_compile, find_precision
 from zoo.inference.evaluate import measure
 from zoo.progress import Silent
 from zoo.run import checkpoint
@@ -355,6 +355,43 @@ def test_autocast_computes_in_bf16_and_keeps_terms_in_float32(device: str, tmp_p
     assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
     exact = losses(spec_of(device), tmp_path)
     assert losses(spec, tmp_path) == pytest.approx(exact, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("device", "listed", "capability", "chosen"),
+    [
+        ("cpu", {"avx512_bf16": True}, None, "bf16"),
+        ("cpu", {"amx_bf16": True, "avx512_bf16": False}, None, "bf16"),
+        ("cpu", {"avx512_f": True, "avx512_bf16": False}, None, "fp32"),
+        ("cuda", {"avx512_bf16": True}, (7, 5), "fp32"),
+        ("cuda", {}, (8, 0), "bf16"),
+        ("mps", {"avx512_bf16": True}, None, "fp32"),
+    ],
+)
+def test_the_precision_is_bf16_where_the_device_has_it(
+    device: str, listed: dict[str, bool], capability: Any, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: listed, raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert find_precision("auto", torch.device(device)) == chosen
+    assert find_precision("fp32", torch.device(device)) == "fp32"
+    assert find_precision("bf16", torch.device(device)) == "bf16"
+
+
+def test_a_torch_that_lists_no_instructions_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert find_precision("auto", torch.device("cpu")) == "fp32"
+
+
+def test_a_run_repeats_the_precision_that_it_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    spec = spec_of("cpu", engine={"precision": "auto"})
+    begun = zoo.train(spec, runs=tmp_path, steps=1)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    zoo.resume(begun.directory)
+    again = zoo.train(spec, runs=tmp_path, steps=1)
+    chosen = [json.loads((run.directory / RUN).read_text())["choices"]["precision"] for run in (begun, again)]
+    assert chosen == ["bf16", "fp32"]
 
 
 def test_compiled_training_gives_the_same_losses(device: str, tmp_path: Path) -> None:

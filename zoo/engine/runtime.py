@@ -27,6 +27,8 @@ from .fsdp import shard
 
 COMPILE_SECONDS = {"cpu": 90.0, "cuda": 60.0}
 """Roughly what compiling forward and backward of one model costs; only ``compile: auto`` asks."""
+BF16 = ("amx_bf16", "avx512_bf16")
+"""What torch calls the instructions of CPUs that multiply in bf16."""
 COMPILE_GAIN = 0.2
 """The part of a step that compiling saves, at least, where it saves anything."""
 
@@ -59,6 +61,23 @@ def find_device(name: str) -> torch.device:
     if device.type not in present or (device.index or 0) >= present[device.type]:
         raise UsageError(f"the device '{name}' is not available here; try --device auto")
     return device
+
+
+def find_precision(name: str, device: torch.device) -> str:
+    """The number format of this name; ``auto`` is bf16 where a device has instructions for it, and fp32 elsewhere."""
+    return name if name != "auto" else "bf16" if computes_bf16(device) else "fp32"
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies in bf16, rather than emulating it: GPUs from Ampere on, CPUs with AMX or AVX512-BF16.
+
+    Of a CPU it is not known, and so not used, with a torch that does not list the instructions of processors.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    listed = getattr(torch.cpu, "get_capabilities", dict) if device.type == "cpu" else dict
+    found = listed()
+    return any(found.get(instructions, False) for instructions in BF16)
 
 
 def prepare(spec: Spec, device: torch.device) -> None:

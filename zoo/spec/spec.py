@@ -156,8 +156,9 @@ class Engine(Described):
 
     device: Annotated[str, AfterValidator(_a_device)] = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Number format of the layers; log-determinants and sums stay in fp32."""
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Number format of the layers; log-determinants and sums stay in fp32. `auto` is bf16 where the device computes in
+    it, and fp32 elsewhere."""
     compile: Literal["auto", "on", "off"] = "auto"
     """`auto` compiles if the run is long enough to save time by it."""
     channels_last: bool = False

@@ -11,7 +11,7 @@ import torch
 from ..assembly.build import build
 from ..assembly.parameters import freeze, names_of, trained_players
 from ..engine.distributed import Alone
-from ..engine.runtime import Choices, Runtime, compile_pays, find_device, prepare
+from ..engine.runtime import Choices, Runtime, compile_pays, find_device, find_precision, prepare
 from ..interfaces import Batch, Clock
 from ..spec import Spec
 
@@ -25,7 +25,8 @@ def choose(spec: Spec, processes: int, say: Callable[[str], None]) -> Choices:
     """The runtime choices of a new run; ``compile: auto`` measures whether compilation saves time."""
     device = find_device(spec.engine.device)
     engine = spec.engine
-    eager = Choices(str(device), engine.precision, False, engine.channels_last, processes, engine.strategy)
+    precision = find_precision(engine.precision, device)
+    eager = Choices(str(device), precision, False, engine.channels_last, processes, engine.strategy)
     if engine.compile == "off" or (engine.compile == "auto" and processes > 1 and engine.strategy == "fsdp2"):
         return eager
     compiled = replace(eager, compile=True)
