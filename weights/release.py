@@ -45,7 +45,7 @@ PICTURES: Mapping[str, list[str]] = {
     "beta-vae.png": ["beta-vae", "--view", "traverse"],
     "pixelcnn.png": ["pixelcnn", "--view", "complete"],
     "flow-matching-2d.png": ["flow-matching-2d", "--view", "path"],
-    "flow-matching-2d-steps.png": ["flow-matching-2d", "--view", "steps"],
+    "flow-matching-2d-steps.png": ["flow-matching-2d", "--view", "solver_steps"],
     "energy-nce-2d.png": ["nce-2d", "--density"],
     "energy-ebm-2d.png": ["ebm-2d", "--density"],
 }

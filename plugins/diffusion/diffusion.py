@@ -35,7 +35,7 @@ from ..shared.events import evenly, nearest_level
 from ..shared.precision import lifted
 from .completion import completed
 from .couplings import Coupling
-from .guidance import Given, Guidance
+from .guidance.labels import Given, Guidance
 from .likelihoods.elbo import DEFAULTS, Likelihood
 from .nets.base import Denoiser
 from .paths.base import Path

@@ -17,7 +17,7 @@ from zoo import Condition, Model, Part, Sampler, advanced, component, named
 
 from .completion import posterior, posterior_variance
 from .diffusion import Diffusion
-from .guidance import Guidance
+from .guidance.labels import Guidance
 from .paths.base import Level, Path, noise_ratio
 from .solvers.base import DiffusionSolver, Predict
 from .solvers.grid import Grid

@@ -19,7 +19,7 @@ from zoo.errors import UsageError
 from zoo.report.compare import Row, compare, separated, sheets
 from zoo.report.table_format import in_latex, in_markdown, on_terminal
 from zoo.report.text_table import fitted
-from zoo.run.directory import TOTAL, trained_seconds
+from zoo.run.record import TOTAL, trained_seconds
 
 
 def figure(value: float | None, n: int = 100, kind: str = "exact") -> Mapping[str, Any]:

@@ -67,9 +67,10 @@ def test_names(here: Path, cache: Path) -> None:
 
 
 def test_files(here: Path, cache: Path) -> None:
-    assert offered("zoo sample ", here, cache) == [SHARE, RUN, *sorted(shipped_weights())]
+    assert offered("zoo sample ", here, cache) == [SHARE, RUN, "@last", *sorted(shipped_weights())]
     assert offered("zoo sample realnvp-2", here, cache) == ["realnvp-2d"]
-    assert offered("zoo train --resume ", here, cache) == [RUN]
+    assert offered("zoo train --resume ", here, cache) == ["@last", RUN]
+    assert offered("zoo runs rm @", here, cache) == ["@last"]
     assert offered("zoo evaluate ./sh", here, cache) == [f"./{SHARE}"]
     assert offered(f"zoo export {here}/runs/", here, cache) == [f"{here}/{RUN}"]
     assert set(offered("zoo diff nice ", here, cache)) > {"nice", OWN, RUN, SHARE}

@@ -13,7 +13,7 @@ from subprocess_run import Child, fork
 
 import zoo
 from zoo.cli.app import app
-from zoo.run import checkpoint
+from zoo.run import checkpoint, record
 from zoo.run import directory as run
 from zoo.spec import load_spec
 
@@ -38,7 +38,7 @@ def where(home: Path) -> Path:
 
 def go_on(home: Path) -> Path:
     """What a user does after a kill: resume, or start over where nothing has begun."""
-    if not run.is_run(where(home)):
+    if not record.is_run(where(home)):
         return start(home)
     zoo.resume(where(home))
     return where(home)
@@ -89,7 +89,7 @@ def assert_tidy(directory: Path) -> None:
 
 def assert_survived(home: Path, whole: Path) -> None:
     """Whatever happened before: the run goes on, ends like the undisturbed one, and leaves nothing else behind."""
-    log = where(home) / run.METRICS
+    log = where(home) / record.METRICS
     if log.exists():
         with log.open("a") as rest:
             rest.write('{"step": 5, "spl')  # a row may be torn at any moment

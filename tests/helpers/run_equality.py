@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from zoo.run import checkpoint
-from zoo.run.directory import CHECKPOINTS, METRICS, MODEL
+from zoo.run.directory import CHECKPOINTS
+from zoo.run.record import METRICS, MODEL
 
 
 def assert_same_run(one: Path, other: Path) -> None:

@@ -15,8 +15,7 @@ from small_runs import Told
 from subprocess_run import fork
 
 import zoo
-from zoo.run import checkpoint
-from zoo.run import directory as run
+from zoo.run import checkpoint, record
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +140,7 @@ def test_what_still_verifies_is_kept_until_another_does(sound: Path, whole: Path
     checkpoints = where(tmp_path) / "checkpoints"
     DAMAGES["state.json missing"](checkpoints / "step-6")
     before = held_in(checkpoints)
-    room = (size(where(tmp_path) / run.MODEL) + size(checkpoints / "step-4" / "state.safetensors")) // 2
+    room = (size(where(tmp_path) / record.MODEL) + size(checkpoints / "step-4" / "state.safetensors")) // 2
     assert_refused(on_a_full_disk(room, "train", "--resume", where(tmp_path)), "the checkpoint")
     assert held_in(checkpoints) == before
     assert_survived(tmp_path, whole)
@@ -163,11 +162,11 @@ def test_no_checkpoint_verifies(sound: Path, tmp_path: Path) -> None:
 def test_damaged_record_is_not_guessed(text: str, sound: Path, whole: Path, tmp_path: Path) -> None:
     """What a resume must repeat is not chosen anew in silence."""
     shutil.copytree(sound, where(tmp_path))
-    record = where(tmp_path) / run.RUN
-    record.write_text(text)
+    file = where(tmp_path) / record.RUN
+    file.write_text(text)
     with pytest.raises(zoo.DamagedFile, match=r"run\.json does not record the runtime of the run"):
         zoo.resume(where(tmp_path))
-    record.unlink()
+    file.unlink()
     assert_survived(tmp_path, whole)
 
 
@@ -175,7 +174,7 @@ def test_damaged_record_is_not_guessed(text: str, sound: Path, whole: Path, tmp_
 def test_damaged_row(line: bytes, sound: Path, whole: Path, tmp_path: Path) -> None:
     """Among rows that stay it stays; after the checkpoint it goes."""
     shutil.copytree(sound, where(tmp_path))
-    log = where(tmp_path) / run.METRICS
+    log = where(tmp_path) / record.METRICS
     first, *rows = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(b"".join([first, line, b"\n", *rows, line, b"\n"]))
     zoo.resume(where(tmp_path))

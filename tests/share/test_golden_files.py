@@ -11,7 +11,7 @@ from golden_files import RUN, SHARE
 import zoo
 from zoo.format.header import read_header
 from zoo.inference.evaluate import evaluate_file
-from zoo.run.directory import METRICS
+from zoo.run.record import METRICS
 from zoo.share.verify import verify
 from zoo.training import api as training
 

@@ -26,7 +26,7 @@ from zoo.format.digest import digest, read_into
 from zoo.format.header import MAX_HEADER, SIZES, TensorEntry, read_header
 from zoo.format.metadata import KEYS
 from zoo.format.migrations import FORMAT
-from zoo.run.directory import MODEL
+from zoo.run.record import MODEL
 from zoo.share.file import export, open_share, reexport
 from zoo.share.tensors import DTYPES, restore
 from zoo.spec import load_spec

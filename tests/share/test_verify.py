@@ -21,7 +21,7 @@ from zoo.format.digest import check_seal, hash_file
 from zoo.format.header import judge, read_header
 from zoo.format.migrations import FORMAT
 from zoo.registry.part import declare_node
-from zoo.run.directory import MODEL
+from zoo.run.record import MODEL
 from zoo.share.file import export, export_again, open_share
 from zoo.share.verify import verify
 from zoo.spec import load_spec

@@ -17,7 +17,7 @@ from zoo.assembly import build as assembly
 from zoo.format import migrations
 from zoo.format.header import read_header
 from zoo.format.migrations import FORMAT
-from zoo.run.directory import MODEL
+from zoo.run.record import MODEL
 from zoo.share.file import export, export_again, open_share, read_share, reexport
 from zoo.share.verify import verify
 from zoo.spec import load_spec

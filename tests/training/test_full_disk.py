@@ -36,7 +36,7 @@ import zoo
 from zoo.document.yaml import write_yaml
 from zoo.inference.writers import ARRAYS, array_writer
 from zoo.registry.discovery import environment, stamp_of
-from zoo.run import directory as run
+from zoo.run import record
 from zoo.storage import cache
 from zoo.storage.atomic import write_whole
 
@@ -57,7 +57,7 @@ def stopped(tmp_path: Path) -> Path:
 
 
 def test_no_room_for_a_checkpoint(stopped: Path, whole: Path, tmp_path: Path) -> None:
-    state, share = stopped / "checkpoints" / "step-3" / "state.safetensors", stopped / run.MODEL
+    state, share = stopped / "checkpoints" / "step-3" / "state.safetensors", stopped / record.MODEL
     assert size(share) < size(state), "or the limit would hit the share file first"
     before = held_in(stopped / "checkpoints")
     child = on_a_full_disk((size(share) + size(state)) // 2, "train", "--resume", stopped)
@@ -69,15 +69,15 @@ def test_no_room_for_a_checkpoint(stopped: Path, whole: Path, tmp_path: Path) ->
 
 def test_no_room_for_the_share_file(stopped: Path, whole: Path, tmp_path: Path) -> None:
     before = held_in(stopped)
-    child = on_a_full_disk(size(stopped / run.MODEL) - 200, "train", "--resume", stopped)
+    child = on_a_full_disk(size(stopped / record.MODEL) - 200, "train", "--resume", stopped)
     assert_refused(child, f"{stopped}/model.safetensors could not be written:", "File too large")
-    assert held_in(stopped)[run.MODEL] == before[run.MODEL]
+    assert held_in(stopped)[record.MODEL] == before[record.MODEL]
     assert_tidy(stopped)
     assert_survived(tmp_path, whole)
 
 
 def test_no_room_for_a_row(stopped: Path, whole: Path, tmp_path: Path) -> None:
-    log = stopped / run.METRICS
+    log = stopped / record.METRICS
     short = log.read_bytes()
     log.write_bytes(b'{"step": 0, "split": "%s"}\n' % (b"x" * 100_000) + short)  # larger than all other files
     before = log.read_bytes()
@@ -90,7 +90,7 @@ def test_no_room_for_a_row(stopped: Path, whole: Path, tmp_path: Path) -> None:
 
 
 def test_no_room_for_the_rows_before(stopped: Path, whole: Path, tmp_path: Path) -> None:
-    log = stopped / run.METRICS
+    log = stopped / record.METRICS
     short = log.read_bytes()
     log.write_bytes(b'{"step": 0, "split": "%s"}\n' % (b"x" * 5000) + short)  # more than the child has to say
     before = held_in(stopped)

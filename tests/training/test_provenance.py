@@ -14,7 +14,7 @@ from small_runs import FLOW, Told, flow
 
 import zoo
 from zoo.document.yaml import write_yaml
-from zoo.run import checkpoint
+from zoo.run import checkpoint, record
 from zoo.run import directory as run
 from zoo.spec import load_spec
 from zoo.training import provenance
@@ -29,12 +29,12 @@ def stopped(device: str, tmp_path: Path) -> Path:
 
 def edit(directory: Path, path: str, value: Any) -> None:
     """Change a key of the resolved spec."""
-    spec: Any = load_spec(directory / run.RESOLVED).resolved()
+    spec: Any = load_spec(directory / record.RESOLVED).resolved()
     node, *rest = spec, *path.split(".")
     for key in rest[:-1]:
         node = node[int(key) if isinstance(node, list) else key]
     node[rest[-1]] = value
-    (directory / run.RESOLVED).write_text(write_yaml(spec))
+    (directory / record.RESOLVED).write_text(write_yaml(spec))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_an_edited_spec_is_refused(path: str, value: Any, told: str, stopped: Pa
 
 
 def test_a_removed_item_of_a_list_is_named_alone(stopped: Path) -> None:
-    transforms = load_spec(stopped / run.RESOLVED).resolved()["model"]["transforms"]
+    transforms = load_spec(stopped / record.RESOLVED).resolved()["model"]["transforms"]
     edit(stopped, "model.transforms", transforms[:-1])
     removed = r"resolved\.yaml:\d+:\d+  model\.transforms\[2\]  was .*batch_norm"
     with pytest.raises(zoo.UsageError, match=removed) as error:
@@ -76,7 +76,7 @@ def test_what_may_change_is_used(stopped: Path) -> None:
     edit(stopped, "train.log_every", 1)
     edit(stopped, "train.sample_every", None)
     zoo.resume(stopped)
-    rows = [json.loads(line) for line in (stopped / run.METRICS).read_text().splitlines()]
+    rows = [json.loads(line) for line in (stopped / record.METRICS).read_text().splitlines()]
     assert [row["step"] for row in rows if row["split"] == "train"] == [3, 4, 5, 6, 7, 8]
     assert {path.name for path in (stopped / run.SAMPLES).iterdir()} == {"step-2.png", "density-step-8.png"}
 
@@ -134,4 +134,4 @@ def test_a_checkpoint_without_a_record_goes_on(tmp_path: Path) -> None:
     (step,) = checkpoint.steps(old / run.CHECKPOINTS)
     assert provenance.recorded(old, step) == {}
     assert zoo.resume(old, steps=8).steps == 8
-    assert provenance.recorded(old, 8)["spec"] == load_spec(old / run.RESOLVED).resolved()
+    assert provenance.recorded(old, 8)["spec"] == load_spec(old / record.RESOLVED).resolved()

@@ -20,7 +20,7 @@ from zoo.engine import signals
 from zoo.engine.signals import Abandoned, Request, stop_requests
 from zoo.errors import Interrupted, NeverFinite
 from zoo.progress import Silent
-from zoo.run import checkpoint
+from zoo.run import checkpoint, record
 from zoo.run import directory as run
 from zoo.training.trainer import Trainer
 
@@ -38,7 +38,7 @@ def saved(directory: Path) -> int:
 
 
 def status(directory: Path) -> str:
-    return str(json.loads((directory / run.RUN).read_text())["status"])
+    return str(json.loads((directory / record.RUN).read_text())["status"])
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_signals_are_answered_and_save(
     directory = tmp_path / NAME / "x"
     assert saved(directory) == 4
     assert status(directory) == "interrupted"
-    zoo.load(directory / run.MODEL)
+    zoo.load(directory / record.MODEL)
     assert_same_run(zoo.resume(directory).directory, whole)
 
 

@@ -35,7 +35,7 @@ from subprocess_run import Child, fork
 
 import zoo
 from zoo.progress import Silent
-from zoo.run import checkpoint
+from zoo.run import checkpoint, record
 from zoo.run import directory as run
 from zoo.storage import lock
 from zoo.storage.atomic import write_new
@@ -164,7 +164,7 @@ def test_killed_at_many_random_moments(lasting: float, whole: Path, tmp_path: Pa
 @pytest.mark.parametrize("change", [1, 5])
 def test_killed_before_there_is_a_run(change: int, whole: Path, tmp_path: Path) -> None:
     assert_killed(fork(killed_at(change, partial(start, tmp_path))))
-    assert not run.is_run(where(tmp_path))
+    assert not record.is_run(where(tmp_path))
     before = held_in(tmp_path)
     child = fork(command("train", "--resume", where(tmp_path)))
     assert child.wait() == 2

@@ -24,7 +24,8 @@ from zoo.engine.runtime import Choices, can_compile, find_precision
 from zoo.inference.evaluate import measure
 from zoo.progress import Silent
 from zoo.run import checkpoint
-from zoo.run.directory import CHECKPOINTS, METRICS, MODEL, RUN
+from zoo.run.directory import CHECKPOINTS
+from zoo.run.record import METRICS, MODEL, RUN
 from zoo.share.file import open_share
 from zoo.spec import load_spec
 from zoo.training.ema import Averaged

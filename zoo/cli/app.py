@@ -26,8 +26,8 @@ from .terminal import following
 atexit.register(gc.freeze)
 
 JOURNEY = (
-    "list", "show", "build", "train", "evaluate", "sample", "encode", "compare", "table", "diff",
-    "export", "verify", "figures", "push", "data", "new", "plugins", "schema", "docs",
+    "list", "show", "build", "train", "runs", "evaluate", "sample", "encode", "compare", "table", "diff",
+    "export", "verify", "figures", "push", "data", "new", "plugins", "doctor", "schema", "docs",
 )  # fmt: skip
 """The commands in the order in which a user meets them."""
 
@@ -53,13 +53,20 @@ SpecArgument = Annotated[
         metavar="SPEC", help="A spec: a path, or the name of a shipped one.", autocompletion=completion.specs
     ),
 ]
+LAST = "@last"
+NAMED = ("target", "targets", "left", "right", "resume")
+"""The parameters of commands that name runs, each of which may be ``@last``."""
+RUN_OR_FILE = "A run directory, @last, a share file, a spec with weights, or hf://OWNER/NAME[@REVISION]."
 Target = Annotated[  # a path would make hf:/ of hf://
     str,
     typer.Argument(
         metavar="RUN_OR_FILE",
-        help="A run directory, a share file, or hf://OWNER/NAME[@REVISION].",
+        help=RUN_OR_FILE,
         autocompletion=completion.targets,
     ),
+]
+RunArguments = Annotated[
+    list[str], typer.Argument(metavar="RUN...", help="Run directories, or @last.", autocompletion=completion.runs)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Set = Annotated[
@@ -80,30 +87,69 @@ new = typer.Typer(help="Create a plugin or a spec from a template.", no_args_is_
 app.add_typer(new, name="new")
 data = typer.Typer(help="Download public data sets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
+runs = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(runs, name="runs")
 
 
 def command(name: str, of: typer.Typer = app) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a command: whatever fails is one message and its exit code, never a traceback."""
+    return lambda function: of.command(name)(_guarded(function))
+
+
+def shown_alone(group: typer.Typer) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register what a group of commands does without one of them."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            failures.prepare_streams()
-            try:
-                with warnings.catch_warnings():
-                    warnings.showwarning = warn
-                    with answering(sys.stdout, kwargs.get("as_json", False)), following():
-                        function(*args, **kwargs)
-                sys.stdout.flush()
-            except typer.Exit:
-                raise
-            except BaseException as error:
-                raise typer.Exit(failures.report(error)) from None
+        run = _guarded(function)
 
-        run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
-        return of.command(name)(run)
+        @functools.wraps(run)
+        def unless_a_command_follows(ctx: typer.Context, **kwargs: Any) -> Any:
+            return None if ctx.invoked_subcommand else run(**kwargs)
+
+        own = inspect.signature(run)
+        context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        unless_a_command_follows.__signature__ = own.replace(  # type: ignore[attr-defined]
+            parameters=[context, *own.parameters.values()]
+        )
+        return group.callback(invoke_without_command=True)(unless_a_command_follows)
 
     return register
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        failures.prepare_streams()
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = warn
+                with answering(sys.stdout, kwargs.get("as_json", False)), following():
+                    function(*args, **_with_last(kwargs))
+            sys.stdout.flush()
+        except typer.Exit:
+            raise
+        except BaseException as error:
+            raise typer.Exit(failures.report(error)) from None
+
+    run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
+    return run
+
+
+def _with_last(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a command in which the run that was trained last has its path in place of ``@last``."""
+    if not any("@" in str(given.get(name)) for name in (*NAMED, "sets")):
+        return given
+    from ..run.overview import named
+
+    def found(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [found(name, item) for item in value]
+        if name == "sets":
+            key, _, setting = str(value).partition("=")
+            return f"{key}={named(LAST)}" if setting == LAST else value
+        return value if value is None else type(value)(named(str(value)))
+
+    return {name: found(name, value) if name in (*NAMED, "sets") else value for name, value in given.items()}
 
 
 answers: ContextVar[TextIO | None] = ContextVar("answers", default=None)

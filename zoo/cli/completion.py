@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Offer = tuple[str, str]
 """A word, and the description that a shell shows next to it."""
 
+LAST: Offer = ("@last", "the run that was trained last")
 DEPTH = 3
 """How many folders deep files are offered: ``runs/<spec>/<run>``."""
 FOLDERS = 300
@@ -68,14 +69,15 @@ def tables(incomplete: str) -> list[Offer]:
 
 def runs(incomplete: str) -> list[Offer]:
     """Runs that have begun."""
-    return _files(incomplete, _is_run)
+    return [*_offered([LAST], incomplete), *_files(incomplete, _is_run)]
 
 
 def targets(incomplete: str) -> list[Offer]:
     """Runs, share files, and specs with trained weights."""
     from ..registry.shipped import shipped_weights
 
-    return [*_with_models(incomplete), *_offered(((name, "") for name in shipped_weights()), incomplete)]
+    weights = [(name, "") for name in shipped_weights()]
+    return [*_with_models(incomplete), *_offered([LAST, *weights], incomplete)]
 
 
 def declarations(incomplete: str) -> list[Offer]:

@@ -218,7 +218,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RUN_OR_FILE...",
-            help="Runs, share files, or hf://OWNER/NAME[@REVISION].",
+            help="Runs, @last, share files, or hf://OWNER/NAME[@REVISION].",
             autocompletion=completion.targets,
         ),
     ],

@@ -29,6 +29,7 @@ COMPILE_SECONDS = {"cpu": 90.0, "cuda": 60.0}
 """Roughly what compiling forward and backward of one model costs; only ``compile: auto`` asks."""
 BF16 = ("amx_bf16", "avx512_bf16")
 """What torch calls the instructions of CPUs that multiply in bf16."""
+COMPILERS = ("g++", "clang++", "c++")
 COMPILE_GAIN = 0.2
 """The part of a step that compiling saves, at least, where it saves anything."""
 
@@ -107,7 +108,7 @@ def keep_freed_memory() -> bool:
 def can_compile(device: torch.device) -> bool:
     """Whether the requirements of torch.compile are met: on the CPU, a C++ compiler."""
     if device.type == "cpu":
-        return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+        return any(map(shutil.which, COMPILERS))
     return device.type == "cuda"
 
 

@@ -12,7 +12,8 @@ from ..interfaces import Metric
 from ..registry.part import Absent, Part, parameters
 from ..registry.shipped import is_shipped
 from ..registry.trust import remembers
-from ..run.directory import data_named, is_run, metrics_named
+from ..run.directory import data_named, metrics_named
+from ..run.record import is_run
 from ..share.file import Share
 from ..spec import Spec, parts_in
 

@@ -22,7 +22,7 @@ from ..registry.outputs import ending
 from ..registry.part import Part
 from ..registry.registry import declare_named
 from ..registry.shipped import is_shipped
-from ..run.directory import is_run
+from ..run.record import is_run
 from ..spec import Spec
 from ..storage.atomic import write_whole
 from .outside_data import replaces_data, unagreed

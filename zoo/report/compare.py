@@ -18,7 +18,8 @@ from ..inference.conditions import placeholder
 from ..inference.sample import sample
 from ..interfaces import Samples
 from ..registry.shipped import shipped_specs, shipped_weights
-from ..run.directory import model_file, trained_seconds
+from ..run.directory import model_file
+from ..run.record import trained_seconds
 from ..share.file import read_share
 from ..share.stored_spec import needs
 from ..spec import load_spec

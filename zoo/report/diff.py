@@ -10,7 +10,8 @@ from ..errors import UsageError, nearest
 from ..format.header import read_header
 from ..hub.address import is_address
 from ..registry.shipped import shipped_specs
-from ..run.directory import RESOLVED, is_run, model_file
+from ..run.directory import model_file
+from ..run.record import RESOLVED, is_run
 from ..spec import as_written, find_spec, load_spec, python_files_of
 
 

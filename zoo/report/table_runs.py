@@ -16,6 +16,7 @@ from ..document.differences import differences
 from ..errors import Diverged, Interrupted, Problem, SpecError, UsageError, ZooError
 from ..progress import Progress
 from ..run import directory as run
+from ..run import record
 from ..spec import Spec
 from ..training import api as training
 from ..training.provenance import shown
@@ -150,7 +151,7 @@ def _refuse_others(jobs: Sequence[Job]) -> None:
     """UsageError if a run of the same name has another spec, apart from how and on what it is scored."""
     found = []
     for job in jobs:
-        if run.is_run(job.directory) and (lines := list(_otherwise(job))):
+        if record.is_run(job.directory) and (lines := list(_otherwise(job))):
             found.append(f"{job.directory} was trained with other settings than the table declares:\n{shown(lines)}")
     if found:
         text = "Undo the change, rename the table or its row, or remove that run"
@@ -173,7 +174,7 @@ def _train(table: Table, job: Job, count: str, progress: Progress) -> None:
         return
     progress.note(f"{count}: {job.directory}")
     try:
-        if run.is_run(job.directory):
+        if record.is_run(job.directory):
             training.resume(job.directory, progress=progress)
         else:
             runs = job.directory.parent.parent
@@ -199,7 +200,7 @@ def _row(table: Table, jobs: Sequence[Job], device: str, failed: dict[Path, str]
         seeds=len(found),
         diverged=[job.seed for job in lost],
         parameters=found[0].parameters if found else None,
-        seconds=_mean(run.trained_seconds(directory) for directory in ended),
+        seconds=_mean(record.trained_seconds(directory) for directory in ended),
         metrics={name: _figure([each.figures[name] for each in found if name in each.figures]) for name in names},
         reported=row.reported,
         source=row.source,

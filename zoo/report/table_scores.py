@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import Diverged
 from ..inference.evaluate import evaluate, protocol
-from ..run.directory import MODEL, RUN
+from ..run.record import MODEL, RUN
 from ..share.file import read_share
 from ..spec import Spec
 from ..storage.atomic import write_whole

@@ -30,16 +30,10 @@ from ..registry.registry import installed
 from ..registry.shipped import has_own_weights, shipped_specs, shipped_weights
 from ..spec import Spec, bring_python_files, load_spec
 from ..storage.atomic import remove, sync, write_new, write_whole
-from ..storage.lock import is_held
 from .pace import Pace
+from .record import METRICS, MODEL, RESOLVED, RUN, facts_of, is_run, status_of
 
-CHECKPOINTS, METRICS, MODEL, RESOLVED, RUN, SAMPLES = (
-    "checkpoints", "metrics.jsonl", "model.safetensors", trust.RESOLVED, "run.json", "samples"
-)  # fmt: skip
-
-
-TOTAL = "total_seconds"
-"""Under which ``run.json`` adds up the seconds of all sessions."""
+CHECKPOINTS, SAMPLES = "checkpoints", "samples"
 _NAME = re.compile(r"[^\W_][\w.+=-]{0,127}")
 """What a run may be called: no path, nothing hidden, nothing that a command takes for an option or an address."""
 
@@ -67,7 +61,7 @@ class Run:
         split: str = "train",
     ) -> None:
         self.directory = Path(directory)
-        facts = _facts(self.directory) if steps is None or seconds is None else {}
+        facts = facts_of(self.directory) if steps is None or seconds is None else {}
         self.steps = facts.get("step", 0) if steps is None else steps
         self.seconds = facts.get("seconds", 0.0) if seconds is None else seconds
         self.metrics, self.split = _measured(self.directory) if metrics is None else (metrics, split)
@@ -78,8 +72,7 @@ class Run:
 
         ``killed`` where ``run.json`` says that it is running, and no process trains it; empty where it never started.
         """
-        said = str(_facts(self.directory).get("status", ""))
-        return "killed" if said == "running" and not is_held(self.directory / RESOLVED) else said
+        return status_of(self.directory, facts_of(self.directory))
 
     @property
     def model(self) -> Path:
@@ -147,43 +140,12 @@ def spec_of(directory: Path, *, trust: bool = False) -> Spec:
     raise UsageError(f"{directory} is not a run: it has no {RESOLVED}")
 
 
-def is_run(directory: Path) -> bool:
-    """Whether a run has begun there."""
-    try:
-        return (directory / RESOLVED).is_file()
-    except PermissionError as error:
-        raise UsageError(f"{directory} cannot be read: {error.strerror}") from None
-
-
 def sweep(directory: Path) -> None:
     """Remove incomplete files and checkpoints of a killed process. Only its owner may call this."""
     for half in (
         *directory.glob(".*.tmp"), *(directory / SAMPLES).glob(".*.tmp"), *(directory / CHECKPOINTS).glob("step-*.tmp")
     ):  # fmt: skip
         remove(half)
-
-
-def _facts(directory: Path) -> dict[str, Any]:
-    """The content of ``run.json``; empty if it is missing or cannot be read."""
-    if not is_run(directory):
-        raise UsageError(f"{directory} is not a run: it has no {RESOLVED}")
-    try:
-        found = json.loads((directory / RUN).read_bytes())
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-
-
-def trained_seconds(directory: Path) -> float | None:
-    """The duration of all sessions of a run; None if it was not recorded."""
-    facts = _facts(directory) if is_run(directory) else {}
-    try:
-        if TOTAL in facts:
-            return float(facts[TOTAL])
-        # Sessions were not added up once: all steps, at the pace of the last one.
-        return float(facts["seconds"] * facts["step"] / (facts["step"] - facts["since"]))
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
 
 
 def _measured(directory: Path) -> tuple[Mapping[str, float], str]:
@@ -223,7 +185,7 @@ def choices_of(directory: Path) -> Choices | None:
 
 def pace_of(directory: Path) -> Pace:
     """The pace of all sessions of a run; no steps where it was not recorded."""
-    facts = _facts(directory) if is_run(directory) else {}
+    facts = facts_of(directory) if is_run(directory) else {}
     try:
         return Pace(**facts["pace"])
     except (KeyError, TypeError):

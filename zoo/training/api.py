@@ -17,7 +17,7 @@ from ..engine.distributed import Processes, joined
 from ..engine.runtime import Choices
 from ..errors import Interrupted, UsageError, ZooError
 from ..progress import Guarded, Progress, Silent, listening
-from ..run import checkpoint
+from ..run import checkpoint, record
 from ..run import directory as run
 from ..run.directory import Run
 from ..spec import Spec, load_spec
@@ -91,7 +91,7 @@ class _Declared:
     def begun_before(self) -> Path | None:
         """The run that an earlier start of this very job began."""
         directory = self.runs / self.spec.name / str(self.name)
-        return directory if slurm.restarted(self.spec) and run.is_run(directory) else None
+        return directory if slurm.restarted(self.spec) and record.is_run(directory) else None
 
     def begin(self, splits: Splits, processes: Processes, progress: Progress) -> tuple[Path, Choices]:
         try:
@@ -110,21 +110,21 @@ class _Declared:
 
     def create(self, directory: Path, stack: ExitStack) -> None:
         run.create(directory, self.spec, self.text)
-        stack.enter_context(lock.held(directory / run.RESOLVED))
+        stack.enter_context(lock.held(directory / record.RESOLVED))
 
 
 def _go_on(
     directory: Path, steps: int | None, progress: Progress, processes: Processes, stack: ExitStack, trust: bool
 ) -> Run:
     spec = run.spec_of(directory, trust=trust)
-    processes.once(lambda: stack.enter_context(lock.held(directory / run.RESOLVED)))
+    processes.once(lambda: stack.enter_context(lock.held(directory / record.RESOLVED)))
     choices = processes.once(lambda: run.choices_of(directory) or choose(spec, processes.size, progress.note))
     if choices.processes != processes.size:
         raise UsageError(
             f"{directory} was trained by {choices.processes} processes, on which its bits depend; resume with: "
             f"zoo train --resume {directory} --processes {choices.processes}"
         )
-    _refuse_beyond(spec, steps, f"start a new run with --set train.steps={steps} init_from={directory / run.MODEL}")
+    _refuse_beyond(spec, steps, f"start a new run with --set train.steps={steps} init_from={directory / record.MODEL}")
     splits = Splits(spec.data())
 
     def look() -> int | None:

@@ -14,7 +14,7 @@ from ..errors import DamagedFile, Problem, UsageError
 from ..format.header import read_header
 from ..format.metadata import Parents, are_parents
 from ..registry.registry import installed
-from ..run import checkpoint
+from ..run import checkpoint, record
 from ..run import directory as run
 from ..spec import Spec
 
@@ -58,9 +58,9 @@ def is_record(found: Any) -> bool:
 def parent_of(directory: Path, step: int) -> Parents:
     """The digests of the share files that a run's weights started from."""
     before = recorded(directory, step)
-    if before or not (directory / run.MODEL).is_file():
+    if before or not (directory / record.MODEL).is_file():
         return before.get("parent")
-    parent: Parents = read_header(directory / run.MODEL).meta["parent"]
+    parent: Parents = read_header(directory / record.MODEL).meta["parent"]
     return parent
 
 
@@ -77,8 +77,8 @@ def require_same(directory: Path, step: int, spec: Spec, data: Callable[[], str]
         found = [f"data: the examples of the train split have changed: fingerprint {before['data']}, now {now}"]
     if found:
         raise UsageError(
-            f"{directory} cannot be resumed: it differs from the run that was saved at step "
-            f"{step}\n{shown(found)}\nUndo the changes, or start a new run with --set init_from={directory / run.MODEL}"
+            f"{directory} cannot be resumed: it differs from the run that was saved at step {step}\n{shown(found)}\n"
+            f"Undo the changes, or start a new run with --set init_from={directory / record.MODEL}"
         )
     now_here = _versions(spec)
     for name, version in before["versions"].items():

@@ -22,6 +22,7 @@ from ..plot.density import density_picture
 from ..plot.images import shown_of, write_png
 from ..progress import Progress
 from ..run import directory as run
+from ..run import record
 from ..run.directory import MetricsLog
 from ..run.pace import Pace
 from ..share.file import export
@@ -49,7 +50,7 @@ class Journal:
     ) -> None:
         self.spec, self.choices, self.progress = spec, choices, progress
         self.data, self.parent = data, parent
-        self._earlier = run.trained_seconds(directory) or 0.0
+        self._earlier = record.trained_seconds(directory) or 0.0
         self._earlier_pace = run.pace_of(directory)
         self._log = MetricsLog(directory, step)
         self._directory, self._inode = directory, _inode(directory)
@@ -67,7 +68,7 @@ class Journal:
     @property
     def log(self) -> MetricsLog:
         """The rows of the run, as long as its directory is there."""
-        self._log.path = self.directory / run.METRICS
+        self._log.path = self.directory / record.METRICS
         return self._log
 
     def row(self, row: Mapping[str, Any]) -> None:
@@ -125,12 +126,12 @@ class Journal:
 
     def publish(self, model: Model, step: int) -> None:
         """A model as the run's share file."""
-        export(self.directory / run.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
+        export(self.directory / record.MODEL, self.spec, model, step=step, data=self.data, parent=self.parent)
 
     def record(self, pace: Pace | None = None, **facts: Any) -> None:
         """Record facts of the run: status, step, seconds, and the pace of its steps."""
-        total = {run.TOTAL: self._earlier + facts.get("seconds", 0.0)}
-        run.record(self.directory, self.choices, self._earlier_pace + (pace or Pace()), **facts, **total)
+        facts |= {"steps": self.spec.train.steps, record.TOTAL: self._earlier + facts.get("seconds", 0.0)}
+        run.record(self.directory, self.choices, self._earlier_pace + (pace or Pace()), **facts)
 
     def close(self) -> None:
         """Nothing more comes."""

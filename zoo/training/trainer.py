@@ -30,7 +30,7 @@ from ..interfaces import AfterStep, Batch, Clock, Measurement, Model, Scores
 from ..interfaces.capabilities import training_state
 from ..plot.density import density_problem
 from ..progress import Progress
-from ..run import checkpoint
+from ..run import checkpoint, record
 from ..run import directory as run
 from ..run.checkpoint_writers import Divided, Keeper, Writing
 from ..run.directory import Run
@@ -424,7 +424,7 @@ class Trainer:
 
     def score(self) -> dict[str, Measurement]:
         """Measure the published metrics on the test split, and write the figures into the share file."""
-        file = self.directory / run.MODEL
+        file = self.directory / record.MODEL
         model, spec, header = open_share(file)
         model = place(model, self.runtime.device, self.runtime.choices.channels_last)
         measured = self.measured(model, spec, all_of(self.splits["test"], self.runtime.device))
@@ -434,7 +434,7 @@ class Trainer:
     def standing(self) -> str:
         """Note of the last saved step and of how to resume, after something has ended the run."""
         saved = checkpoint.steps(self.directory / run.CHECKPOINTS)
-        if not run.is_run(self.directory):
+        if not record.is_run(self.directory):
             lost = f"its checkpoint of step {self.saved}" if self.saved else "its unsaved state"
             return f"This was noticed at step {self.step}; {lost} was lost with it"
         if self.finished() and self.step in saved:

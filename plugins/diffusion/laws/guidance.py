@@ -10,8 +10,8 @@ from torch import Tensor
 
 from zoo.testing import Laws, require
 
-from ..guidance import ClassifierFree, Given, Guidance
-from ..guides import Autoguidance, ClassifierGuidance
+from ..guidance.by_file import Autoguidance, ClassifierGuidance
+from ..guidance.labels import ClassifierFree, Given, Guidance
 from ..paths.base import Level
 from ..paths.closed import VariancePreserving
 from ..targets import Prediction

@@ -15,8 +15,8 @@ from zoo.testing import LawBroken
 
 if TYPE_CHECKING:
     from plugins.diffusion.couplings import Independent, MinibatchOT
-    from plugins.diffusion.guidance import ClassifierFree, Evaluate, Given
-    from plugins.diffusion.guides import Autoguidance, ClassifierGuidance
+    from plugins.diffusion.guidance.by_file import Autoguidance, ClassifierGuidance
+    from plugins.diffusion.guidance.labels import ClassifierFree, Evaluate, Given
     from plugins.diffusion.nets.time_mlp import TimeMLP
     from plugins.diffusion.paths.base import Level, Path
     from plugins.diffusion.paths.closed import EDM, Rectified, VariancePreserving
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from plugins.diffusion.weightings import MinSNR
 else:
     from zoo.plugins.diffusion.couplings import Independent, MinibatchOT
-    from zoo.plugins.diffusion.guidance import ClassifierFree, Evaluate, Given
-    from zoo.plugins.diffusion.guides import Autoguidance, ClassifierGuidance
+    from zoo.plugins.diffusion.guidance.by_file import Autoguidance, ClassifierGuidance
+    from zoo.plugins.diffusion.guidance.labels import ClassifierFree, Evaluate, Given
     from zoo.plugins.diffusion.nets.time_mlp import TimeMLP
     from zoo.plugins.diffusion.paths.base import Level, Path
     from zoo.plugins.diffusion.paths.closed import EDM, Rectified, VariancePreserving

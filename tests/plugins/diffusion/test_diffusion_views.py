@@ -82,9 +82,9 @@ def test_more_steps_come_nearer_to_the_same_draw() -> None:
     off = [float((model.expect_in(steps, z) - exact).norm().detach()) for steps in (2, 8, 32)]
     assert off[0] > 4 * off[1] > 16 * off[2] > 0.0
     assert torch.equal(model.expect_in(2, z), model.expect(z))
-    assert view_of(model, {"type": "steps", "steps": [2, 8]}).draw(50, 1.0).shape == (3, 240, 484)
+    assert view_of(model, {"type": "solver_steps", "steps": [2, 8]}).draw(50, 1.0).shape == (3, 240, 484)
     line = model_of(zoo.Event("number", zoo.Shape(1)), solver={"type": "euler", "steps": 2})
-    assert view_of(line, {"type": "steps", "steps": [1, 2, 4]}).draw(50, 1.0).shape[0] == 3
+    assert view_of(line, {"type": "solver_steps", "steps": [1, 2, 4]}).draw(50, 1.0).shape[0] == 3
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_more_steps_come_nearer_to_the_same_draw() -> None:
 )
 def test_steps_that_a_solver_cannot_take_are_refused(solver: str, steps: list[int], message: str) -> None:
     with pytest.raises(zoo.SpecError, match=message):
-        view_of(model_of(POINT, solver=solver), {"type": "steps", "steps": steps})
+        view_of(model_of(POINT, solver=solver), {"type": "solver_steps", "steps": steps})
 
 
 def test_energies_have_a_way_too() -> None:
@@ -142,7 +142,8 @@ def test_interpolations_lead_from_one_example_to_the_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "message"), [("path", "made in steps"), ("variations", "varies data"), ("steps", "a model 'diffusion'")]
+    ("view", "message"),
+    [("path", "made in steps"), ("variations", "varies data"), ("solver_steps", "a model 'diffusion'")],
 )
 def test_what_has_no_such_picture_is_refused(view: str, message: str) -> None:
     event = zoo.Event("point", zoo.Shape(2))

@@ -19,9 +19,9 @@ IMAGES, POINTS = 8, 10_000
 """By default, the draws of images and of points."""
 
 
-@component("steps")
-class Steps(View):
-    r"""What a step more is worth: draws of the same noise in more and more steps of the model's solver.
+@component("solver_steps")
+class SolverSteps(View):
+    """Draws of the same noise in more and more steps of the model's solver.
 
     Of images, a row for each draw; of points in a plane, a map of where they are for each number of steps; of single
     numbers, a column. A conditional model gets the labels or other conditions of the first examples.
@@ -36,7 +36,7 @@ class Steps(View):
     >>> import torch, zoo
     >>> node = {"type": "diffusion", "net": "time_mlp", "solver": "euler"}
     >>> model = zoo.declare(zoo.Model, node)(zoo.Event("image", zoo.Shape(1, 6, 6), levels=2))
-    >>> Steps(model, steps=[1, 4]).draw(3, 1.0).shape    # three rows of two images of 48
+    >>> SolverSteps(model, steps=[1, 4]).draw(3, 1.0).shape    # three rows of two images of 48
     torch.Size([3, 152, 102])
     """
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from zoo import Component, Condition, Model, component
 
-from .paths.base import Level, noise_ratio
-from .targets import Prediction
+from ..paths.base import Level, noise_ratio
+from ..targets import Prediction
 
 if TYPE_CHECKING:
     from zoo.testing import Laws
@@ -49,7 +49,7 @@ class Guidance(Component, ABC):
 
     @classmethod
     def laws(cls) -> Laws:
-        from .laws.guidance import LAWS
+        from ..laws.guidance import LAWS
 
         return LAWS
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from zoo import Condition, Model, Predicts, UsageError, component, load
 
-from .diffusion import Diffusion
-from .guidance import Evaluate, Given, Guidance, between
-from .paths.base import Level
-from .targets import Prediction
+from ..diffusion import Diffusion
+from ..paths.base import Level
+from ..targets import Prediction
+from .labels import Evaluate, Given, Guidance, between
 
 
 class GuidanceByFile(Guidance):

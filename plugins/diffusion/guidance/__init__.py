@@ -1,0 +1,1 @@
+"""Guidance of draws: by labels, and by other models."""
