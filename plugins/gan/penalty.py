@@ -70,7 +70,8 @@ class GradientPenalty(Penalty):
         """The penalty of gradients ``[B, D]``, the numbers of an example in a row: ``[B]``."""
 
     def forward(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        return self.value(slope(critic, self.points(real, fake)).flatten(1))
+        points = self.points(real, fake.to(real.dtype))  # a generator under autocast draws in half precision
+        return self.value(slope(critic, points).flatten(1))
 
 
 def off_norm(gradient: Tensor, centre: float) -> Tensor:

@@ -63,6 +63,19 @@ def quadratic_critics_are_exact(penalty: Penalty) -> None:
                 "the penalty of a quadratic critic is not that of its gradient, the points themselves")  # fmt: skip
 
 
+def draws_in_half_precision_are_widened(penalty: Penalty) -> None:
+    """Of draws in bfloat16, as a generator under autocast makes them, the penalty is as of the same in float32."""
+    real, fake = (x.float() for x in examples((5,)))
+    critic: Critic = lambda x: x.float().pow(3).sum(1)  # noqa: E731
+    half = penalised(penalty, critic, real, fake.bfloat16())
+    if half is None:
+        return
+    whole = penalised(penalty, critic, real, fake.bfloat16().float())
+    require(half.dtype == torch.float32, f"the penalty is {half.dtype} of draws in bfloat16: expected float32")
+    require(whole is not None and torch.allclose(half, whole, rtol=1e-6), "the penalty rounds to bfloat16: widen the "
+            "draws to the dtype of the data first")  # fmt: skip
+
+
 def examples_are_alone(penalty: Penalty) -> None:
     """The penalty of an example depends on its own data and draw, and not on the size of the batch."""
     real, fake = (x.requires_grad_() for x in examples((5,)))
@@ -146,6 +159,7 @@ def bounds_hold_parameters(penalty: Penalty) -> None:
 LAWS = Laws.of(
     linear_critics_are_exact,
     quadratic_critics_are_exact,
+    draws_in_half_precision_are_widened,
     examples_are_alone,
     second_derivatives_reach_parameters,
     compiles,

@@ -15,12 +15,12 @@ from zoo.testing import LawBroken, Laws
 if TYPE_CHECKING:
     from plugins.gan.adversarial import Adversarial, FDivergence, Hinge, LeastSquares, NonSaturating, Relativistic
     from plugins.gan.laws import adversarial, penalty
-    from plugins.gan.penalty import R1, Clip, Critic, Gradient, Penalty, slope
+    from plugins.gan.penalty import R1, R2, Clip, Critic, Gradient, Penalty, slope
     from plugins.gan.weights import Ramp, at
 else:
     from zoo.plugins.gan.adversarial import Adversarial, FDivergence, Hinge, LeastSquares, NonSaturating, Relativistic
     from zoo.plugins.gan.laws import adversarial, penalty
-    from zoo.plugins.gan.penalty import R1, Clip, Critic, Gradient, Penalty, slope
+    from zoo.plugins.gan.penalty import R1, R2, Clip, Critic, Gradient, Penalty, slope
     from zoo.plugins.gan.weights import Ramp, at
 
 
@@ -83,6 +83,13 @@ class ByAutograd(R1):
         return self.value(g.flatten(1))
 
 
+class InHalf(R2):
+    """Takes draws as they come."""
+
+    def forward(self, critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        return self.value(slope(critic, fake).flatten(1))
+
+
 class Shrinking(Clip):
     def constrain(self, discriminator: nn.Module) -> None:
         super().constrain(discriminator)
@@ -101,6 +108,7 @@ PLANTED: list[tuple[Laws, type[Any], str]] = [
     (penalty.LAWS, AcrossTheBatch, "examples_are_alone"),
     (penalty.LAWS, Cut, "second_derivatives_reach_parameters"),
     (penalty.LAWS, ByAutograd, "compiles"),
+    (penalty.LAWS, InHalf, "draws_in_half_precision_are_widened"),
     (penalty.LAWS, Shrinking, "bounds_hold_parameters"),
 ]
 
