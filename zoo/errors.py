@@ -181,7 +181,7 @@ class Interrupted(ZooError):
 
     def __init__(self, signal: int, run: str, step: int, reported: bool = False) -> None:
         self.exit_code, self.reported = 128 + signal, reported
-        super().__init__(f"stopped at step {step}, saved; resume with: zoo train --resume {run}")
+        super().__init__(f"saved at step {step}; resume with: zoo train --resume {run}")
 
 
 def nearest(word: str, among: Iterable[str], missing: Sequence[str] = ()) -> str:

@@ -141,7 +141,7 @@ def test_a_signal_to_one_stops_all_at_one_step(told: int, tmp_path: Path) -> Non
     children[told].kill(signal.SIGTERM)
     finish(children, 143)
     (step,) = steps(tmp_path / spec.name / "x" / "checkpoints")[-1:]
-    assert f"stopped at step {step}, saved" in children[0].said
+    assert f"saved at step {step};" in children[0].said
     run = tmp_path / spec.name / "x"
     finish(together(lambda rank: zoo.resume(run, steps=step + 3)))
     assert_same_run(run, train(spec, tmp_path, "undisturbed", steps=step + 3))

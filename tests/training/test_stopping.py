@@ -185,7 +185,7 @@ def test_signals_are_answered_and_save(
     times: int, number: signal.Signals, whole: Path, device: str, tmp_path: Path
 ) -> None:
     told = Signalling(4, *[number] * times)
-    with pytest.raises(Interrupted, match="stopped at step 4, saved; resume with") as stopped:
+    with pytest.raises(Interrupted, match="saved at step 4; resume with") as stopped:
         zoo.train(flow(device), runs=tmp_path, name="x", progress=told)
     assert stopped.value.exit_code == 128 + number
     assert told.notes[0].startswith(f"{number.name}: stopping after this step")
@@ -212,7 +212,7 @@ def test_a_second_signal_leaves_out_what_can_be_done_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, duty, slow)
-        with pytest.raises(Interrupted, match="stopped at step 4, saved"):
+        with pytest.raises(Interrupted, match="saved at step 4"):
             zoo.train(flow(device), runs=tmp_path, name="x")
     assert_same_run(zoo.resume(tmp_path / NAME / "x").directory, whole)
 
@@ -228,7 +228,7 @@ def test_a_second_signal_in_the_first_step_ends_it(
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "one_step", compiling)
-        with pytest.raises(Interrupted, match="stopped at step 0"):
+        with pytest.raises(Interrupted, match="saved at step 0"):
             zoo.train(flow(device), runs=tmp_path, name="x")
     directory = tmp_path / NAME / "x"
     assert status(directory) == "interrupted"

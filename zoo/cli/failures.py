@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .. import __version__
-from ..errors import PluginError, UsageError, ZooError, of_system, without_addresses
+from ..errors import Interrupted, PluginError, UsageError, ZooError, of_system, without_addresses
 
 DEBUG = "ZOO_DEBUG"
 """The environment's word for: show tracebacks."""
@@ -48,7 +48,8 @@ def report(error: BaseException) -> int:
     if message:
         whole = ". ".join([message, *getattr(error, "__notes__", ())])
         with suppress(OSError, ValueError):  # a terminal that hung up
-            print(f"error: {without_addresses(whole)}", file=sys.stderr, flush=True)
+            lead = "" if isinstance(error, Interrupted) else "error: "  # who stops a run knows that it stopped
+            print(f"{lead}{without_addresses(whole)}", file=sys.stderr, flush=True)
     return code
 
 
