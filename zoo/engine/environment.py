@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from .. import __version__
-from .runtime import COMPILERS, can_compile, computes_bf16
+from .runtime import COMPILERS, can_compile, computes_bf16, instructions_of_cpu
 
 PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "pydantic", "PyYAML", "typer", "pillow")
 
@@ -76,8 +76,7 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    listed = getattr(torch.cpu, "get_capabilities", dict)()
-    return str(listed.get("cpu_name") or platform.processor() or platform.machine())
+    return str(instructions_of_cpu().get("cpu_name") or platform.processor() or platform.machine())
 
 
 def _memory() -> int | None:

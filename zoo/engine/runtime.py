@@ -76,9 +76,14 @@ def computes_bf16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    listed = getattr(torch.cpu, "get_capabilities", dict) if device.type == "cpu" else dict
-    found = listed()
-    return any(found.get(instructions, False) for instructions in BF16)
+    found = instructions_of_cpu() if device.type == "cpu" else {}
+    return any(found.get(name, False) for name in BF16)
+
+
+def instructions_of_cpu() -> Mapping[str, Any]:
+    """The name and the instructions of the processor, as torch lists them; empty with a torch that does not."""
+    listed: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return listed
 
 
 def prepare(spec: Spec, device: torch.device) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 import zoo
-from zoo.plugins.shared.maps import ARROW, maps
+
+if TYPE_CHECKING:
+    from plugins.shared.maps import ARROW, maps
+else:
+    from zoo.plugins.shared.maps import ARROW, maps
 
 DIGIT = zoo.Event("image", zoo.Shape(1, 6, 6), levels=17)
 POINT = zoo.Event("point", zoo.Shape(2))
