@@ -33,6 +33,8 @@ ROOT = Path(__file__).parents[1]
 WEIGHTS, SPECS, DOCS = ROOT / "weights" / "zoo_weights", ROOT / "specs", ROOT / "docs"
 LARGEST = 4_000_000
 """Bytes of a share file."""
+HALVED = 2_000_000
+"""Bytes from which a share file stores its weights in 16 bits."""
 HEADLINES = ("bits_per_dim", "nll_iwae", "nll", "accuracy")
 """Figures that come first, in this order; others follow in the order of their metrics."""
 NOTE = "# written from the weights by `make reached`, but for entries without a file"
@@ -56,7 +58,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__d
 
 @app.command()
 def add(runs: list[Path], dtype: str | None = None) -> None:
-    """Measure finished runs of shipped specs, and write their share files; in halves where one would be too large."""
+    """Measure finished runs of shipped specs and write their share files, large ones with weights of 16 bits."""
     for run in runs:
         print(added(run, dtype))
 
@@ -70,7 +72,7 @@ def added(run: Path, dtype: str | None = None) -> Path:
     require_trained_as_declared(run, share, spec)
     target = WEIGHTS / f"{spec.name}.safetensors"
     size = (run / "model.safetensors").stat().st_size
-    chosen = dtype or ("float16" if size > LARGEST else None)
+    chosen = dtype or ("float16" if size > HALVED else None)
     meta = share.header.meta
     facts = {key: meta[key] for key in ("step", "data", "parent", "licence")}
     facts["dtype"] = None if chosen is None else half(chosen)
