@@ -11,7 +11,15 @@ from zoo.testing import VIEW_LAWS, Case, LawBroken, cases, check_component
 from zoo.testing.pictured import Pictured
 
 EVENT = zoo.Event("image", zoo.Shape(1, 8, 8), levels=2)
-CASES = list(cases(zoo.View))
+NET = {"type": "time_mlp", "width": 8, "depth": 1}
+DIFFUSION = zoo.declare(zoo.Model, {"type": "diffusion", "net": NET, "solver": {"type": "euler", "steps": 4}})
+CASES = [
+    *cases(zoo.View),
+    Case(
+        "solver_steps", zoo.declare(zoo.View, {"type": "solver_steps", "steps": [1, 2, 4]}), (DIFFUSION(EVENT).eval(),)
+    ),
+]
+"""All views, with a model of its own for the one that is of a single class of models."""
 
 
 @pytest.mark.parametrize("law", VIEW_LAWS)

@@ -93,7 +93,7 @@ NEEDING = {
         "train OUTSIDE",
     ],
 }
-NEITHER = {"list", "table", "plugins", "schema", "docs"}
+NEITHER = {"list", "table", "plugins", "doctor", "schema", "docs"}
 MARK = "\nfrom pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n"
 
 

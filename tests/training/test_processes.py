@@ -238,7 +238,7 @@ def test_sigterm_to_the_launcher_saves_once(tmp_path: Path) -> None:
     process.terminate()
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 143, told
-    assert told.count("saved; resume with") == 1
+    assert told.count("; resume with") == 1
     assert len(steps(run / "checkpoints")) == 1
     assert "Traceback" not in told
 
