@@ -53,7 +53,7 @@ SpecArgument = Annotated[
         metavar="SPEC", help="A spec: a path, or the name of a shipped one.", autocompletion=completion.specs
     ),
 ]
-LAST = "@last"
+LAST = completion.LAST[0]
 NAMED = ("target", "targets", "left", "right", "resume")
 """The parameters of commands that name runs, each of which may be ``@last``."""
 RUN_OR_FILE = "A run directory, @last, a share file, a spec with weights, or hf://OWNER/NAME[@REVISION]."
